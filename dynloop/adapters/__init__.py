@@ -1,0 +1,1 @@
+"""Real checkpoints, turned into maps."""

@@ -1,0 +1,1 @@
+"""How a map stretches: tangents, Jacobians, multipliers, exponents."""

@@ -1,0 +1,1 @@
+"""What is iterated: maps that are products of layers."""

@@ -1,0 +1,298 @@
+"""The interface of everything that can be iterated: `LoopMap`, a map F that is a product of layers.
+
+A concrete kind of map (`TorchMap`, `KernelMap`) supplies the hot loops below; the analyses interpret their numbers and
+are written once, on NumPy arrays.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dynloop.errors import InvalidArgumentError, NoStartError, ShapeError
+
+__all__ = ["Array", "LoopMap", "Watch", "as_rng"]
+
+Array = npt.NDArray[Any]
+Starter = Callable[[np.random.Generator, int], Any]
+
+
+def as_rng(rng: int | np.random.Generator | None) -> np.random.Generator:
+    """Normalise `rng` as SPEC 7 asks: a seed, a generator (used as it is) or None for fresh entropy."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise InvalidArgumentError(
+            f"rng must be a non-negative int, a numpy Generator or None; got {rng!r}. Pass a seed such as rng=0."
+        ) from None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Watch:
+    """What `LoopMap.watch` measures while it iterates: three norms a loop, and where the orbit is at the end.
+
+    A *row* of a state is what is measured by itself: a token of a transformer's state (all axes but the last), the
+    whole state of a map on vectors. Arrays are NumPy float64 of shape ``(loops, batch, rows)``.
+
+    Attributes
+    ----------
+    states : native array, (batch, *state_shape)
+        The state after the last loop.
+    steps : ndarray
+        ``‖x_{t+1} − x_t‖`` of every row, angles wrapped.
+    norms : ndarray
+        ``‖x_{t+1}‖`` of every row.
+    returns : ndarray
+        ``‖x_{t+1} − reference‖`` of every row.
+    """
+
+    states: Any
+    steps: Array
+    norms: Array
+    returns: Array
+
+
+class LoopMap(ABC):
+    """A recurrent block with its prompt held fixed, ``F = L_k ∘ … ∘ L_1``.
+
+    Parameters
+    ----------
+    state_shape : tuple of int
+        Shape of one state, without the batch axis.
+    layer_names : sequence of str
+        One name a layer.
+    causal : bool
+        Whether row i of F(x) depends on rows ≤ i alone (axis 0 of a state counts tokens).
+    periods : sequence of float or None, optional
+        Length of each angle coordinate (None where a coordinate is no angle); broadcast to `state_shape`.
+    name : str
+        What messages call the map.
+    start : callable, optional
+        ``start(generator, n) -> (n, *state_shape)``.
+    facts : mapping, optional
+        Exact facts about the map (zoo maps).
+    """
+
+    kind: ClassVar[str] = "map"
+
+    def __init__(
+        self,
+        state_shape: Sequence[int],
+        layer_names: Sequence[str],
+        *,
+        causal: bool = False,
+        periods: Sequence[float | None] | None = None,
+        name: str = "",
+        start: Starter | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.state_shape = _checked_shape(state_shape)
+        self.layer_names = tuple(layer_names)
+        self.causal = bool(causal)
+        if self.causal and len(self.state_shape) < 2:
+            raise ShapeError(
+                f"causal=True needs a state of shape (tokens, width); got {self.state_shape}. Leave causal=False."
+            )
+        self.periods = _checked_periods(periods, self.state_shape)
+        self.name = name or f"a {self.kind}"
+        self.facts: Mapping[str, Any] = dict(facts or {})
+        self._start = start
+
+    # -- what a kind of map supplies ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def layer(self, l: int, states: Any) -> Any:
+        """Apply layer `l` (counted from 0) to native states ``(batch, *state_shape)``."""
+
+    @abstractmethod
+    def power(self, p: int) -> LoopMap:
+        """Return F^p as a map of p·k layers."""
+
+    @abstractmethod
+    def rotate(self, l: int) -> LoopMap:
+        """Return the cyclic permutation of the layers that starts before layer `l`.
+
+        Layers are counted from 0, so ``rotate(0)`` is F itself and ``rotate(l)`` acts on ``sections(x)[l]``; `l` is
+        taken modulo the number of layers.
+        """
+
+    @abstractmethod
+    def native(self, states: Any, argument: str = "states") -> Any:
+        """Convert states to the map's own array type and dtype; check the shape ``(batch, *state_shape)``."""
+
+    @abstractmethod
+    def numpy(self, states: Any) -> Array:
+        """Convert native states to a detached NumPy float64 copy."""
+
+    @abstractmethod
+    def watch(self, states: Any, loops: int, reference: Any) -> Watch:
+        """Iterate `loops` times from native `states`, measuring steps, norms and the distance to `reference`."""
+
+    @abstractmethod
+    def push(self, states: Any, frames: Any) -> tuple[Any, Any]:
+        """Return F(x) and DF(x)·V for native states ``(batch, *s)`` and frames ``(batch, k, *s)``."""
+
+    @abstractmethod
+    def pull(self, states: Any, frames: Any) -> tuple[Any, Any]:
+        """Return F(x) and DF(x)ᵀ·W for native states ``(batch, *s)`` and frames ``(batch, k, *s)``."""
+
+    @abstractmethod
+    def twin(self) -> LoopMap:
+        """Return the same map in float64; raise `NoTwinError` where that is not to be had."""
+
+    def in_dtype_of(self, states: Any) -> LoopMap:
+        """Return the map with its working dtype fixed to that of native `states`."""
+        return self
+
+    @property
+    @abstractmethod
+    def precision(self) -> float:
+        """Unit roundoff (machine epsilon) of the dtype that the map works in."""
+
+    @property
+    @abstractmethod
+    def dtype_name(self) -> str:
+        """Name of the dtype that the map works in, e.g. ``"float64"``."""
+
+    # -- what every map does with it ------------------------------------------------------------------------------
+
+    @property
+    def layer_count(self) -> int:
+        """The number k of layers in one loop."""
+        return len(self.layer_names)
+
+    @property
+    def dimension(self) -> int:
+        """The number n of coordinates of a state."""
+        return int(np.prod(self.state_shape))
+
+    @property
+    def rows(self) -> int:
+        """How many rows a state is measured by (see `Watch`)."""
+        return int(np.prod(self.state_shape[:-1])) if len(self.state_shape) > 1 else 1
+
+    def __call__(self, states: Any) -> Any:
+        """Apply one loop: ``(batch, *state_shape)`` to the same shape, in the map's own array type."""
+        states = self.native(states)
+        for l in range(self.layer_count):
+            states = self.layer(l, states)
+        return states
+
+    def sections(self, states: Any) -> Any:
+        """Return the states before every layer and after the last, stacked: ``(k + 1, batch, *state_shape)``."""
+        states = self.native(states)
+        found = [states]
+        for l in range(self.layer_count):
+            found.append(self.layer(l, found[-1]))
+        return self._stack(found)
+
+    @abstractmethod
+    def _stack(self, states: Sequence[Any]) -> Any:
+        """Stack native arrays on a new leading axis."""
+
+    def start(self, rng: int | np.random.Generator | None = 0, n: int = 1) -> Any:
+        """Draw `n` starts, shape ``(n, *state_shape)``.
+
+        Raises
+        ------
+        NoStartError
+            If the map knows no starts of its own.
+        """
+        if self._start is None:
+            raise NoStartError(
+                f"{self.name} knows no starts of its own; pass starts of shape (batch, {_tail(self.state_shape)})"
+            )
+        if not isinstance(n, int) or n < 1:
+            raise InvalidArgumentError(f"n must be a positive int; got {n!r}. Pass n=1 for one start.")
+        return self.native(self._start(as_rng(rng), n), "start")
+
+    def batch(self, starts: Any, rng: int | np.random.Generator | None = 0) -> tuple[Any, bool]:
+        """Normalise the `starts` argument of an analysis.
+
+        Returns
+        -------
+        states : native array, (batch, *state_shape)
+        single : bool
+            Whether the batch axis was missing, so that the result must have none either.
+        """
+        if starts is None:
+            return self.start(rng), False
+        shape = tuple(np.shape(starts))
+        single = shape == self.state_shape
+        if single:
+            starts = starts[None] if hasattr(starts, "ndim") else np.asarray(starts)[None]
+        states = self.native(starts, "starts")
+        if len(states) == 0:
+            raise ShapeError(f"starts is empty, shape {shape}; give at least one state of shape {self.state_shape}")
+        finite = np.isfinite(self.numpy(states)).reshape(len(states), -1).all(axis=1)
+        if not finite.all():
+            bad = int(np.flatnonzero(~finite)[0])
+            raise InvalidArgumentError(f"starts[{bad}] holds NaN or infinity; every start must be finite, so remove it")
+        return states, single
+
+    def displacement(self, a: Array, b: Array) -> Array:
+        """Return a − b on NumPy states, angle coordinates wrapped to the shortest way round."""
+        difference = np.asarray(a) - np.asarray(b)
+        if self.periods is None:
+            return difference
+        turns = np.where(np.isfinite(self.periods), difference / self.periods, 0.0)
+        return difference - np.round(turns) * np.where(np.isfinite(self.periods), self.periods, 0.0)
+
+    def check_batched(self, shape: tuple[int, ...], argument: str) -> None:
+        """Raise `ShapeError` unless `shape` is ``(batch, *state_shape)``."""
+        if shape[1:] == self.state_shape and len(shape) == len(self.state_shape) + 1:
+            return
+        rule = f"{self.name} acts on states of shape (batch, {_tail(self.state_shape)}); {argument} has shape {shape}"
+        if shape == self.state_shape:
+            raise ShapeError(f"{rule}. Add the batch axis: state[None].")
+        raise ShapeError(f"{rule}. Reshape it to (batch, {_tail(self.state_shape)}).")
+
+    def check_layer(self, l: int) -> int:
+        """Return `l` modulo the number of layers; refuse what is no integer."""
+        if isinstance(l, bool) or not isinstance(l, int | np.integer):
+            raise InvalidArgumentError(f"l must be an int, the layer to start before; got {l!r}")
+        return int(l) % self.layer_count
+
+    def __repr__(self) -> str:
+        layers = ", ".join(self.layer_names[:6]) + (", …" if self.layer_count > 6 else "")
+        kind = "causal " if self.causal else ""
+        return f"<{kind}{type(self).__name__} {self.name!r} on {self.state_shape}, {self.layer_count} layers: {layers}>"
+
+
+def check_power(p: int) -> int:
+    """Return `p` if it is a positive int; raise otherwise."""
+    if isinstance(p, bool) or not isinstance(p, int | np.integer) or p < 1:
+        raise InvalidArgumentError(f"p must be a positive int, the number of loops; got {p!r}. Pass p=1 for F itself.")
+    return int(p)
+
+
+def _tail(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    try:
+        checked = tuple(int(s) for s in shape)
+    except TypeError:
+        raise ShapeError(f"state_shape must be a tuple of ints such as (2,); got {shape!r}") from None
+    if not checked or min(checked) < 1:
+        raise ShapeError(f"state_shape needs one or more positive sizes; got {checked}. Pass (1,) for a scalar map.")
+    return checked
+
+
+def _checked_periods(periods: Sequence[float | None] | None, shape: tuple[int, ...]) -> Array | None:
+    """Return the periods broadcast to the state, NaN where a coordinate is no angle."""
+    if periods is None:
+        return None
+    values = np.array([np.nan if p is None else float(p) for p in np.ravel(np.array(periods, dtype=object))])
+    if np.any(values <= 0) or np.any(np.isinf(values)):
+        raise InvalidArgumentError(f"periods must be positive and finite, or None for no angle; got {list(periods)!r}")
+    try:
+        return np.broadcast_to(values.reshape(shape) if values.size == np.prod(shape) else values, shape).copy()
+    except ValueError:
+        raise ShapeError(f"periods has {values.size} entries for a state of shape {shape}; give one a coordinate") from None

@@ -1,0 +1,298 @@
+"""`TorchMap`: a loop whose layers are torch callables; its hot loops run in torch, its derivatives come from torch.func."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from dynloop.errors import InvalidArgumentError, NoTwinError, ShapeError
+from dynloop.maps.base import Array, LoopMap, Starter, Watch, check_power
+
+__all__ = ["TorchMap"]
+
+Layer = Callable[[torch.Tensor], torch.Tensor]
+
+
+class TorchMap(LoopMap):
+    """A recurrent block given as torch callables, one a layer.
+
+    Parameters
+    ----------
+    layers : sequence of callables
+        Each maps a tensor ``(batch, *state_shape)`` to one of the same shape and dtype, every row of the batch by
+        itself. ALL operations of a loop belong here: the injection and the norm that closes the loop too.
+    state_shape : tuple of int
+        Shape of one state; ``(tokens, width)`` for a transformer.
+    layer_names : sequence of str, optional
+        One name a layer; ``layer 0``, ``layer 1``, … if left out.
+    causal : bool
+        Whether token i of a layer's output depends on tokens ≤ i alone. Verdicts are then given per token.
+    periods : sequence of float or None, optional
+        Length of each angle coordinate, None where a coordinate is no angle.
+    name : str
+        What messages call the map.
+    dtype : torch.dtype, optional
+        The working dtype. By default that of the layers' parameters; a map without parameters takes the dtype of its
+        starts (NumPy float64 starts give float64).
+    device : torch.device or str, optional
+        Where states live. By default where the layers' parameters are.
+    start : callable, optional
+        ``start(numpy_generator, n) -> (n, *state_shape)``; used by `start` and by analyses called without starts.
+    facts : mapping, optional
+        Exact facts about the map.
+
+    Notes
+    -----
+    Calling the map leaves autograd alone. The analyses run under ``torch.no_grad`` and never change the layers.
+
+    Examples
+    --------
+    >>> import torch, dynloop as dl
+    >>> A = torch.tensor([[0.5, 0.1], [0.0, 0.8]], dtype=torch.float64)
+    >>> m = dl.TorchMap([lambda x: x @ A.T, lambda x: x + 1], (2,), layer_names=["contract", "shift"])
+    >>> m(torch.zeros(1, 2, dtype=torch.float64))
+    tensor([[1., 1.]], dtype=torch.float64)
+    """
+
+    kind: ClassVar[str] = "TorchMap"
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        state_shape: Sequence[int],
+        *,
+        layer_names: Sequence[str] | None = None,
+        causal: bool = False,
+        periods: Sequence[float | None] | None = None,
+        name: str = "",
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        start: Starter | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.layers = _checked_layers(layers)
+        names = [f"layer {l}" for l in range(len(self.layers))] if layer_names is None else list(layer_names)
+        if len(names) != len(self.layers):
+            raise InvalidArgumentError(
+                f"layer_names has {len(names)} names for {len(self.layers)} layers; give one name a layer"
+            )
+        super().__init__(state_shape, names, causal=causal, periods=periods, name=name, start=start, facts=facts)
+        weight = next(_weights(self.layers), None)
+        self.dtype = dtype if dtype is not None else (None if weight is None else weight.dtype)
+        if self.dtype is not None and not self.dtype.is_floating_point:
+            raise InvalidArgumentError(f"dtype must be a real floating dtype; got {self.dtype}. Pass torch.float64.")
+        self.device = torch.device(device) if device is not None else (torch.device("cpu") if weight is None else weight.device)
+        self._periods = None if self.periods is None else torch.as_tensor(self.periods, device=self.device)
+
+    # -- the map -------------------------------------------------------------------------------------------------
+
+    def layer(self, l: int, states: torch.Tensor) -> torch.Tensor:
+        """Apply layer `l` (counted from 0) to states ``(batch, *state_shape)``."""
+        out = self.layers[l](states)
+        if not isinstance(out, torch.Tensor) or out.shape != states.shape:
+            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+            raise ShapeError(
+                f"layer {self.layer_names[l]!r} of {self.name} must return a tensor of shape {tuple(states.shape)}, like "
+                f"its input; got {got}. Wrap the module so that it returns the hidden states alone."
+            )
+        if out.dtype != states.dtype:
+            raise InvalidArgumentError(
+                f"layer {self.layer_names[l]!r} of {self.name} turned {states.dtype} into {out.dtype}; a layer keeps the "
+                f"dtype of the state. Start in {out.dtype}, or cast inside the layer."
+            )
+        return out
+
+    def loop(self, states: torch.Tensor) -> torch.Tensor:
+        """Apply one loop to native states, without checking their shape."""
+        for l in range(len(self.layers)):
+            states = self.layer(l, states)
+        return states
+
+    def power(self, p: int) -> TorchMap:
+        """Return F^p as a map of p·k layers, named ``name@1`` … ``name@p`` by loop."""
+        p = check_power(p)
+        if p == 1:
+            return self
+        names = [f"{name}@{i + 1}" for i in range(p) for name in self.layer_names]
+        return self._with(self.layers * p, names, f"{self.name}^{p}")
+
+    def rotate(self, l: int) -> TorchMap:
+        """Return the cyclic permutation that starts before layer `l`, counted from 0 (modulo the number of layers)."""
+        l = self.check_layer(l)
+        if l == 0:
+            return self
+        names = self.layer_names[l:] + self.layer_names[:l]
+        rotated = self._with(self.layers[l:] + self.layers[:l], names, f"{self.name}, from before {self.layer_names[l]!r}")
+        original = self
+
+        def carried(rng: np.random.Generator, n: int) -> Any:
+            with torch.no_grad():
+                return original.sections(original.start(rng, n))[l]
+
+        rotated._start = carried if self._start is not None else None
+        return rotated
+
+    def _with(self, layers: Sequence[Layer], names: Sequence[str], name: str, dtype: torch.dtype | None = None) -> TorchMap:
+        periods = None if self.periods is None else [None if np.isnan(p) else float(p) for p in self.periods.ravel()]
+        return TorchMap(
+            layers, self.state_shape, layer_names=names, causal=self.causal, periods=periods, name=name,
+            dtype=dtype or self.dtype, device=self.device, start=self._start,
+        )  # fmt: skip
+
+    # -- arrays --------------------------------------------------------------------------------------------------
+
+    def native(self, states: Any, argument: str = "states") -> torch.Tensor:
+        """Convert states to a tensor in the map's dtype and on its device; check the shape ``(batch, *state_shape)``."""
+        try:
+            tensor = torch.as_tensor(states)
+        except (TypeError, ValueError, RuntimeError):
+            raise ShapeError(
+                f"{argument} must be an array of numbers of shape (batch, {', '.join(map(str, self.state_shape))}); "
+                f"got {type(states).__name__}. Convert it with numpy.asarray."
+            ) from None
+        dtype = self.dtype
+        if dtype is None:
+            plain = not hasattr(states, "dtype") or not tensor.dtype.is_floating_point
+            dtype = torch.float64 if plain else tensor.dtype
+        self.check_batched(tuple(tensor.shape), argument)
+        return tensor.to(device=self.device, dtype=dtype)
+
+    def numpy(self, states: Any) -> Array:
+        """Convert a tensor of any shape to a detached NumPy float64 copy."""
+        if isinstance(states, torch.Tensor):
+            return states.detach().to(device="cpu", dtype=torch.float64).numpy().copy()
+        return np.array(states, dtype=np.float64)
+
+    def _stack(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.stack(list(states))
+
+    @property
+    def precision(self) -> float:
+        """Unit roundoff of the working dtype."""
+        return torch.finfo(self.dtype or torch.float64).eps
+
+    @property
+    def dtype_name(self) -> str:
+        """Name of the working dtype."""
+        return str(self.dtype or torch.float64).removeprefix("torch.")
+
+    def in_dtype_of(self, states: torch.Tensor) -> TorchMap:
+        """Return the map with its working dtype fixed to that of `states` (itself where it is fixed already)."""
+        if self.dtype is not None:
+            return self
+        fixed = copy.copy(self)
+        fixed.dtype = states.dtype
+        return fixed
+
+    def twin(self) -> TorchMap:
+        """Return the same map in float64.
+
+        Layers that follow the dtype of the state (all of `dynloop.nn`, any callable without weights of its own) are
+        shared; modules that do not are copied.
+
+        Raises
+        ------
+        NoTwinError
+            If a layer computes in a dtype of its own whatever the state's.
+        """
+        if self.dtype is torch.float64:
+            return self
+        follow = self._with(self.layers, self.layer_names, self.name, torch.float64)
+        if follow._runs():
+            return self._same_kind(follow)
+        layers = [copy.deepcopy(f).double() if isinstance(f, torch.nn.Module) else f for f in self.layers]
+        copied = self._with(layers, self.layer_names, self.name, torch.float64)
+        if copied._runs():
+            return self._same_kind(copied)
+        raise NoTwinError(
+            f"{self.name} cannot run in float64: a layer keeps {self.dtype_name} inside. "
+            "Give layers that follow the dtype of the state, or analyse with polish='never'."
+        )
+
+    def _same_kind(self, twin: TorchMap) -> TorchMap:
+        """Return this object (whatever its subclass) with the layers and dtype of `twin`."""
+        same = copy.copy(self)
+        same.layers, same.dtype = twin.layers, twin.dtype
+        return same
+
+    def _runs(self) -> bool:
+        probe = torch.zeros((1, *self.state_shape), dtype=self.dtype, device=self.device)
+        try:
+            with torch.no_grad():
+                self.loop(probe)
+        except (RuntimeError, InvalidArgumentError):
+            return False
+        return True
+
+    # -- hot loops -----------------------------------------------------------------------------------------------
+
+    def watch(self, states: torch.Tensor, loops: int, reference: torch.Tensor) -> Watch:
+        """Iterate `loops` times, measuring per row the step, the norm and the distance to `reference`."""
+        measure = torch.float64 if states.dtype == torch.float64 else torch.float32
+        found = torch.empty((3, loops, len(states), self.rows), dtype=measure, device=states.device)
+        with torch.no_grad():
+            buffer = torch.empty_like(states)
+            for t in range(loops):
+                new = self.loop(states)
+                for i, origin in enumerate((states, None, reference)):
+                    self._row_norms(new, origin, buffer, found[i, t])
+                states = new
+        steps, norms, returns = found.to(device="cpu", dtype=torch.float64).numpy()
+        return Watch(states=states, steps=steps, norms=norms, returns=returns)
+
+    def _row_norms(self, a: torch.Tensor, b: torch.Tensor | None, buffer: torch.Tensor, out: torch.Tensor) -> None:
+        """Write the norm of every row of a − b (of a where b is None), angles wrapped, to `out` ``(batch, rows)``."""
+        difference = a if b is None else torch.sub(a, b, out=buffer)
+        if self._periods is not None:
+            turns = torch.nan_to_num(torch.round(difference / self._periods))
+            difference = difference - turns * torch.nan_to_num(self._periods)
+        difference = difference.reshape(out.shape[0], self.rows, self.state_shape[-1])
+        torch.linalg.vector_norm(difference, dim=-1, dtype=out.dtype, out=out)
+
+    def push(self, states: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return F(x) and J·V by vmap(jvp): states ``(batch, *s)``, frames ``(batch, k, *s)``; no graph to the weights."""
+        with torch.no_grad(), _differentiable():
+            return torch.func.vmap(  # type: ignore[no-any-return]
+                lambda v: torch.func.jvp(self.loop, (states,), (v,)), in_dims=1, out_dims=(None, 1)
+            )(frames)
+
+    def pull(self, states: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return F(x) and Jᵀ·W by vmap(vjp): states ``(batch, *s)``, frames ``(batch, k, *s)``; no graph to the weights."""
+        with torch.no_grad(), _differentiable():
+            new, pullback = torch.func.vjp(self.loop, states)
+            pulled = torch.func.vmap(lambda w: pullback(w)[0], in_dims=1, out_dims=1)(frames)
+        return new.detach(), pulled.detach()
+
+
+@contextmanager
+def _differentiable() -> Iterator[None]:
+    """Force attention that forward mode can differentiate, and keep torch's own jit notice quiet; restores both."""
+    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
+        yield
+
+
+def _weights(layers: Sequence[Layer]) -> Iterator[torch.Tensor]:
+    for f in layers:
+        if isinstance(f, torch.nn.Module):
+            yield from (p for p in f.parameters() if p.is_floating_point())
+
+
+def _checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    if callable(layers) and not isinstance(layers, torch.nn.ModuleList | torch.nn.Sequential):
+        raise InvalidArgumentError(
+            "layers must be a sequence of callables, one a layer; got a single callable. Wrap it: TorchMap([f], …)."
+        )
+    checked = tuple(layers)
+    wrong = [f for f in checked if not callable(f)]
+    if not checked or wrong:
+        what = f"{type(wrong[0]).__name__}, which is not callable" if wrong else "an empty sequence"
+        raise InvalidArgumentError(f"layers must be a non-empty sequence of callables; got {what}. Pass TorchMap([f, g], …).")
+    return checked

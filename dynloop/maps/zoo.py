@@ -1,0 +1,1 @@
+"""Maps with exact answers, each carrying its facts."""

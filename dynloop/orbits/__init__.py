@@ -1,0 +1,1 @@
+"""Where one start goes: trajectories, recurrence, fixed points, regimes."""

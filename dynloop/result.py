@@ -1,0 +1,228 @@
+"""The base of result records: frozen, prints itself, `to_dict`, `save`, and `load` to read one back.
+
+A record is saved as one ``.npz`` file: every array is a member of its own, everything else is JSON in the member
+``record.json``. Nothing is pickled, so loading a file never runs code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import importlib
+import io
+import json
+import os
+import zipfile
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynloop.errors import CheckpointError, InvalidArgumentError
+
+__all__ = ["Result", "Status", "load"]
+
+_RECORD = "record.json"
+
+
+class Status(Enum):
+    """Why a computation stopped, one member a reason; the value is the sentence a user reads.
+
+    A status never says what an orbit does (that is a `Regime`): "diverged" is not "ran out of loops".
+    """
+
+    DECIDED = "the evidence sufficed for a verdict"
+    SOLVED = "solved: the residual is at the precision floor"
+    CONVERGED = "the estimate settled within its error"
+    OUT_OF_LOOPS = "the budget of loops was used up before the evidence sufficed"
+    NOT_CONVERGED = "the iteration stopped before it settled; its last value is no result"
+    SLOW = "the residual is small, but no solution was found nearby"
+    DIVERGED = "a state stopped being finite"
+    BELOW_RANK_TOLERANCE = "a direction is contracted to nothing within rounding; its exponent is reported as -inf"
+
+
+class Result:
+    """Base class of the frozen dataclasses that analyses return.
+
+    Subclasses are declared with ``@dataclass(frozen=True, slots=True, eq=False, kw_only=True)`` and are found again
+    by `load` through their module and name.
+    """
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as nested dictionaries; arrays stay arrays, enum members become their names.
+
+        Returns
+        -------
+        dict
+            One entry a field, in the order of the fields.
+        """
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the record to one ``.npz`` file (JSON and arrays, never pickle), atomically.
+
+        Parameters
+        ----------
+        path : path-like
+            Where to write; ``.npz`` is added if it is missing.
+
+        Returns
+        -------
+        pathlib.Path
+            The file that was written.
+        """
+        target = Path(path)
+        if target.suffix != ".npz":
+            target = target.with_name(target.name + ".npz")
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
+        tree = _encode(self, arrays)
+        partial = target.with_name(target.name + ".partial")
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(_RECORD, json.dumps(tree, allow_nan=True))
+            for key, array in arrays.items():
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, array, allow_pickle=False)
+                archive.writestr(f"{key}.npy", buffer.getvalue())
+        os.replace(partial, target)
+        return target
+
+    def __repr__(self) -> str:
+        lines = [type(self).__name__]
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            lines.append(f"  {f.name}: {_brief(getattr(self, f.name))}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """Read back a record that `Result.save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The ``.npz`` file.
+
+    Returns
+    -------
+    Result
+        A record of the class that was saved.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged or not a record of dynloop.
+
+    Examples
+    --------
+    >>> import dynloop as dl, tempfile, os
+    >>> found = dl.classify(dl.zoo.henon(), [0.1, 0.1], loops=64)
+    >>> path = found.save(os.path.join(tempfile.mkdtemp(), "henon"))
+    >>> dl.load(path).regime == found.regime
+    True
+    """
+    source = Path(path)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            tree = json.loads(archive.read(_RECORD))
+            return _decode(tree, archive)  # type: ignore[no-any-return]
+    except FileNotFoundError:
+        raise CheckpointError(f"no result file at {source}; give the path that `save` returned") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, ImportError) as error:
+        raise CheckpointError(f"{source} is not a result that dynloop saved ({error}); save it again") from error
+
+
+def _is_result(value: Any) -> bool:
+    return isinstance(value, Result) and dataclasses.is_dataclass(value)
+
+
+def _plain(value: Any) -> Any:
+    if _is_result(value):
+        return value.to_dict()
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return np.array([_plain(v) for v in value.ravel()], dtype=str).reshape(value.shape)
+    if hasattr(value, "detach"):
+        return value.detach().cpu().double().numpy()
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _encode(value: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
+    """Turn a value into JSON, moving arrays to `arrays`."""
+    if _is_result(value):
+        fields = {f.name: _encode(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}
+        return {"kind": "result", "class": _address(value), "fields": fields}
+    if isinstance(value, Enum):
+        return {"kind": "enum", "class": _address(value), "name": value.name}
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return {"kind": "objects", "shape": list(value.shape), "items": [_encode(v, arrays) for v in value.ravel()]}
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().double().numpy()
+    if isinstance(value, np.ndarray):
+        key = f"a{len(arrays)}"
+        arrays[key] = value
+        return {"kind": "array", "key": key}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {"kind": "dict", "items": {str(k): _encode(v, arrays) for k, v in value.items()}}
+    if isinstance(value, tuple | list):
+        return {"kind": "tuple", "items": [_encode(v, arrays) for v in value]}
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise InvalidArgumentError(
+        f"a result holds a {type(value).__name__}, which has no form in JSON; convert it to an array, a number or text"
+    )
+
+
+def _decode(tree: Any, archive: zipfile.ZipFile) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    kind = tree["kind"]
+    if kind == "array":
+        return np.lib.format.read_array(io.BytesIO(archive.read(f"{tree['key']}.npy")), allow_pickle=False)
+    if kind == "objects":
+        flat = np.empty(len(tree["items"]), dtype=object)
+        flat[:] = [_decode(item, archive) for item in tree["items"]]
+        return flat.reshape(tree["shape"])
+    if kind == "dict":
+        return {k: _decode(v, archive) for k, v in tree["items"].items()}
+    if kind == "tuple":
+        return tuple(_decode(v, archive) for v in tree["items"])
+    if kind == "enum":
+        return _class(tree["class"], Enum)[tree["name"]]
+    return _class(tree["class"], Result)(**{k: _decode(v, archive) for k, v in tree["fields"].items()})
+
+
+def _address(value: Any) -> str:
+    return f"{type(value).__module__}:{type(value).__name__}"
+
+
+def _class(address: str, base: type) -> Any:
+    """Find a class of dynloop by its address; a file can name nothing outside the package."""
+    module, _, name = address.partition(":")
+    if module.split(".")[0] != "dynloop":
+        raise ValueError(f"{address} is not a class of dynloop")
+    found = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ValueError(f"{address} is not a {base.__name__} of dynloop")
+    return found
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size > 8:
+        return f"array of shape {value.shape}, {value.dtype}"
+    if hasattr(value, "detach"):
+        return f"tensor of shape {tuple(value.shape)}, {value.dtype}"
+    text = repr(value) if not isinstance(value, Enum) else value.name
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else text[:97] + "..."
