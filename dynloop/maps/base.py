@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dynloop.errors import InvalidArgumentError, NoStartError, ShapeError
 
-__all__ = ["Array", "LoopMap", "Watch", "as_rng"]
+__all__ = ["Array", "LoopMap", "Starter", "Stretch", "Watch", "as_rng"]
 
 Array = npt.NDArray[Any]
 Starter = Callable[[np.random.Generator, int], Any]
@@ -55,6 +55,25 @@ class Watch:
     steps: Array
     norms: Array
     returns: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Stretch:
+    """What `LoopMap.stretch` measures: how a frame grows along an orbit.
+
+    Attributes
+    ----------
+    states : native array, (batch, *state_shape)
+        The state after the last loop.
+    frames : native array, (batch, k, *state_shape)
+        The orthonormal frame there; a direction that was contracted to nothing is zero.
+    logs : ndarray, (loops, batch, k)
+        log R_jj of every loop; −inf where a direction falls below rank tolerance.
+    """
+
+    states: Any
+    frames: Any
+    logs: Array
 
 
 class LoopMap(ABC):
@@ -142,6 +161,14 @@ class LoopMap(ABC):
         """Return F(x) and DF(x)ᵀ·W for native states ``(batch, *s)`` and frames ``(batch, k, *s)``."""
 
     @abstractmethod
+    def stretch(self, states: Any, frames: Any, loops: int, mask: Any = None) -> Stretch:
+        """Iterate `loops` times, carrying orthonormal frames ``(batch, k, *s)`` along by QR at every loop.
+
+        `mask` ``(batch, *s)``, if given, multiplies the frames after every loop; with a mask of ones on the first rows
+        it gives the exponents of a prefix of a causal map.
+        """
+
+    @abstractmethod
     def twin(self) -> LoopMap:
         """Return the same map in float64; raise `NoTwinError` where that is not to be had."""
 
@@ -189,11 +216,15 @@ class LoopMap(ABC):
         found = [states]
         for l in range(self.layer_count):
             found.append(self.layer(l, found[-1]))
-        return self._stack(found)
+        return self.stack(found)
 
     @abstractmethod
-    def _stack(self, states: Sequence[Any]) -> Any:
+    def stack(self, states: Sequence[Any]) -> Any:
         """Stack native arrays on a new leading axis."""
+
+    def detached(self, states: Any) -> Any:
+        """Return native states without any graph behind them."""
+        return states.detach() if hasattr(states, "detach") else states
 
     def start(self, rng: int | np.random.Generator | None = 0, n: int = 1) -> Any:
         """Draw `n` starts, shape ``(n, *state_shape)``.

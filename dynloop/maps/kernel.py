@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.maps.base import Array, LoopMap, Starter, Watch, check_power
+from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_power
 
 __all__ = ["KernelMap"]
 
@@ -82,7 +82,7 @@ class KernelMap(LoopMap):
             raise InvalidArgumentError(f"params must be a sequence of numbers; got {params!r}") from None
         self._steps = tuple(_compiled(f) for f in steps)
         self._jacobians = None if jacobians is None else tuple(_compiled(f) for f in jacobians)
-        self._complex: bool | None = None
+        self._tangents: tuple[Any, Any] | None = None
         self._kernels: tuple[Any, ...] | None = None
         self._wrap = np.full(dim, np.nan) if self.periods is None else self.periods
         self._try_out(steps)
@@ -144,7 +144,7 @@ class KernelMap(LoopMap):
         """Copy an array to NumPy float64."""
         return np.array(states, dtype=np.float64)
 
-    def _stack(self, states: Sequence[Array]) -> Array:
+    def stack(self, states: Sequence[Array]) -> Array:
         return np.stack(states)
 
     @property
@@ -172,71 +172,51 @@ class KernelMap(LoopMap):
 
     def push(self, states: Array, frames: Array) -> tuple[Array, Array]:
         """Return F(x) and J·V: states ``(batch, dim)``, frames ``(batch, k, dim)``."""
-        new, J = self._loop_jacobian(states)
-        return new, np.einsum("bij,bkj->bki", J, frames)
+        new, pushed = np.empty_like(states), np.empty(frames.shape)
+        self._tangent_kernels()[0](states, np.ascontiguousarray(frames, dtype=np.float64), self.params, new, pushed)
+        return new, pushed
 
     def pull(self, states: Array, frames: Array) -> tuple[Array, Array]:
         """Return F(x) and Jᵀ·W: states ``(batch, dim)``, frames ``(batch, k, dim)``."""
-        new, J = self._loop_jacobian(states)
-        return new, np.einsum("bji,bkj->bki", J, frames)
+        identity = np.broadcast_to(np.eye(self.dimension), (len(states), self.dimension, self.dimension))
+        new, columns = self.push(states, identity)  # columns[b, j] = J e_j
+        return new, np.einsum("bji,bki->bkj", columns, frames)
 
-    def _loop_jacobian(self, states: Array) -> tuple[Array, Array]:
-        J = np.broadcast_to(np.eye(self.dimension), (len(states), self.dimension, self.dimension))
-        for l in range(self.layer_count):
-            J = self._layer_jacobian(l, states) @ J
-            states = self.layer(l, states)
-        return states, J
+    def stretch(self, states: Array, frames: Array, loops: int, mask: Array | None = None) -> Stretch:
+        """Iterate and orthonormalise: see `LoopMap.stretch`. A mask is applied to the frames after every loop."""
+        states, frames = states.copy(), np.array(frames, dtype=np.float64)
+        mask = np.ones_like(states) if mask is None else np.asarray(mask, dtype=np.float64)
+        logs = np.empty((loops, *frames.shape[:2]))
+        self._tangent_kernels()[1](states, frames, self.params, mask, logs)
+        return Stretch(states=states, frames=frames, logs=logs)
 
-    def _layer_jacobian(self, l: int, states: Array) -> Array:
-        """Return the Jacobian of one layer, ``(batch, dim, dim)``."""
-        J = np.empty((len(states), self.dimension, self.dimension))
-        if self._jacobians is not None:
-            for x, block in zip(states, J, strict=True):
-                self._jacobians[l](x, self.params, block)
-        elif self._is_complex():
-            self._complex_step(l, states, J)
-        else:
-            self._central(l, states, J)
-        return J
+    def _tangent_kernels(self) -> tuple[Any, Any]:
+        if self._tangents is None:
+            if self._jacobians is not None:
+                parts = [_analytic(f, J, self.dimension) for f, J in zip(self._steps, self._jacobians, strict=True)]
+            else:
+                parts = self._complex_parts() or [_central(f, self.dimension) for f in self._steps]
+            tangent = _composed_tangents(tuple(parts), self.dimension)
+            self._tangents = (_push_kernel(tangent), _stretch_kernel(tangent, self.dimension))
+        return self._tangents
 
-    def _complex_step(self, l: int, states: Array, J: Array) -> None:
-        h = 1e-30
-        out = np.empty(self.dimension, dtype=np.complex128)
-        for x, block in zip(states, J, strict=True):
-            for j in range(self.dimension):
-                z = x.astype(np.complex128)
-                z[j] += 1j * h
-                self._steps[l](z, self.params, out)
-                block[:, j] = out.imag / h
-
-    def _central(self, l: int, states: Array, J: Array) -> None:
-        for j in range(self.dimension):
-            h = 6e-6 * np.maximum(1.0, np.abs(states[:, j]))
-            up, down = states.copy(), states.copy()
-            up[:, j] += h
-            down[:, j] -= h
-            J[:, :, j] = self.displacement(self.layer(l, up), self.layer(l, down)) / (up[:, j] - down[:, j])[:, None]
-
-    def _is_complex(self) -> bool:
-        """Say whether complex steps give the derivative (checked once against central differences)."""
-        if self._complex is None:
-            self._complex = self._check_complex()
-        return self._complex
-
-    def _check_complex(self) -> bool:
-        probe = np.random.default_rng(0).uniform(0.05, 0.95, (3, self.dimension))
+    def _complex_parts(self) -> list[Any] | None:
+        """Return complex-step tangents where every step allows them and they agree with differences, else None."""
+        parts = [_complex_step(f, self.dimension) for f in self._steps]
+        x = np.random.default_rng(0).uniform(0.05, 0.95, (3, self.dimension))
+        V = np.eye(self.dimension)
+        y, exact, near = np.empty(self.dimension), np.empty_like(V), np.empty_like(V)
         with np.errstate(all="ignore"):
-            for l in range(self.layer_count):
-                exact = np.empty((3, self.dimension, self.dimension))
-                near = np.empty_like(exact)
-                try:
-                    self._complex_step(l, probe, exact)
-                except (numba.core.errors.NumbaError, TypeError, ValueError):
-                    return False  # the step compares, takes moduli or rounds: it has no complex form
-                self._central(l, probe, near)
-                if not np.allclose(exact, near, rtol=1e-6, atol=1e-7, equal_nan=True):
-                    return False
-        return True
+            for step, part in zip(self._steps, parts, strict=True):
+                for probe in x:
+                    try:
+                        part(probe, V, self.params, y, exact)
+                    except (numba.core.errors.NumbaError, TypeError, ValueError):
+                        return None  # the step compares, takes moduli or rounds: it has no complex form
+                    _central(step, self.dimension)(probe, V, self.params, y, near)
+                    if not np.allclose(exact, near, rtol=1e-6, atol=1e-7, equal_nan=True):
+                        return None
+        return parts
 
     def _compiled_kernels(self) -> tuple[Any, ...]:
         if self._kernels is None:
@@ -334,6 +314,127 @@ def _composed(steps: tuple[Any, ...]) -> Any:
         last(spare, params, out)
 
     return loop_and_one
+
+
+def _analytic(step: Any, jacobian: Any, dim: int) -> Any:
+    """Return ``tangent(x, V, params, y, W)``: y = step(x), rows of W = J·(rows of V), with a given Jacobian."""
+
+    @numba.njit
+    def tangent(x: Array, V: Array, params: Array, y: Array, W: Array) -> None:
+        J = np.empty((dim, dim))
+        jacobian(x, params, J)
+        step(x, params, y)
+        for a in range(V.shape[0]):
+            for i in range(dim):
+                total = 0.0
+                for j in range(dim):
+                    total += J[i, j] * V[a, j]
+                W[a, i] = total
+
+    return tangent
+
+
+def _complex_step(step: Any, dim: int) -> Any:
+    """Return the tangent of an analytic step: Im F(x + i h v) / h, exact to rounding (Squire & Trapp 1998)."""
+    h = 1e-30
+
+    @numba.njit
+    def tangent(x: Array, V: Array, params: Array, y: Array, W: Array) -> None:
+        z = np.empty(dim, dtype=np.complex128)
+        out = np.empty(dim, dtype=np.complex128)
+        step(x, params, y)
+        for a in range(V.shape[0]):
+            for j in range(dim):
+                z[j] = complex(x[j], h * V[a, j])
+            step(z, params, out)
+            for j in range(dim):
+                W[a, j] = out[j].imag / h
+
+    return tangent
+
+
+def _central(step: Any, dim: int) -> Any:
+    """Return the tangent of a step that has no complex form, by central differences along v."""
+
+    @numba.njit
+    def tangent(x: Array, V: Array, params: Array, y: Array, W: Array) -> None:
+        up, down, moved = np.empty(dim), np.empty(dim), np.empty(dim)
+        step(x, params, y)
+        size = 1.0
+        for j in range(dim):
+            size = max(size, abs(x[j]))
+        for a in range(V.shape[0]):
+            length = 0.0
+            for j in range(dim):
+                length = max(length, abs(V[a, j]))
+            h = 6e-6 * size / length if length > 0 else 1.0
+            for j in range(dim):
+                moved[j] = x[j] + h * V[a, j]
+            step(moved, params, up)
+            for j in range(dim):
+                moved[j] = x[j] - h * V[a, j]
+            step(moved, params, down)
+            for j in range(dim):
+                W[a, j] = (up[j] - down[j]) / (2 * h)
+
+    return tangent
+
+
+def _composed_tangents(parts: tuple[Any, ...], dim: int) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    before, last = _composed_tangents(parts[:-1], dim), parts[-1]
+
+    @numba.njit
+    def tangent(x: Array, V: Array, params: Array, y: Array, W: Array) -> None:
+        middle, carried = np.empty(dim), np.empty_like(V)
+        before(x, V, params, middle, carried)
+        last(middle, carried, params, y, W)
+
+    return tangent
+
+
+def _push_kernel(tangent: Any) -> Any:
+    @numba.njit
+    def push(states: Array, frames: Array, params: Array, new: Array, pushed: Array) -> None:
+        for b in range(states.shape[0]):
+            tangent(states[b], frames[b], params, new[b], pushed[b])
+
+    return _explained(push)
+
+
+def _stretch_kernel(tangent: Any, dim: int) -> Any:
+    @numba.njit
+    def stretch(states: Array, frames: Array, params: Array, mask: Array, logs: Array) -> None:
+        k = frames.shape[1]
+        y, W = np.empty(dim), np.empty((k, dim))
+        for b in range(states.shape[0]):
+            x, V = states[b], frames[b]
+            for t in range(logs.shape[0]):
+                tangent(x, V, params, y, W)
+                x[:] = y
+                for a in range(k):  # modified Gram–Schmidt, twice for safety where directions nearly coincide
+                    for j in range(dim):
+                        V[a, j] = W[a, j] * mask[b, j]
+                for a in range(k):
+                    before = np.sqrt((V[a] * V[a]).sum())
+                    for _ in range(2):
+                        for c in range(a):
+                            along = (V[c] * V[a]).sum()
+                            for j in range(dim):
+                                V[a, j] -= along * V[c, j]
+                    length = np.sqrt((V[a] * V[a]).sum())
+                    # below rank tolerance nothing but rounding is left of the direction
+                    if length <= dim * 2.3e-16 * before or length == 0.0:
+                        logs[t, b, a] = -np.inf
+                        for j in range(dim):
+                            V[a, j] = 0.0
+                    else:
+                        logs[t, b, a] = np.log(length)
+                        for j in range(dim):
+                            V[a, j] /= length
+
+    return _explained(stretch)
 
 
 def _explained(kernel: Any) -> Any:

@@ -13,7 +13,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dynloop.errors import InvalidArgumentError, NoTwinError, ShapeError
-from dynloop.maps.base import Array, LoopMap, Starter, Watch, check_power
+from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_power
 
 __all__ = ["TorchMap"]
 
@@ -170,7 +170,7 @@ class TorchMap(LoopMap):
             return states.detach().to(device="cpu", dtype=torch.float64).numpy().copy()
         return np.array(states, dtype=np.float64)
 
-    def _stack(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+    def stack(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         return torch.stack(list(states))
 
     @property
@@ -269,6 +269,32 @@ class TorchMap(LoopMap):
             new, pullback = torch.func.vjp(self.loop, states)
             pulled = torch.func.vmap(lambda w: pullback(w)[0], in_dims=1, out_dims=1)(frames)
         return new.detach(), pulled.detach()
+
+
+    def stretch(
+        self, states: torch.Tensor, frames: torch.Tensor, loops: int, mask: torch.Tensor | None = None
+    ) -> Stretch:
+        """Iterate and orthonormalise: see `LoopMap.stretch`. QR runs in float64, or float32 for lower dtypes."""
+        work = torch.float64 if states.dtype == torch.float64 else torch.float32
+        count, k = frames.shape[:2]
+        logs = torch.empty((loops, count, k), dtype=torch.float64, device=states.device)
+        tolerance = self.dimension * torch.finfo(states.dtype).eps
+        for t in range(loops):
+            states, frames = self.push(states, frames)
+            if mask is not None:
+                frames = frames * mask[:, None]
+            columns = frames.reshape(count, k, self.dimension).mT.to(work)
+            lengths = torch.linalg.vector_norm(columns, dim=1)
+            if torch.isfinite(lengths).all():
+                Q, R = torch.linalg.qr(columns)
+                diagonal = R.diagonal(dim1=-2, dim2=-1).abs().double()
+            else:  # the orbit left every bound: nan says so, and LAPACK is not asked
+                Q, diagonal = columns, torch.full_like(lengths, torch.nan, dtype=torch.float64)
+            gone = diagonal <= tolerance * lengths.double()
+            logs[t] = torch.where(gone, -torch.inf, torch.log(diagonal))
+            Q = torch.where(gone[:, None, :], 0, Q)
+            frames = Q.mT.reshape(frames.shape).to(states.dtype)
+        return Stretch(states=states, frames=frames, logs=logs.cpu().numpy())
 
 
 @contextmanager

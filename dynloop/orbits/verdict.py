@@ -30,7 +30,7 @@ class Regime(Enum):
     UNDECIDED = "the evidence does not decide; the reason says why and what would"
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
 class Evidence(Result):
     """The numbers behind a verdict.
 
@@ -96,7 +96,7 @@ class Evidence(Result):
         return {k: v for k, v in row.items() if not (np.ndim(v) == 0 and isinstance(v, float) and np.isnan(v))}
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
 class Classification(Result):
     """Which regime each orbit is in, with the evidence.
 

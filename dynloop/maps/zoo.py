@@ -1,1 +1,0 @@
-"""Maps with exact answers, each carrying its facts."""
