@@ -72,9 +72,9 @@ def growth(norms: Array) -> Array:
     """
     quarters = np.stack([part.max(axis=0) for part in np.array_split(norms, 4)])
     lows = np.stack([part.min(axis=0) for part in np.array_split(norms, 4)])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         factor = (quarters[-1] / quarters[0]) ** (4 / (3 * len(norms)))
-    steady = np.all(np.diff(quarters, axis=0) > 0, axis=0) & np.all(np.diff(lows, axis=0) > 0, axis=0)
+        steady = np.all(quarters[1:] > quarters[:-1], axis=0) & np.all(lows[1:] > lows[:-1], axis=0)
     return np.where(steady, factor, np.nan)
 
 
@@ -87,7 +87,10 @@ def decay(steps: Array) -> Array:
 
 
 def octave_law(lengths: Array, tolerance: float = 5e-3) -> str:
-    """Read the path lengths of successive octaves ``[2^j, 2^(j+1))`` of an orbit whose steps fall to zero.
+    """Read the lengths (of the path, or of the net displacement) of successive octaves ``[2^j, 2^(j+1))`` of an orbit.
+
+    Steps that fall to zero and sum give lengths that fall by a steady factor. A spiral that closes in slowly has a path
+    that does not sum but displacements that do, so both must be read.
 
     Parameters
     ----------

@@ -1,0 +1,263 @@
+"""From a candidate limit to a verdict: solve for the point or cycle, test its stability there, read its polygon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynloop.calculus.jacobian import jacobian
+from dynloop.calculus.spectrum import multipliers
+from dynloop.calculus.token_radius import token_radii
+from dynloop.maps.base import Array, LoopMap
+from dynloop.orbits.finding import Finding, undecided
+from dynloop.orbits.fixed_points import Polished, polish, relative_residual
+from dynloop.orbits.floor import row_norms
+from dynloop.orbits.polygon import lengths, polygon
+from dynloop.orbits.recurrence import divides
+from dynloop.orbits.verdict import Regime
+from dynloop.result import Status
+
+__all__ = ["Candidate", "conclude", "conclude_unpolished"]
+
+_NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Candidate:
+    """A state that looks like a limit, and what was measured on the way to it.
+
+    Attributes
+    ----------
+    state : ndarray, state_shape
+        The last state.
+    groups : int
+        How many groups (leading tokens of a causal map, or 1 for the whole state) are concerned.
+    floor : ndarray, (rows,)
+        Relative precision floor of the orbit.
+    largest : ndarray, (rows,)
+        Largest norm seen.
+    rate : ndarray, (groups,)
+        Contraction factor fitted to the steps; nan where there was no decay to fit.
+    period : int
+        Loops after which it returns.
+    """
+
+    state: Array
+    groups: int
+    floor: Array
+    largest: Array
+    rate: Array
+    period: int = 1
+
+
+def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
+    """Solve for the limit near a candidate and say what it is, group by group.
+
+    Parameters
+    ----------
+    m : LoopMap
+        The map, in float64.
+    found : Candidate
+        The candidate.
+
+    Returns
+    -------
+    list of Finding, or None
+        None if there is no solution near the candidate, or if a candidate cycle is unstable, so that the orbit must be
+        something else.
+    """
+    p, largest = found.period, float(found.largest.max())
+    partial = m.causal and found.groups < m.rows
+    solved = polish(m, found.state, period=p, rows=found.groups if partial else None, largest=largest)
+    if solved.status is not Status.SOLVED:
+        return None
+    radius = _radii(m, solved.point, p, found.groups)
+    distance = _distance(m, found, solved)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        allowed = np.maximum(1e-6, 1e3 * _group(m, found.floor, found.groups) / np.maximum(1 - radius, 1e-6))
+    if np.any(distance > np.minimum(allowed, 0.5)):
+        return None
+    neutral = np.abs(radius - 1) <= _NEUTRAL
+    continuum = bool(neutral.any()) and _is_continuum(m, solved.point, p, largest)
+    if p > 1:
+        if np.any(radius > 1 + _NEUTRAL):
+            return None
+        return _cycle(m, found, solved, radius, distance, continuum=continuum)
+    return _fixed_point(m, found, solved, radius, distance, continuum=continuum)
+
+
+def _fixed_point(
+    m: LoopMap, found: Candidate, solved: Polished, radius: Array, distance: Array, *, continuum: bool
+) -> list[Finding]:
+    shape = polygon(m, m.native(solved.point[None]), joint=not m.causal, largest=float(found.largest.max()))
+    residual = _group(m, solved.residual, found.groups)
+    slack = np.maximum(np.abs(1 - radius), 1e-4)
+    error = 1e2 * (m.layer_count * 4 * _EPS + residual / slack)
+    kinds = shape.kind(np.concatenate([error, np.zeros(len(shape.perimeter) - len(error))]))
+    findings = []
+    for g in range(found.groups):
+        numbers = {
+            "residual": residual[g], "spectral_radius": radius[g], "distance": distance[g], **lengths(shape, g),
+        }  # fmt: skip
+        solved_to = f"solved to a residual of {residual[g]:.1e}"
+        if radius[g] > 1 + _NEUTRAL:
+            finding = undecided(
+                f"settled on a fixed point that is unstable (spectral radius {radius[g]:.6g} at the point, {solved_to}): the "
+                "start lies on its stable manifold, or rounding put the orbit there; move the start a little",
+                Status.DECIDED,
+            )
+        elif not radius[g] < 1 - _NEUTRAL and not continuum:
+            finding = undecided(
+                f"settled on a fixed point with spectral radius {radius[g]:.9g}: its stability is decided by terms beyond the "
+                "linear ones",
+                Status.DECIDED,
+            )
+        else:
+            finding = _named(kinds[g], numbers, radius[g], solved_to, continuum=not radius[g] < 1 - _NEUTRAL)
+        findings.append(finding.knowing(**numbers))
+        if finding.point is None:
+            findings[-1] = _with_point(findings[-1], solved.point)
+    return findings
+
+
+def _named(kind: str, numbers: dict[str, float], radius: float, how: str, *, continuum: bool) -> Finding:
+    """Name a stable limit by its polygon."""
+    stable = "on a continuum of fixed points (not isolated)" if continuum else f"spectral radius {radius:.4g} < 1"
+    if kind == "vanishing":
+        reason = f"converges, {stable}, {how}; every increment is zero to within rounding"
+        return Finding(regime=Regime.VANISHING, reason=reason, period=1, rate=radius, dichotomy="vanishing")
+    if kind == "cyclic":
+        reason = (
+            f"converges, {stable}, {how}; the increments do not vanish (perimeter {numbers['perimeter']:.3g}) and close to "
+            f"{numbers['closure']:.1e}"
+        )
+        return Finding(regime=Regime.CYCLIC, reason=reason, period=1, rate=radius, dichotomy="cyclic")
+    return undecided(
+        f"converges, {stable}, but increments of relative size {numbers['largest_increment']:.1e} are too small to tell from "
+        "rounding, so vanishing and cyclic cannot be told apart",
+        Status.DECIDED,
+    )
+
+
+def _cycle(
+    m: LoopMap, found: Candidate, solved: Polished, radius: Array, distance: Array, *, continuum: bool
+) -> list[Finding] | None:
+    """Say which groups return after how many loops, on a solved cycle that is not unstable."""
+    p = found.period
+    residual = _group(m, solved.residual, found.groups)
+    gaps = {q: _return_gap(m, solved.point, q, found) for q in divides(p)}
+    noise = 1e3 * np.maximum(residual, 4 * _EPS)
+    findings: list[Finding] = []
+    for g in range(found.groups):
+        if not (radius[g] < 1 - _NEUTRAL or continuum):
+            return None
+        own = next((q for q in divides(p) if gaps[q][g] <= noise[g]), p)
+        numbers = {"residual": residual[g], "spectral_radius": radius[g], "distance": distance[g]}
+        rate = radius[g] ** (1 / p)
+        stable = "one of a continuum of cycles" if radius[g] >= 1 - _NEUTRAL else f"spectral radius of DF^{p} {radius[g]:.4g} < 1"
+        if own == 1:
+            shape = polygon(m, m.native(solved.point[None]), joint=not m.causal, largest=float(found.largest.max()))
+            error = np.full(len(shape.perimeter), 1e2 * (m.layer_count * 4 * _EPS + residual[g]))
+            numbers |= lengths(shape, g)
+            finding = _named(shape.kind(error)[g], numbers, rate, f"at rest while other tokens return after {p} loops", continuum=False)
+        else:
+            least = min(gaps[q][g] for q in divides(own))
+            finding = Finding(
+                regime=Regime.PERIODIC, period=own, rate=rate,
+                reason=f"returns after {own} loops ({stable}, solved to a residual of {residual[g]:.1e}) and not sooner "
+                f"(least gap {least:.1e}); T2 does not apply: the orbit does not converge",
+            )  # fmt: skip
+        findings.append(_with_point(finding.knowing(**numbers), solved.point))
+    if all(f.regime is not Regime.PERIODIC for f in findings):
+        return None  # every divisor returned: the candidate was a multiple
+    return findings
+
+
+def conclude_unpolished(m: LoopMap, found: Candidate, group: int, why: str) -> Finding:
+    """Say what a state at the precision floor shows by itself, without solving for the limit.
+
+    Parameters
+    ----------
+    m : LoopMap
+        The map, in its own dtype.
+    found : Candidate
+        The candidate; a fitted rate below 1 is required, since steps that stop at once (or stall after algebraic decay)
+        say nothing about stability.
+    group : int
+        Which group.
+    why : str
+        Why it was not polished.
+    """
+    rate, floor = float(found.rate[group]), float(_group(m, found.floor, m.rows if m.causal else 1)[group])
+    if not rate < 0.999:
+        return undecided(
+            f"steps are at the precision floor ({floor:.1e}) without a geometric decay before; {why}, so the point cannot be "
+            "told from an unstable one or from motion below the floor",
+            Status.NOT_CONVERGED,
+        )
+    shape = polygon(m, m.native(found.state[None]), joint=not m.causal, largest=float(found.largest.max()))
+    kind = shape.kind(np.full(len(shape.perimeter), 10 * m.layer_count * floor))[group]
+    numbers = lengths(shape, group)
+    finding = _named(kind, numbers, rate, f"steps fell by {rate:.3g} per loop to the floor of {floor:.1e}", continuum=False)
+    reason = finding.reason.replace("spectral radius", "fitted rate")
+    return _with_point(Finding(**{**_fields(finding), "reason": f"{reason}; {why}"}).knowing(**numbers), found.state)
+
+
+def _fields(finding: Finding) -> dict[str, object]:
+    return {name: getattr(finding, name) for name in Finding.__dataclass_fields__}
+
+
+def _with_point(finding: Finding, point: Array) -> Finding:
+    return Finding(**{**_fields(finding), "point": point})  # type: ignore[arg-type]
+
+
+def _radii(m: LoopMap, point: Array, period: int, groups: int) -> Array:
+    """Return ρ(DF^p) of every group: of the prefix 1..i for token i of a causal map (T7)."""
+    orbit = m.power(period)
+    if m.causal:
+        return np.asarray(np.maximum.accumulate(token_radii(orbit, orbit.native(point[None]), groups)[0]))
+    spectrum = multipliers(orbit, point, k=min(2, m.dimension))
+    return np.array([spectrum.radius if spectrum.status is Status.SOLVED else np.nan])
+
+
+def _distance(m: LoopMap, found: Candidate, solved: Polished) -> Array:
+    gap = m.displacement(found.state, solved.point)
+    return _group(m, relative_residual(m, solved.point, gap, float(found.largest.max())), found.groups)
+
+
+def _return_gap(m: LoopMap, point: Array, q: int, found: Candidate) -> Array:
+    """Return the relative distance between a state and the state q loops later."""
+    later = m.numpy(m.watch(m.native(point[None]), q, m.native(point[None])).states)[0]
+    gap = m.displacement(later, point)
+    return _group(m, relative_residual(m, point, gap, float(found.largest.max())), found.groups)
+
+
+def _group(m: LoopMap, rows: Array, groups: int) -> Array:
+    """Reduce a number per row to one per group: the rows themselves, or their maximum."""
+    return rows[:groups] if m.causal else np.array([np.nanmax(rows)])
+
+
+def _is_continuum(m: LoopMap, point: Array, period: int, largest: float) -> bool:
+    """Say whether the neutral directions at a solution lead to other solutions (low dimension only).
+
+    A shift of 1 % along a null direction of DF^p − I, polished, must stay where it was shifted to. At an isolated marginal
+    point it does not: it falls back, or leaves a residual.
+    """
+    if m.dimension > 64:
+        return False
+    A = jacobian(m.power(period), point) - np.eye(m.dimension)
+    _, sizes, rows = np.linalg.svd(A)
+    values = np.linalg.eigvals(A) + 1
+    null = rows[sizes <= 1e-6 * max(1.0, sizes[0])]
+    if len(null) == 0 or len(null) < np.sum(np.abs(values) >= 1 - 1e-6):
+        return False
+    size = 1e-2 * max(largest, float(np.linalg.norm(point)), 1e-300)
+    for direction in (null[0], null.sum(axis=0) / np.sqrt(len(null)), -null[-1]):
+        shifted = point + size * direction.reshape(m.state_shape)
+        again = polish(m, shifted, period=period, largest=largest, steps=6)
+        moved = row_norms(m, m.displacement(again.point, point)[None]).max()
+        if again.status is not Status.SOLVED or moved < 0.5 * size:
+            return False
+    return True
