@@ -13,9 +13,25 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["MLP", "Attention", "LayerNorm", "Linear", "RMSNorm", "rotary_tables", "rotate_half"]
+__all__ = [
+    "MLP",
+    "Attention",
+    "LayerNorm",
+    "Linear",
+    "PostNorm",
+    "PreNorm",
+    "RMSNorm",
+    "gelu_tanh",
+    "rotary_tables",
+    "rotate_half",
+]
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
+
+
+def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
+    """GELU in the tanh form of Hendrycks and Gimpel (2016, arXiv 1606.08415), as in GPT-2 and ALBERT."""
+    return functional.gelu(x, approximate="tanh")
 
 
 class Linear(nn.Module):
@@ -103,6 +119,8 @@ class Attention(nn.Module):
         Whether queries and keys are turned by `rotary_tables` (half layout).
     rotary_base : float
         θ of the rotary embedding.
+    attend : tensor of bool, (tokens,), optional
+        Which tokens may be attended to (not padding); all of them if left out.
     """
 
     def __init__(
@@ -116,9 +134,12 @@ class Attention(nn.Module):
         bias: bool = False,
         rotary: bool = False,
         rotary_base: float = 10000.0,
+        attend: torch.Tensor | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        self.attend: torch.Tensor | None
+        self.register_buffer("attend", attend, persistent=False)
         self.heads, self.kv_heads, self.head_size = heads, kv_heads or heads, head_size or width // heads
         self.causal, self.rotary, self.rotary_base = causal, rotary, rotary_base
         self.q = Linear(width, self.heads * self.head_size, bias=bias, dtype=dtype)
@@ -133,19 +154,35 @@ class Attention(nn.Module):
             tables = rotary_tables(x.shape[-2], self.head_size, base=self.rotary_base, dtype=x.dtype).to(x.device)
             q, k = rotate_half(q, tables), rotate_half(k, tables)
         grouped = self.kv_heads != self.heads
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal, enable_gqa=grouped)
-        return self.o(mixed.transpose(-2, -3).flatten(-2))
+        mask = self._mask(x.shape[-2])
+        causal = self.causal and mask is None
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
+        out: torch.Tensor = self.o(mixed.transpose(-2, -3).flatten(-2))
+        return out
+
+    def _mask(self, tokens: int) -> torch.Tensor | None:
+        """Return who attends to whom ``(tokens, tokens)``, None where `is_causal` says it all."""
+        if self.attend is None:
+            return None
+        mask = self.attend.expand(tokens, tokens)
+        return mask.tril() if self.causal else mask
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """``(batch, tokens, heads · size)`` to ``(batch, heads, tokens, size)``."""
-        return x.unflatten(-1, (-1, self.head_size)).transpose(-2, -3)
+        return x.reshape(*x.shape[:-1], -1, self.head_size).transpose(-2, -3)
 
 
 class MLP(nn.Module):
     """``x ← W₂ act(W₁ x)``; `act` defaults to the exact GELU."""
 
     def __init__(
-        self, width: int, inner: int, *, act: Activation = functional.gelu, bias: bool = False, dtype: torch.dtype | None = None
+        self,
+        width: int,
+        inner: int,
+        *,
+        act: Activation = functional.gelu,
+        bias: bool = False,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.up = Linear(width, inner, bias=bias, dtype=dtype)
@@ -154,4 +191,31 @@ class MLP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(…, width)`` to the same shape."""
-        return self.down(self.act(self.up(x)))
+        out: torch.Tensor = self.down(self.act(self.up(x)))
+        return out
+
+
+class PreNorm(nn.Module):
+    """One residual branch with its norm inside: ``x ← x + f(norm x)`` (GPT-2)."""
+
+    def __init__(self, norm: nn.Module, f: nn.Module) -> None:
+        super().__init__()
+        self.norm, self.f = norm, f
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the branch to ``(batch, tokens, width)``."""
+        added: torch.Tensor = x + self.f(self.norm(x))
+        return added
+
+
+class PostNorm(nn.Module):
+    """One residual branch with its norm on the stream: ``x ← norm(x + f x)`` (BERT, ALBERT)."""
+
+    def __init__(self, norm: nn.Module, f: nn.Module) -> None:
+        super().__init__()
+        self.norm, self.f = norm, f
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the branch to ``(batch, tokens, width)``."""
+        normed: torch.Tensor = self.norm(x + self.f(x))
+        return normed

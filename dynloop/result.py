@@ -13,6 +13,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ from dynloop.errors import CheckpointError, InvalidArgumentError
 __all__ = ["Result", "Status", "load"]
 
 _RECORD = "record.json"
+# what reading a damaged or foreign file can raise
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, AttributeError, EOFError, ImportError, KeyError, MemoryError, NotImplementedError,
+    OSError, RecursionError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 
 
 class Status(Enum):
@@ -51,6 +57,12 @@ class Result:
 
     __slots__ = ()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the base's `repr`: a dataclass would write its own into every class that has none."""
+        super().__init_subclass__(**kwargs)
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = super(cls, cls).__repr__  # type: ignore[method-assign]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the record as nested dictionaries; arrays stay arrays, enum members become their names.
 
@@ -73,6 +85,13 @@ class Result:
         -------
         pathlib.Path
             The file that was written.
+
+        Raises
+        ------
+        CheckpointError
+            If the file cannot be written; nothing is left behind.
+        InvalidArgumentError
+            If a field holds something that has no form in JSON.
         """
         target = Path(path)
         if target.suffix != ".npz":
@@ -80,13 +99,18 @@ class Result:
         arrays: dict[str, np.ndarray[Any, Any]] = {}
         tree = _encode(self, arrays)
         partial = target.with_name(target.name + ".partial")
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(_RECORD, json.dumps(tree, allow_nan=True))
-            for key, array in arrays.items():
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, array, allow_pickle=False)
-                archive.writestr(f"{key}.npy", buffer.getvalue())
-        os.replace(partial, target)
+        try:
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr(_RECORD, json.dumps(tree, allow_nan=True))
+                for key, array in arrays.items():
+                    buffer = io.BytesIO()
+                    np.lib.format.write_array(buffer, array, allow_pickle=False)
+                    archive.writestr(f"{key}.npy", buffer.getvalue())
+            os.replace(partial, target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            reason = error.strerror or error
+            raise CheckpointError(f"cannot write {target} ({reason}); give a path in a writable folder") from error
         return target
 
     def __repr__(self) -> str:
@@ -128,11 +152,13 @@ def load(path: str | os.PathLike[str]) -> Result:
     source = Path(path)
     try:
         with zipfile.ZipFile(source) as archive:
-            tree = json.loads(archive.read(_RECORD))
-            return _decode(tree, archive)  # type: ignore[no-any-return]
+            found = _decode(json.loads(archive.read(_RECORD)), archive)
+        if not isinstance(found, Result):
+            raise ValueError(f"it holds a {type(found).__name__}")
+        return found
     except FileNotFoundError:
         raise CheckpointError(f"no result file at {source}; give the path that `save` returned") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, ImportError) as error:
+    except _DAMAGE as error:
         raise CheckpointError(f"{source} is not a result that dynloop saved ({error}); save it again") from error
 
 

@@ -172,7 +172,7 @@ class LoopMap(ABC):
     def twin(self) -> LoopMap:
         """Return the same map in float64; raise `NoTwinError` where that is not to be had."""
 
-    def in_dtype_of(self, states: Any) -> LoopMap:
+    def in_dtype_of(self, states: Any) -> LoopMap:  # noqa: ARG002 - a map of one dtype needs no states
         """Return the map with its working dtype fixed to that of native `states`."""
         return self
 
@@ -238,7 +238,7 @@ class LoopMap(ABC):
             raise NoStartError(
                 f"{self.name} knows no starts of its own; pass starts of shape (batch, {_tail(self.state_shape)})"
             )
-        if not isinstance(n, int) or n < 1:
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InvalidArgumentError(f"n must be a positive int; got {n!r}. Pass n=1 for one start.")
         return self.native(self._start(as_rng(rng), n), "start")
 
@@ -268,11 +268,12 @@ class LoopMap(ABC):
 
     def displacement(self, a: Array, b: Array) -> Array:
         """Return a − b on NumPy states, angle coordinates wrapped to the shortest way round."""
-        difference = np.asarray(a) - np.asarray(b)
+        difference: Array = np.subtract(a, b, dtype=np.float64)
         if self.periods is None:
             return difference
         turns = np.where(np.isfinite(self.periods), difference / self.periods, 0.0)
-        return difference - np.round(turns) * np.where(np.isfinite(self.periods), self.periods, 0.0)
+        difference -= np.round(turns) * np.where(np.isfinite(self.periods), self.periods, 0.0)
+        return difference
 
     def check_batched(self, shape: tuple[int, ...], argument: str) -> None:
         """Raise `ShapeError` unless `shape` is ``(batch, *state_shape)``."""
@@ -326,4 +327,6 @@ def _checked_periods(periods: Sequence[float | None] | None, shape: tuple[int, .
     try:
         return np.broadcast_to(values.reshape(shape) if values.size == np.prod(shape) else values, shape).copy()
     except ValueError:
-        raise ShapeError(f"periods has {values.size} entries for a state of shape {shape}; give one a coordinate") from None
+        raise ShapeError(
+            f"periods has {values.size} entries for a state of shape {shape}; give one a coordinate"
+        ) from None

@@ -204,8 +204,10 @@ def looped_transformer(
     >>> m.layer_names
     ('block 0', 'block 1', 'norm')
     """
-    if not isinstance(tokens, int) or tokens < 1:
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
         raise InvalidArgumentError(f"tokens must be a positive int, the prompt length; got {tokens!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InvalidArgumentError(f"seed must be an int; got {seed!r}. Pass seed=0.")
     block = LoopedTransformer(
         norm=norm, injection=injection, layers=layers, width=width, heads=heads, causal=causal, rope=rope, gain=gain
     ).double()
@@ -237,8 +239,12 @@ def _check_sizes(layers: int, width: int, heads: int, rope: bool, gain: float) -
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InvalidArgumentError(f"{argument} must be a positive int; got {value!r}")
     if width % heads:
-        raise InvalidArgumentError(f"heads must divide width; got heads={heads}, width={width}. Choose width={heads * -(-width // heads)}.")
+        raise InvalidArgumentError(
+            f"heads must divide width; got heads={heads}, width={width}. Choose width={heads * -(-width // heads)}."
+        )
     if rope and (width // heads) % 2:
-        raise InvalidArgumentError(f"rope needs an even head width; got width / heads = {width // heads}. Pass rope=False.")
+        raise InvalidArgumentError(
+            f"rope needs an even head width; got width / heads = {width // heads}. Pass rope=False."
+        )
     if not math.isfinite(gain):
         raise InvalidArgumentError(f"gain must be a finite number; got {gain!r}")

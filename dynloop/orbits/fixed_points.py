@@ -74,7 +74,7 @@ def polish(m: LoopMap, state: Array, *, period: int = 1, rows: int | None = None
     best, error = x, np.linalg.norm(gap)
     taken = 0
     while taken < steps and np.isfinite(error) and error > 0:
-        if error <= 2 * np.finfo(float).eps * _scale(m, best, largest):
+        if error <= 16 * np.finfo(float).eps * _scale(m, best, largest):  # nothing but rounding is left
             break
         step = _newton_step(orbit, best, gap, free)
         moved, moved_gap, moved_error = best, gap, np.inf

@@ -16,6 +16,7 @@ from dynloop.orbits.floor import row_norms
 __all__ = ["Ray", "grows_without_bound", "ray"]
 
 _FAR = (1e2, 1e4, 1e6)
+_TRIES = 200  # steps of the flow at infinity, of length 1/2 in log t
 _AHEAD = 4  # loops over which a growth factor is taken, so that rotation and non-normality average out
 
 
@@ -41,12 +42,13 @@ class Ray:
     reason: str
 
 
-def ray(m: LoopMap, state: Array, loops: int, step: Array, growing: Array) -> Ray:
+def ray(m: LoopMap, state: Array, loops: int, growing: Array) -> Ray:
     """Test whether the growing rows run along a ray, by evaluating increments at s·x, s = 10², 10⁴, 10⁶.
 
-    Three things must hold: the increments at s·x tend to constants c(u) as s grows; the flow dv/dτ = c(v) − v, which
-    directions obey in logarithmic time, settles on a v* = c(v*) ≠ 0 from the present state; and the present state
-    already lies near that ray, its last step near c.
+    Three things must hold: the increments at s·x tend to constants c(u) as s grows; the present increment is already such a
+    constant, so that the orbit is in its far regime; and the flow dv/dτ = c(v) − v, which x_t/t obeys in logarithmic time
+    τ = log t, settles on a v* = c(v*) ≠ 0 from the present state. Directions may still be far from v*: in logarithmic time
+    even a fast approach takes many loops.
 
     Parameters
     ----------
@@ -56,8 +58,6 @@ def ray(m: LoopMap, state: Array, loops: int, step: Array, growing: Array) -> Ra
         The last state.
     loops : int
         Loops done.
-    step : ndarray, (rows,)
-        ‖x_{t+1} − x_t‖ of every row, averaged over the last window.
     growing : ndarray of bool, (rows,)
         Which rows grow; the others are left as they are.
     """
@@ -71,32 +71,34 @@ def ray(m: LoopMap, state: Array, loops: int, step: Array, growing: Array) -> Ra
         constant = (first <= 0.05 * size) & (second <= np.maximum(0.2 * first, noise)) & (size > 0)
         if not np.all(constant[growing]):
             return Ray(holds=False, velocity=nothing, cosine=nothing, reason="increments at s·x do not tend to constants")
+    present = row_norms(m, (far[0] - _increment(m, state, 1.0, select))[None])[0]
+    if not np.all((present <= 0.02 * size)[growing]):
+        return Ray(holds=False, velocity=nothing, cosine=nothing, reason="the orbit has not reached its far regime yet")
     velocity, settled = _settle(m, state, loops, select, growing)
-    speed = row_norms(m, velocity[None])[0]
-    here = row_norms(m, state[None])[0]
-    dots = (_rows(m, state) * _rows(m, velocity)).sum(axis=1)
+    speed, here = row_norms(m, velocity[None])[0], row_norms(m, state[None])[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = np.where(growing, dots / (here * speed), np.nan)
-        near = (cosine >= 0.97) & (np.abs(step / speed - 1) <= 0.1) & (np.abs(here / (loops * speed) - 1) <= 0.35)
+        cosine = np.where(growing, (_rows(m, state) * _rows(m, velocity)).sum(axis=1) / (here * speed), np.nan)
     speed = np.where(growing, speed, np.nan)
-    if not settled:
+    if not settled or not np.all(speed[growing] > 1e-3 * size[growing]):
         return Ray(holds=False, velocity=speed, cosine=cosine, reason="directions do not settle at infinity")
-    if not np.all(near[growing]):
-        return Ray(holds=False, velocity=speed, cosine=cosine, reason="a ray exists, but the orbit is not near it yet")
-    return Ray(holds=True, velocity=speed, cosine=cosine, reason="increments at s·x tend to constants along the direction")
+    return Ray(holds=True, velocity=speed, cosine=cosine, reason="increments at s·x tend to constants, directions settle")
 
 
-def _settle(m: LoopMap, state: Array, loops: int, select: Array, growing: Array, tries: int = 400) -> tuple[Array, bool]:
-    """Follow dv/dτ = c(v) − v from the mean velocity until it stops."""
-    v = np.where(select, state / max(loops, 1), 0.0)
+def _settle(m: LoopMap, state: Array, loops: int, select: Array, growing: Array) -> tuple[Array, bool]:
+    """Follow dv/dτ = c(v) − v by Heun's method from the mean velocity x_t/t until it stops."""
     far = _FAR[-1] * max(loops, 1)
-    for _ in range(tries):
-        c = np.where(select, _increment(m, np.where(select, v, state), far, select), 0.0)
-        change = row_norms(m, (c - v)[None])[0]
-        v = v + 0.5 * (c - v)
+    v = np.where(select, state / max(loops, 1), 0.0)
+
+    def slope(v: Array) -> Array:
+        c = _increment(m, np.where(select, v, state), far, select)
+        return np.where(select, c - v, 0.0)
+
+    for _ in range(_TRIES):
+        first = slope(v)
         with np.errstate(invalid="ignore"):
-            if np.all(change[growing] <= 1e-4 * row_norms(m, v[None])[0][growing]):
+            if np.all(row_norms(m, first[None])[0][growing] <= 1e-4 * row_norms(m, v[None])[0][growing]):
                 return v, True
+        v = v + 0.25 * (first + slope(v + 0.5 * first))
     return v, False
 
 

@@ -284,7 +284,7 @@ class _Inquiry:
             return
         if not octave or self.low:
             return
-        found = ray(m, self.final[b], total, w.absolute_step[b], growing)
+        found = ray(m, self.final[b], total, growing)
         if not found.holds:
             return
         shape = polygon(self.m, self.m.native(self.final[b : b + 1]), joint=not self.m.causal)
@@ -292,9 +292,9 @@ class _Inquiry:
             speed = float(np.nanmin(found.velocity[g : g + 1] if self.m.causal else found.velocity))
             self.found[b][g] = Finding(
                 regime=Regime.RAY, numbers={"growth": float(np.nanmax(factor)), **lengths(shape, g)},
-                reason=f"the norm grows by {speed:.4g} per loop for ever and the direction converges (cosine "
-                f"{np.nanmin(found.cosine):.6f} to the solved ray; {found.reason}): the relative step falls as 1/t while the "
-                "increments tend to constants that do not close; T2 does not apply: the orbit is unbounded",
+                reason=f"the norm grows by {speed:.4g} per loop for ever and the direction converges ({found.reason}; cosine to the "
+                f"solved ray {np.nanmin(found.cosine):.4f} by now): the relative step falls as 1/t while the increments tend to "
+                "constants that do not close; T2 does not apply: the orbit is unbounded",
             )  # fmt: skip
 
     def _returning(self, b: int) -> None:

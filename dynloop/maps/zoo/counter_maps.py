@@ -1,5 +1,7 @@
 """The maps behind the counter-examples that are no members of the zoo: rays, drifts, skew products, rounded maps."""
 
+# ruff: noqa: ARG001 - every step has the same signature
+
 from __future__ import annotations
 
 import math
@@ -120,7 +122,8 @@ def identity(dim: int = 3) -> KernelMap:
     """``x ← x``."""
 
     def step(x: Array, params: Array, out: Array) -> None:
-        out[:] = x
+        for j in range(x.shape[0]):
+            out[j] = x[j]
 
     return KernelMap(step, dim, name="identity")
 
@@ -187,7 +190,7 @@ def rounded_spiral(dtype: torch.dtype) -> TorchMap:
 
 
 def rounded_inside(bits: int = 12) -> KernelMap:
-    """The spiral of `rounded_spiral`, its float64 state rounded to multiples of 2^−bits by the second layer."""
+    """Return the spiral of `rounded_spiral` in float64, rounded to multiples of 2^−bits by its second layer."""
 
     def turn(x: Array, params: Array, out: Array) -> None:
         out[0] = params[0] * x[0] - params[1] * x[1]
@@ -228,6 +231,6 @@ def logistic_in(dtype: torch.dtype) -> TorchMap:
 
 
 def tent_in(dtype: torch.dtype) -> TorchMap:
-    """The tent map ``x ← 1 − |1 − 2x|`` computed in `dtype`."""
+    """Tent map ``x ← 1 − |1 − 2x|`` computed in `dtype`."""
     name = f"tent in {str(dtype).removeprefix('torch.')}"
     return TorchMap([lambda x: 1 - (1 - 2 * x).abs()], (1,), dtype=dtype, name=name)

@@ -1,5 +1,7 @@
 """Maps of an interval: `logistic`, `tent`, `cubic`, `gauss`."""
 
+# ruff: noqa: ARG001 - every step has the same signature
+
 from __future__ import annotations
 
 import math
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.maps.base import Array
+from dynloop.maps.compiled import jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import box, finite
 
@@ -61,10 +64,12 @@ def logistic(r: float = 4.0) -> KernelMap:
     )
 
 
+@jit
 def _logistic(x: Array, params: Array, out: Array) -> None:
     out[0] = params[0] * x[0] * (1 - x[0])
 
 
+@jit
 def _logistic_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = params[0] * (1 - 2 * x[0])
 
@@ -84,9 +89,10 @@ def tent(mu: float = 2.0) -> KernelMap:
 
     Notes
     -----
-    `facts`: exponent ln μ (μ > 0; exact on every orbit that misses the kink), fixed points 0 and μ/(1 + μ) with multipliers
-    μ and −μ. At μ = 2 every orbit of binary floating point numbers collapses to 0 after some 53 loops: an artefact of
-    rounding, since the doubling shifts the bits out. Source: Sprott, *Chaos and Time-Series Analysis* (2003), A.1.3.
+    `facts`: exponent ln μ (μ > 0; exact on every orbit that misses the kink), fixed points 0 and μ/(1 + μ) with
+    multipliers μ and −μ. At μ = 2 every orbit of binary floating point numbers collapses to 0 after some 53 loops: an
+    artefact of rounding, since the doubling shifts the bits out. Source: Sprott, *Chaos and Time-Series Analysis*
+    (2003), A.1.3.
 
     Examples
     --------
@@ -101,13 +107,17 @@ def tent(mu: float = 2.0) -> KernelMap:
         facts["multipliers"].append(np.array([-mu]))
     if mu > 0:
         facts["exponents"] = (math.log(mu),)
-    return KernelMap(_tent, 1, params=(mu,), jacobian=_tent_jacobian, name="tent", start=box([0.01], [0.99]), facts=facts)
+    return KernelMap(
+        _tent, 1, params=(mu,), jacobian=_tent_jacobian, name="tent", start=box([0.01], [0.99]), facts=facts
+    )
 
 
+@jit
 def _tent(x: Array, params: Array, out: Array) -> None:
     out[0] = params[0] * min(x[0], 1 - x[0])
 
 
+@jit
 def _tent_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = params[0] if x[0] < 0.5 else -params[0]
 
@@ -147,10 +157,12 @@ def cubic(a: float = 3.0) -> KernelMap:
     return KernelMap(_cubic, 1, params=(a,), jacobian=_cubic_jacobian, name="cubic", start=box([-1], [1]), facts=facts)
 
 
+@jit
 def _cubic(x: Array, params: Array, out: Array) -> None:
     out[0] = params[0] * x[0] * (1 - x[0] * x[0])
 
 
+@jit
 def _cubic_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = params[0] * (1 - 3 * x[0] * x[0])
 
@@ -183,10 +195,12 @@ def gauss() -> KernelMap:
     return KernelMap(_gauss, 1, jacobian=_gauss_jacobian, name="gauss", start=box([0.01], [0.99]), facts=facts)
 
 
+@jit
 def _gauss(x: Array, params: Array, out: Array) -> None:
     out[0] = 0.0 if x[0] == 0.0 else (1 / x[0]) % 1.0
 
 
+@jit
 def _gauss_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = -1 / (x[0] * x[0])
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.maps.base import Array
+from dynloop.maps.compiled import jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import box, finite
 
@@ -59,11 +60,13 @@ def henon(a: float = 1.4, b: float = 0.3) -> KernelMap:
     return KernelMap(_henon, 2, params=(a, b), jacobian=_henon_jacobian, name="henon", start=start, facts=facts)
 
 
+@jit
 def _henon(x: Array, params: Array, out: Array) -> None:
     out[0] = 1 - params[0] * x[0] * x[0] + x[1]
     out[1] = params[1] * x[0]
 
 
+@jit
 def _henon_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = -2 * params[0] * x[0]
     out[0, 1] = 1.0
@@ -110,11 +113,13 @@ def lozi(a: float = 1.7, b: float = 0.5) -> KernelMap:
     return KernelMap(_lozi, 2, params=(a, b), jacobian=_lozi_jacobian, name="lozi", start=start, facts=facts)
 
 
+@jit
 def _lozi(x: Array, params: Array, out: Array) -> None:
     out[0] = 1 - params[0] * abs(x[0]) + x[1]
     out[1] = params[1] * x[0]
 
 
+@jit
 def _lozi_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = -params[0] if x[0] >= 0 else params[0]
     out[0, 1] = 1.0
@@ -154,11 +159,13 @@ def tinkerbell(a: float = 0.9, b: float = -0.6013, c: float = 2.0, d: float = 0.
     )
 
 
+@jit
 def _tinkerbell(x: Array, params: Array, out: Array) -> None:
     out[0] = x[0] * x[0] - x[1] * x[1] + params[0] * x[0] + params[1] * x[1]
     out[1] = 2 * x[0] * x[1] + params[2] * x[0] + params[3] * x[1]
 
 
+@jit
 def _tinkerbell_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = 2 * x[0] + params[0]
     out[0, 1] = -2 * x[1] + params[1]
@@ -197,14 +204,18 @@ def delayed_logistic(a: float = 2.27) -> KernelMap:
         multipliers.append(np.sort_complex(np.roots([1, -1, a - 1])))
     facts = {"fixed_points": points, "multipliers": multipliers}
     start = box([0.45, 0.45], [0.55, 0.55])
-    return KernelMap(_delayed, 2, params=(a,), jacobian=_delayed_jacobian, name="delayed_logistic", start=start, facts=facts)
+    return KernelMap(
+        _delayed, 2, params=(a,), jacobian=_delayed_jacobian, name="delayed_logistic", start=start, facts=facts
+    )
 
 
+@jit
 def _delayed(x: Array, params: Array, out: Array) -> None:
     out[0] = params[0] * x[0] * (1 - x[1])
     out[1] = x[0]
 
 
+@jit
 def _delayed_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = params[0] * (1 - x[1])
     out[0, 1] = -params[0] * x[0]

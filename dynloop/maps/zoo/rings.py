@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from dynloop.maps.base import Array
+from dynloop.maps.compiled import jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import finite
 
@@ -34,7 +35,8 @@ def ring(angle: float = GOLDEN_ANGLE, rate: float = 0.5) -> KernelMap:
     Notes
     -----
     `facts`: exponents 0 and ln |1 − c| on the circle |z| = 1, the rotation number α/2π, the fixed point 0 with
-    multipliers (1 + c) e^{±iα}.
+    multipliers (1 + c) e^{±iα}. Source: made for dynloop, after the normal form of a Neimark–Sacker bifurcation
+    (Kuznetsov, *Elements of Applied Bifurcation Theory*, ch. 4).
 
     Examples
     --------
@@ -60,12 +62,14 @@ def _annulus(rng: np.random.Generator, n: int) -> Array:
     return np.stack([radius * np.cos(argument), radius * np.sin(argument)], axis=1)
 
 
+@jit
 def _ring(x: Array, params: Array, out: Array) -> None:
     stretch = 1 + params[2] * (1 - np.sqrt(x[0] * x[0] + x[1] * x[1]))
     out[0] = stretch * (params[0] * x[0] - params[1] * x[1])
     out[1] = stretch * (params[1] * x[0] + params[0] * x[1])
 
 
+@jit
 def _ring_jacobian(x: Array, params: Array, out: Array) -> None:
     cos, sin = params[0], params[1]
     radius = np.sqrt(x[0] * x[0] + x[1] * x[1])

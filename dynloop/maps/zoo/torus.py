@@ -1,5 +1,7 @@
 """Maps with angles, hyperbolic and conservative: `baker`, `cat`, `circle`, `standard`."""
 
+# ruff: noqa: ARG001 - every step has the same signature
+
 from __future__ import annotations
 
 import math
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.maps.base import Array
+from dynloop.maps.compiled import jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import box, finite
 
@@ -46,11 +49,13 @@ def cat() -> KernelMap:
     return KernelMap(_cat, 2, jacobian=_cat_jacobian, periods=(1.0, 1.0), name="cat", start=start, facts=facts)
 
 
+@jit
 def _cat(x: Array, params: Array, out: Array) -> None:
     out[0] = (x[0] + x[1]) % 1.0
     out[1] = (x[0] + 2 * x[1]) % 1.0
 
 
+@jit
 def _cat_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = 1.0
     out[0, 1] = 1.0
@@ -86,11 +91,13 @@ def baker() -> KernelMap:
     return KernelMap(_baker, 2, jacobian=_baker_jacobian, name="baker", start=start, facts=facts)
 
 
+@jit
 def _baker(x: Array, params: Array, out: Array) -> None:
     out[0] = (2 * x[0]) % 1.0
     out[1] = (x[1] + np.floor(2 * x[0])) / 2
 
 
+@jit
 def _baker_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = 2.0
     out[0, 1] = 0.0
@@ -135,14 +142,23 @@ def circle(omega: float = 0.5, k: float = 2.0) -> KernelMap:
         facts["multipliers"] = [np.array([1 - k * math.cos(TURN * p)]) for p in points]
     start = box([0], [1])
     return KernelMap(
-        _circle, 1, params=(omega, k), jacobian=_circle_jacobian, periods=(1.0,), name="circle", start=start, facts=facts
+        _circle,
+        1,
+        params=(omega, k),
+        jacobian=_circle_jacobian,
+        periods=(1.0,),
+        name="circle",
+        start=start,
+        facts=facts,
     )
 
 
+@jit
 def _circle(x: Array, params: Array, out: Array) -> None:
     out[0] = (x[0] + params[0] - params[1] / (2 * np.pi) * np.sin(2 * np.pi * x[0])) % 1.0
 
 
+@jit
 def _circle_jacobian(x: Array, params: Array, out: Array) -> None:
     out[0, 0] = 1 - params[1] * np.cos(2 * np.pi * x[0])
 
@@ -182,16 +198,25 @@ def standard(k: float = 0.971635) -> KernelMap:
         facts["exponents_error"] = 0.00055
     start = box([0, 0], [TURN, TURN])
     return KernelMap(
-        _standard, 2, params=(k,), jacobian=_standard_jacobian, periods=(TURN, TURN), name="standard", start=start, facts=facts
-    )  # fmt: skip
+        _standard,
+        2,
+        params=(k,),
+        jacobian=_standard_jacobian,
+        periods=(TURN, TURN),
+        name="standard",
+        start=start,
+        facts=facts,
+    )
 
 
+@jit
 def _standard(x: Array, params: Array, out: Array) -> None:
     p = x[1] + params[0] * np.sin(x[0])
     out[0] = (x[0] + p) % (2 * np.pi)
     out[1] = p % (2 * np.pi)
 
 
+@jit
 def _standard_jacobian(x: Array, params: Array, out: Array) -> None:
     slope = params[0] * np.cos(x[0])
     out[0, 0] = 1 + slope

@@ -1,0 +1,61 @@
+"""A classification as a JSON document: what `dynloop classify --json` prints; NaN and infinity become null."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from dynloop.maps.base import LoopMap
+from dynloop.orbits.verdict import Classification
+
+__all__ = ["dumps", "map_entry", "result_entry"]
+
+_LEFT_OUT = ("states",)  # large; `--out` keeps them
+
+
+def map_entry(m: LoopMap) -> dict[str, Any]:
+    """Describe a map: its name, a sentence, layers, sizes, and the tokens that a checkpoint has read."""
+    describe = getattr(m, "describe", None)
+    return {
+        "name": m.name,
+        "description": describe() if describe is not None else _sentence(m),
+        "layers": list(m.layer_names),
+        "state_shape": list(m.state_shape),
+        "causal": m.causal,
+        "dtype": m.dtype_name,
+        "tokens": list(getattr(m, "tokens", ())) or None,
+    }
+
+
+def result_entry(found: Classification) -> dict[str, Any]:
+    """Describe a classification: its summary, then every field but the states, arrays as nested lists."""
+    record = {name: value for name, value in found.to_dict().items() if name not in _LEFT_OUT}
+    return {"summary": found.summary(), "shares": found.shares(), **record}
+
+
+def dumps(document: Any, *, indent: int | None = None) -> str:
+    """Write JSON that every parser reads: no NaN, no Infinity, arrays as nested lists."""
+    return json.dumps(_clean(document), allow_nan=False, ensure_ascii=False, indent=indent)
+
+
+def _sentence(m: LoopMap) -> str:
+    layers = " → ".join(m.layer_names) if m.layer_count <= 6 else f"{m.layer_count} layers"
+    reach = ", causal" if m.causal else ""
+    return f"{m.name}: one loop = {layers}; state {' × '.join(map(str, m.state_shape))}{reach}, {m.dtype_name}"
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _clean(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    if isinstance(value, np.generic):
+        return _clean(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int | bool) else str(value)

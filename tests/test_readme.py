@@ -1,0 +1,65 @@
+"""What the README promises: the quoted output of `make demo`, and the first lines of Python.
+
+The output is compared in structure, not in its last digits, which differ between machines. To quote it again, put what
+``dynloop classify demo`` prints between the two comments.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+REGIMES = "VANISHING|CYCLIC|PERIODIC|QUASIPERIODIC|CHAOTIC|RAY|DRIFT|DIVERGENT|UNDECIDED"
+
+
+def quoted() -> str:
+    [block] = re.findall(r"<!-- demo output -->\s*```\n(.*?)```\s*<!-- end of demo output -->", README, re.DOTALL)
+    return block
+
+
+def verdicts(output: str) -> list[str]:
+    """The rows of every table in order: regime with its period, and share."""
+    return re.findall(rf"^  ((?:{REGIMES})(?:\(\d+\))? +[\d.]+ %)", output, re.MULTILINE)
+
+
+def layout(output: str) -> list[str]:
+    """Titles and column heads, in order."""
+    return [" ".join(line.split()) for line in output.splitlines() if re.match(r"demo:| +regime ", line)]
+
+
+def test_the_demo_output_is_what_the_command_prints():
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR", "DYNLOOP_DEBUG")}
+    done = subprocess.run(
+        [sys.executable, "-m", "dynloop", "classify", "demo"],
+        capture_output=True, text=True, encoding="utf-8", check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert verdicts(done.stdout) == verdicts(quoted())
+    assert layout(done.stdout) == layout(quoted())
+    assert verdicts(quoted()), "the README quotes no verdict"
+
+
+def test_the_python_runs_and_prints_what_its_comments_say(capsys):
+    [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own text
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "100 % of tokens CYCLIC"
+    assert printed[1] == "(2, 6)"
+    assert 0 < float(printed[2]) < 1
+    assert printed[-1].endswith("CHAOTIC")
+
+
+@pytest.mark.parametrize("regime", REGIMES.split("|"))
+def test_every_regime_is_in_the_table(regime):
+    assert f"| {regime} |" in README
+
+
+def test_every_link_leads_somewhere():
+    root = Path(__file__).parent.parent
+    for page in [root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
