@@ -19,8 +19,6 @@ _HOME = {
     "trajectory": "dynloop.orbits.trajectory",
     "Trajectory": "dynloop.orbits.trajectory",
     "precision_floor": "dynloop.orbits.floor",
-    "find_fixed_points": "dynloop.orbits.fixed_points",
-    "FixedPoints": "dynloop.orbits.fixed_points",
     "lyapunov_spectrum": "dynloop.calculus.lyapunov",
     "LyapunovSpectrum": "dynloop.calculus.lyapunov",
     "jacobian": "dynloop.calculus.jacobian",
@@ -36,7 +34,7 @@ _HOME = {
 _ROOMS = {"adapters", "calculus", "errors", "maps", "nn", "orbits", "result", "synthetic", "testing", "views", "zoo"}
 _MOVED = {"synthetic": "dynloop.maps.synthetic", "zoo": "dynloop.maps.zoo"}
 
-__all__ = [*sorted(_HOME), "synthetic", "testing", "zoo"]  # noqa: PLE0604 - names only
+__all__ = [*sorted(_HOME), "synthetic", "testing", "zoo"]
 
 if TYPE_CHECKING:
     from dynloop import testing
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
     from dynloop.maps.base import LoopMap
     from dynloop.maps.kernel import KernelMap
     from dynloop.maps.torch import TorchMap
-    from dynloop.orbits.fixed_points import FixedPoints, find_fixed_points
     from dynloop.orbits.floor import precision_floor
     from dynloop.orbits.regime import classify
     from dynloop.orbits.trajectory import Trajectory, trajectory

@@ -167,7 +167,9 @@ def save(model: LoopedLM, recipe: Recipe, steps: int, folder: Path) -> dict[str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the demo models of dynloop.")
-    parser.add_argument("--out", type=Path, default=Path("trained-demo"), help="where to write NAME/ (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("trained-demo"), help="where to write NAME/ (default: %(default)s)"
+    )
     parser.add_argument("--only", choices=RECIPES, help="train this model alone")
     parser.add_argument("--steps", type=int, help="batches to train on (default: 500 or 700, see RECIPES)")
     parser.add_argument("--threads", type=int, default=2, help="torch threads (default: %(default)s)")

@@ -138,7 +138,9 @@ def test_normalised_states_have_exact_null_directions():
     J = torch.func.jacrev(layer)(x)
     left = (1 / layer.weight) @ J
     torch.testing.assert_close(left, torch.zeros(8, dtype=torch.float64), atol=1e-13, rtol=0)
-    torch.testing.assert_close(J @ torch.ones(8, dtype=torch.float64), torch.zeros(8, dtype=torch.float64), atol=1e-13, rtol=0)
+    torch.testing.assert_close(
+        J @ torch.ones(8, dtype=torch.float64), torch.zeros(8, dtype=torch.float64), atol=1e-13, rtol=0
+    )
 
 
 # -- boundaries --------------------------------------------------------------------------------------------------------

@@ -119,9 +119,10 @@ def test_repr_fits_a_terminal():
     text = repr(report(settings={"x": np.zeros((100, 3)), "long": "a" * 500}))
     assert text.startswith("MapReport\n  map: 'm'\n")
     assert max(map(len, text.splitlines())) <= 120
-    assert report(map="<b>")._repr_html_() == "<pre>" + repr(report(map="<b>")).replace("<", "&lt;").replace(
-        ">", "&gt;"
-    ).replace("'", "&#x27;") + "</pre>"
+    assert (
+        report(map="<b>")._repr_html_()
+        == "<pre>" + repr(report(map="<b>")).replace("<", "&lt;").replace(">", "&gt;").replace("'", "&#x27;") + "</pre>"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -105,7 +105,9 @@ def lyapunov_spectrum(
     generator = as_rng(rng)
     states, single = m.batch(start, generator)
     if not single and len(states) > 1:
-        raise ShapeError(f"start must be one state of shape {m.state_shape}; got a batch of {len(states)}. Pass start[0].")
+        raise ShapeError(
+            f"start must be one state of shape {m.state_shape}; got a batch of {len(states)}. Pass start[0]."
+        )
     m = m.in_dtype_of(states)
     check_derivative(m, states, generator)
     frames = random_frames(m, 1, int(k), generator)

@@ -129,8 +129,11 @@ def leading_multipliers(product: Callable[[Array], Array], n: int, k: int, *, pe
             status = Status.SOLVED if len(values) and np.abs(values[0]) == 0 else Status.NOT_CONVERGED
         order = np.argsort(-np.abs(values), kind="stable")
         values, vectors = values[order], vectors[:, order]
-    residuals = np.array([
-        np.linalg.norm(product(v.real) + 1j * product(v.imag) - value * v) for value, v in zip(values, vectors.T, strict=True)
-    ])
+    residuals = np.array(
+        [
+            np.linalg.norm(product(v.real) + 1j * product(v.imag) - value * v)
+            for value, v in zip(values, vectors.T, strict=True)
+        ]
+    )
     radius = float(np.abs(values[0])) if len(values) else float("nan")
     return Spectrum(values=values, residuals=residuals, radius=radius, status=status, period=period)

@@ -66,7 +66,9 @@ def _frames(m: LoopMap, states: Any, frames: Any) -> Any:
 
 
 def _merged(frames: Any, m: LoopMap) -> Any:
-    return frames.reshape(-1, *m.state_shape) if hasattr(frames, "reshape") else np.reshape(frames, (-1, *m.state_shape))
+    return (
+        frames.reshape(-1, *m.state_shape) if hasattr(frames, "reshape") else np.reshape(frames, (-1, *m.state_shape))
+    )
 
 
 def random_frames(m: LoopMap, count: int, k: int, rng: np.random.Generator) -> Any:

@@ -46,7 +46,9 @@ def token_radii(m: LoopMap, states: Any, tokens: int | None = None, *, tol: floa
     width = int(np.prod(m.state_shape[1:]))
     if m.dimension <= DENSE:
         J = jacobian(m, states[0])
-        values = np.linalg.eigvals(np.stack([J[i * width : (i + 1) * width, i * width : (i + 1) * width] for i in range(count)]))
+        values = np.linalg.eigvals(
+            np.stack([J[i * width : (i + 1) * width, i * width : (i + 1) * width] for i in range(count)])
+        )
         return np.abs(values).max(axis=1), np.full(count, 1e-14 * max(1.0, float(np.abs(J).max())))
     basis = np.zeros((count, width + 1, width))
     hessenberg = np.zeros((count, width + 1, width))

@@ -156,12 +156,22 @@ def _cycle(
         own = next((q for q in divides(p) if gaps[q][g] <= noise[g]), p)
         numbers = {"residual": residual[g], "spectral_radius": radius[g], "distance": distance[g]}
         rate = radius[g] ** (1 / p)
-        stable = "one of a continuum of cycles" if radius[g] >= 1 - _NEUTRAL else f"spectral radius of DF^{p} {radius[g]:.4g} < 1"
+        stable = (
+            "one of a continuum of cycles"
+            if radius[g] >= 1 - _NEUTRAL
+            else f"spectral radius of DF^{p} {radius[g]:.4g} < 1"
+        )
         if own == 1:
             shape = polygon(m, m.native(solved.point[None]), joint=not m.causal, largest=float(found.largest.max()))
             error = np.full(len(shape.perimeter), 1e2 * (m.layer_count * 4 * _EPS + residual[g]))
             numbers |= lengths(shape, g)
-            finding = _named(shape.kind(error)[g], numbers, rate, f"at rest while other tokens return after {p} loops", continuum=False)
+            finding = _named(
+                shape.kind(error)[g],
+                numbers,
+                rate,
+                f"at rest while other tokens return after {p} loops",
+                continuum=False,
+            )
         else:
             least = min(gaps[q][g] for q in divides(own))
             finding = Finding(
@@ -200,7 +210,9 @@ def conclude_unpolished(m: LoopMap, found: Candidate, group: int, why: str) -> F
     shape = polygon(m, m.native(found.state[None]), joint=not m.causal, largest=float(found.largest.max()))
     kind = shape.kind(np.full(len(shape.perimeter), 10 * m.layer_count * floor))[group]
     numbers = lengths(shape, group)
-    finding = _named(kind, numbers, rate, f"steps fell by {rate:.3g} per loop to the floor of {floor:.1e}", continuum=False)
+    finding = _named(
+        kind, numbers, rate, f"steps fell by {rate:.3g} per loop to the floor of {floor:.1e}", continuum=False
+    )
     reason = finding.reason.replace("spectral radius", "fitted rate")
     return _with_point(Finding(**{**_fields(finding), "reason": f"{reason}; {why}"}).knowing(**numbers), found.state)
 

@@ -43,7 +43,9 @@ def undecided(reason: str, status: Status = Status.OUT_OF_LOOPS, **numbers: Any)
     return Finding(regime=Regime.UNDECIDED, reason=reason, status=status, numbers=numbers)
 
 
-def assemble(findings: list[list[Finding]], layers: int, *, states: Any, shape: tuple[int, ...], settings: dict[str, Any]) -> Classification:
+def assemble(
+    findings: list[list[Finding]], layers: int, *, states: Any, shape: tuple[int, ...], settings: dict[str, Any]
+) -> Classification:
     """Put the findings of a batch ``[start][group]`` into one record whose arrays have the given shape."""
     flat = [finding for start in findings for finding in start]
 

@@ -41,7 +41,9 @@ class Polished:
     iterations: int
 
 
-def polish(m: LoopMap, state: Array, *, period: int = 1, rows: int | None = None, largest: float = 0.0, steps: int = 20) -> Polished:
+def polish(
+    m: LoopMap, state: Array, *, period: int = 1, rows: int | None = None, largest: float = 0.0, steps: int = 20
+) -> Polished:
     """Solve F^p(x) = x by Newton from a nearby state.
 
     Dense Jacobian and least-norm solution where n is small (so that a neutral direction is left alone), Newton–Krylov

@@ -104,7 +104,10 @@ def _refine(signal: Array, frequency: float) -> float:
 
     bin_width = 1 / len(signal)
     found = minimize_scalar(
-        minus_amplitude, bounds=(frequency - bin_width, frequency + bin_width), method="bounded", options={"xatol": 1e-13}
+        minus_amplitude,
+        bounds=(frequency - bin_width, frequency + bin_width),
+        method="bounded",
+        options={"xatol": 1e-13},
     )
     return float(found.x)
 

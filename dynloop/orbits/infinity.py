@@ -70,7 +70,9 @@ def ray(m: LoopMap, state: Array, loops: int, growing: Array) -> Ray:
     with np.errstate(invalid="ignore"):
         constant = (first <= 0.05 * size) & (second <= np.maximum(0.2 * first, noise)) & (size > 0)
         if not np.all(constant[growing]):
-            return Ray(holds=False, velocity=nothing, cosine=nothing, reason="increments at s·x do not tend to constants")
+            return Ray(
+                holds=False, velocity=nothing, cosine=nothing, reason="increments at s·x do not tend to constants"
+            )
     present = row_norms(m, (far[0] - _increment(m, state, 1.0, select))[None])[0]
     if not np.all((present <= 0.02 * size)[growing]):
         return Ray(holds=False, velocity=nothing, cosine=nothing, reason="the orbit has not reached its far regime yet")
@@ -81,7 +83,9 @@ def ray(m: LoopMap, state: Array, loops: int, growing: Array) -> Ray:
     speed = np.where(growing, speed, np.nan)
     if not settled or not np.all(speed[growing] > 1e-3 * size[growing]):
         return Ray(holds=False, velocity=speed, cosine=cosine, reason="directions do not settle at infinity")
-    return Ray(holds=True, velocity=speed, cosine=cosine, reason="increments at s·x tend to constants, directions settle")
+    return Ray(
+        holds=True, velocity=speed, cosine=cosine, reason="increments at s·x tend to constants, directions settle"
+    )
 
 
 def _settle(m: LoopMap, state: Array, loops: int, select: Array, growing: Array) -> tuple[Array, bool]:

@@ -36,7 +36,9 @@ class LeadingExponent:
     @property
     def positive(self) -> bool:
         """Whether it is positive beyond doubt, and did not change when the window doubled."""
-        same = abs(self.half - self.value) <= 5 * np.hypot(self.error, self.half_error) + np.log(self.loops) / self.loops
+        same = (
+            abs(self.half - self.value) <= 5 * np.hypot(self.error, self.half_error) + np.log(self.loops) / self.loops
+        )
         return bool(self.value > self.doubt and same)
 
     @property
@@ -91,7 +93,9 @@ def chaotic(exponent: LeadingExponent, *, prefix: bool) -> Finding:
     )
 
 
-def quasiperiodic(m: LoopMap, state: Array, group: int, exponent: LeadingExponent, loops: int, rng: np.random.Generator) -> Finding:
+def quasiperiodic(
+    m: LoopMap, state: Array, group: int, exponent: LeadingExponent, loops: int, rng: np.random.Generator
+) -> Finding:
     """Decide a bounded orbit whose exponent is zero within its error, by the lines of two projections of it."""
     width = m.state_shape[-1]
     directions = rng.standard_normal((2, width if m.causal else m.dimension))
@@ -99,7 +103,11 @@ def quasiperiodic(m: LoopMap, state: Array, group: int, exponent: LeadingExponen
     for t, now in stream(m, state[None]):
         if t == loops:
             break
-        flat = m.displacement(m.numpy(now)[0], np.zeros(m.state_shape)) if m.periods is None else _on_circle(m, m.numpy(now)[0])
+        flat = (
+            m.displacement(m.numpy(now)[0], np.zeros(m.state_shape))
+            if m.periods is None
+            else _on_circle(m, m.numpy(now)[0])
+        )
         signal[t] = directions @ (flat[group] if m.causal else flat.ravel())
     lines = [spectral_lines(s) for s in signal.T]
     numbers = {"exponent": exponent.value, "exponent_error": exponent.error}

@@ -203,7 +203,11 @@ class _Inquiry:
 
     def _candidate(self, b: int, groups: int, period: int = 1) -> Candidate:
         w = self.watcher
-        rate = w.rate[b, :groups] if self.m.causal else np.array([np.nanmax(w.rate[b]) if np.isfinite(w.rate[b]).any() else np.nan])
+        rate = (
+            w.rate[b, :groups]
+            if self.m.causal
+            else np.array([np.nanmax(w.rate[b]) if np.isfinite(w.rate[b]).any() else np.nan])
+        )
         return Candidate(
             state=self.final[b], groups=groups, floor=self.floor[b], largest=w.largest[b], rate=rate, period=period
         )
@@ -223,9 +227,14 @@ class _Inquiry:
                 self.found[b][g] = Finding(
                     regime=Regime.DIVERGENT, reason="a state stopped being finite", status=Status.DIVERGED
                 )
-        self._put(b, self._open(b), [
-            undecided("a later token left every bound before this one was decided", Status.DIVERGED) for _ in self._open(b)
-        ])
+        self._put(
+            b,
+            self._open(b),
+            [
+                undecided("a later token left every bound before this one was decided", Status.DIVERGED)
+                for _ in self._open(b)
+            ],
+        )
 
     def _settled(self, b: int) -> bool:
         """Conclude where every group is at the floor; return True if the start is decided."""
@@ -238,9 +247,11 @@ class _Inquiry:
             return True
         if self.twin is None:
             candidate = self._candidate(b, self.groups)
-            self._put(b, list(range(self.groups)), [
-                conclude_unpolished(self.m, candidate, g, self.why_no_twin) for g in range(self.groups)
-            ])
+            self._put(
+                b,
+                list(range(self.groups)),
+                [conclude_unpolished(self.m, candidate, g, self.why_no_twin) for g in range(self.groups)],
+            )
             return True
         self._ready_tangents()
         findings = conclude(self.twin, self._candidate(b, self.groups))
@@ -252,7 +263,10 @@ class _Inquiry:
                 return True
             return False
         if self.low:
-            findings = [f.noting(f"the {self.m.dtype_name} orbit stalls at its floor, {self.floor[b].max():.1e}") for f in findings]
+            findings = [
+                f.noting(f"the {self.m.dtype_name} orbit stalls at its floor, {self.floor[b].max():.1e}")
+                for f in findings
+            ]
         self._put(b, list(range(self.groups)), findings)
         self.final[b] = next((f.point for f in findings if f.point is not None), self.final[b])
         return True
@@ -334,12 +348,20 @@ class _Inquiry:
         if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
             return
         seen = np.nanmax(trend)
-        if not all(abs(np.log(seen) - np.log(max(f.rate for f in findings))) <= 0.1 * abs(np.log(seen)) for f in findings[-1:]):
+        if not all(
+            abs(np.log(seen) - np.log(max(f.rate for f in findings))) <= 0.1 * abs(np.log(seen)) for f in findings[-1:]
+        ):
             return
-        self._put(b, list(range(self.groups)), [
-            f.noting(f"solved ahead of the orbit, whose steps still fall by {seen:.6g} per loop as the spectral radius asks")
-            for f in findings
-        ])
+        self._put(
+            b,
+            list(range(self.groups)),
+            [
+                f.noting(
+                    f"solved ahead of the orbit, whose steps still fall by {seen:.6g} per loop as the spectral radius asks"
+                )
+                for f in findings
+            ],
+        )
         self.final[b] = findings[-1].point if findings[-1].point is not None else self.final[b]
 
     def _moving(self, b: int, *, last: bool) -> None:
@@ -411,7 +433,9 @@ class _Inquiry:
                 more = self._loops_to_floor(b, rows)
                 self.found[b][g] = undecided(f"steps still fall after {w.loops[b]} loops{more}")
             else:
-                self.found[b][g] = undecided(f"bounded and moving after {w.loops[b]} loops; {self.why_no_twin or 'give more loops'}")
+                self.found[b][g] = undecided(
+                    f"bounded and moving after {w.loops[b]} loops; {self.why_no_twin or 'give more loops'}"
+                )
 
     def _loops_to_floor(self, b: int, rows: slice) -> str:
         w = self.watcher

@@ -220,7 +220,18 @@ def test_every_block_can_be_saved_and_opened(tmp_path, norm, injection):
 
 
 def test_the_training_script_writes_checkpoints_that_open(tmp_path):
-    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path), "--steps", "2", "--only", "hop-plain", "--threads", "1"]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "--out",
+        str(tmp_path),
+        "--steps",
+        "2",
+        "--only",
+        "hop-plain",
+        "--threads",
+        "1",
+    ]
     ran = subprocess.run([*command], capture_output=True, text=True, timeout=120)  # noqa: S603 - our own script
     assert ran.returncode == 0, ran.stderr
     m = open_checkpoint(tmp_path / "hop-plain")

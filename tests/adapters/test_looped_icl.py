@@ -1,7 +1,4 @@
-"""Looped in-context regressors: the map against the authors' own numbers, its options, its prompts."""
-
-import json
-from types import SimpleNamespace
+"""Looped in-context regressors: the map against the authors' own numbers, and its invariants."""
 
 import numpy as np
 import pytest
@@ -10,8 +7,6 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from dynloop.adapters.registry import open_checkpoint
-from dynloop.errors import CheckpointError, PromptError
-from dynloop.testing.adapter import check_adapter
 from tests.adapters.golden import DATA, LOOPS, SUFFIX, changed, gap, golden, tolerance
 
 FOLDER = DATA / "looped_icl"
@@ -204,128 +199,3 @@ def test_a_mixed_checkpoint_works_in_its_widest_dtype(tmp_path):
     m = open_checkpoint(changed("looped_icl", tmp_path / "c", tensors=halve))
     assert m.dtype is torch.float32
     assert m(m.start()).dtype is torch.float32
-
-
-# -- errors ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "said"),
-    [
-        ("loop_func", "z=f(z)", r"the config says loop_func = 'z=f\(z\)'"),
-        ("family", "gpt2", "the config says family = 'gpt2'"),
-        ("pred_type", "ranking", "the config says pred_type = 'ranking'"),
-        ("bias", False, "the config says bias = False, which the looped_icl adapter does not know"),
-        ("n_head", 5, "n_head must divide n_embd"),
-        ("n_embd", "32", "needs n_embd to be a positive int; it says '32'"),
-        ("n_positions", 12, f"{PREFIX}.wpe.weight has shape \\(23, 32\\), the config implies \\(25, 32\\)"),
-    ],
-)
-def test_options_that_do_not_work_are_refused_by_name(tmp_path, field, value, said):
-    folder = changed("looped_icl", tmp_path / "c", config=lambda c: c["model"].update({field: value}))
-    with pytest.raises(CheckpointError, match=said):
-        open_checkpoint(folder)
-
-
-def test_a_missing_field_is_named(tmp_path):
-    folder = changed("looped_icl", tmp_path / "c", config=lambda c: c["model"].pop("n_head"))
-    with pytest.raises(CheckpointError, match="needs n_head to be a positive int; it says nothing"):
-        open_checkpoint(folder)
-
-
-XS, YS = np.zeros((3, 5)), np.zeros(3)
-
-
-@pytest.mark.parametrize(
-    ("prompt", "said"),
-    [
-        ("some text", "reads a dict of xs, ys; got a str 'some text'"),
-        ({"xs": XS}, "ys is missing"),
-        ({"xs": XS, "ys": YS, "zs": 1}, "it has no input 'zs'"),
-        ({"xs": XS[None], "ys": YS}, r"Leave the batch axis out: xs\[0\]"),
-        ({"xs": XS[:, :4], "ys": YS}, r"xs must be numbers of shape \(n, 5\); got float64 of shape \(3, 4\)"),
-        ({"xs": XS, "ys": YS[:2]}, r"ys must be numbers of shape \(3,\)"),
-        ({"xs": XS * np.nan, "ys": YS}, "xs holds NaN or infinity"),
-        ({"xs": [[1.0], [2.0, 3.0]], "ys": YS}, "every row must have the same length"),
-        (
-            {"xs": np.zeros((12, 5)), "ys": np.zeros(12)},
-            "has 24 tokens .12 pairs., .* positions for 23; give at most 11",
-        ),
-    ],
-)
-def test_prompts_that_do_not_fit_are_refused(prompt, said):
-    with pytest.raises(PromptError, match=said) as caught:
-        open_checkpoint(FOLDER, prompt)
-    assert "\n" not in str(caught.value)
-
-
-def test_longest_prompt_fits():
-    assert open_checkpoint(FOLDER, {"xs": np.zeros((11, 5)), "ys": np.zeros(11)}).state_shape == (22, 32)
-
-
-def test_config_without_a_section_is_read_too(tmp_path):
-    folder = changed("looped_icl", tmp_path / "c")
-    (folder / "config.json").write_text(json.dumps(json.loads((FOLDER / "config.json").read_text())["model"]))
-    assert open_checkpoint(folder).family.name == "looped_icl"
-
-
-# -- live models -----------------------------------------------------------------------------------------------------
-
-
-class Block(torch.nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.ln_1, self.ln_2 = torch.nn.LayerNorm(width), torch.nn.LayerNorm(width)
-        self.attn = torch.nn.ModuleDict(
-            {"c_attn": torch.nn.Linear(width, 3 * width), "c_proj": torch.nn.Linear(width, width)}
-        )
-        self.mlp = torch.nn.ModuleDict(
-            {"c_fc": torch.nn.Linear(width, 4 * width), "c_proj": torch.nn.Linear(4 * width, width)}
-        )
-        self.heads = heads
-
-    def forward(self, x):
-        parts = self.attn["c_attn"](self.ln_1(x)).chunk(3, -1)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
-        x = x + self.attn["c_proj"](mixed)
-        return x + self.mlp["c_proj"](functional.gelu(self.mlp["c_fc"](self.ln_2(x)), approximate="tanh"))
-
-
-class TransformerModelLooped(torch.nn.Module):
-    """Stands for the authors' class: its attributes, its tensor names, its forward."""
-
-    def __init__(self, dims=4, positions=6, width=16, layers=2, heads=2):
-        super().__init__()
-        self.n_dims, self.n_positions, self.n_embd, self.n_layer = dims, positions, width, layers
-        self.loop_func, self._pred_type, self.configuration = "z=f(x+z)", "regression", SimpleNamespace(n_head=heads)
-        self._read_in, self._read_out = torch.nn.Linear(dims, width), torch.nn.Linear(width, 1)
-        inner = {
-            "wpe": torch.nn.Embedding(2 * positions + 1, width),
-            "h": torch.nn.ModuleList(Block(width, heads) for _ in range(layers)),
-            "ln_f": torch.nn.LayerNorm(width),
-        }
-        self._backbone = torch.nn.ModuleDict({"transformer": torch.nn.ModuleDict(inner)})
-
-    def forward(self, xs, ys, n_loop_start, n_loops):
-        z = torch.stack([xs, functional.pad(ys[..., None], (0, self.n_dims - 1))], 2).flatten(1, 2)
-        e, found, inner = self._read_in(z), [], self._backbone["transformer"]
-        x = torch.zeros_like(e)
-        for t in range(n_loops):
-            x = x + e + inner["wpe"](torch.arange(e.shape[1]))
-            for block in inner["h"]:
-                x = block(x)
-            x = inner["ln_f"](x)
-            if t >= n_loop_start:
-                found.append(self._read_out(x)[:, 0::2, 0])
-        return found
-
-
-def test_a_live_model_is_run_shared_and_left_alone():
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        model = TransformerModelLooped().double()
-    m = open_checkpoint(model)
-    report = check_adapter(m, tolerance=1e-12)
-    assert {"square 16: output", "live model"} <= set(report.gaps)
-    assert m.name == "looped_icl live TransformerModelLooped"

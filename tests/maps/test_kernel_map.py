@@ -232,7 +232,11 @@ def raises(x, params, out):
         (lambda: dl.KernelMap(forgets, 2), InvalidArgumentError, r"leaves out\[1\] unset"),
         (lambda: dl.KernelMap(meddles, 1), InvalidArgumentError, "changes its input"),
         (lambda: dl.KernelMap(raises, 1), InvalidArgumentError, "RuntimeError: no such place"),
-        (lambda: dl.KernelMap((smooth, bent), 2, params=(1,), jacobian=(bent,)), InvalidArgumentError, "1 functions for 2"),
+        (
+            lambda: dl.KernelMap((smooth, bent), 2, params=(1,), jacobian=(bent,)),
+            InvalidArgumentError,
+            "1 functions for 2",
+        ),
         (lambda: dl.KernelMap(shifted, 1, periods=(1.0, 2.0)), ShapeError, "2 entries"),
         (lambda: dl.zoo.henon()([0.1, 0.1]), ShapeError, r"state\[None\]"),
         (lambda: dl.zoo.henon()([[0.1]]), ShapeError, r"\(1, 1\)"),
@@ -250,7 +254,7 @@ def test_misuse_is_named(make, error, words):
 def test_what_numba_cannot_compile_is_one_sentence():
     def step(x, params, out):
         out[0] = float(str(x[0])[:3])
-        open("/dev/null").close()  # noqa: SIM115
+        open("/dev/null").close()
 
     with pytest.raises(InvalidArgumentError, match="numba cannot compile the step") as caught:
         dl.KernelMap(step, 1)([[0.5]])

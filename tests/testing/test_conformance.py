@@ -219,7 +219,9 @@ def test_a_wrong_composition_is_named(kind, rule):
 
 
 def test_message_gives_the_number_and_the_remedy():
-    with pytest.raises(ConformanceError, match=r"row 0 changes .* by 0\.\d+ \(relative; 1e-12 is allowed\).*batch norm"):
+    with pytest.raises(
+        ConformanceError, match=r"row 0 changes .* by 0\.\d+ \(relative; 1e-12 is allowed\).*batch norm"
+    ):
         check_map(torch_map(lambda x: x - 0.5 * x.mean(0), name="leaky"))
 
 
