@@ -172,7 +172,7 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=RECIPES, help="train this model alone")
     parser.add_argument("--steps", type=int, help="batches to train on (default: 500 or 700, see RECIPES)")
-    parser.add_argument("--threads", type=int, default=2, help="torch threads (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for name in [options.only] if options.only else RECIPES:

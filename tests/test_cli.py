@@ -27,7 +27,7 @@ def invoke(*arguments, **options):
 
 def shell(*arguments, **options):
     environment = {k: v for k, v in os.environ.items() if k != "DYNLOOP_DEBUG"} | options.pop("env", {})
-    return subprocess.run([*RUN, *arguments], capture_output=True, text=True, check=False, env=environment, **options)  # noqa: S603
+    return subprocess.run([*RUN, *arguments], capture_output=True, text=True, check=False, env=environment, **options)
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_a_reader_that_goes_away(arguments):
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        done = subprocess.run([*RUN, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
+        done = subprocess.run([*RUN, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     finally:
         os.close(writing)
     assert done.stderr == ""
@@ -283,7 +283,7 @@ def test_help_does_not_import_torch():
         "heavy = {'torch', 'numpy', 'scipy', 'numba', 'transformers'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_help_is_fast():

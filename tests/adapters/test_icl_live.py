@@ -1,4 +1,4 @@
-"""Looped in-context regressors: a live model of the authors' class, stood for by one of the same names and equations."""
+"""Looped in-context regressors: a live model, stood for by a class of the same names and equations."""
 
 from types import SimpleNamespace
 

@@ -266,8 +266,7 @@ def test_everything_works_without_the_compiler():
 import warnings; warnings.simplefilter("error")
 import numpy as np, dynloop as dl
 from dynloop.testing import check_map
-for make in (dl.zoo.henon, dl.zoo.baker, dl.zoo.newton, dl.zoo.grebogi):
-    check_map(make())
+check_map(dl.zoo.henon())
 def step(x, params, out):
     out[0] = abs(x[0]) - 0.25
 check_map(dl.KernelMap(step, 1))

@@ -1,6 +1,9 @@
 """The zoo: every map keeps the rules, every fact is checked, and the counter-examples do what their titles say."""
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -38,10 +41,21 @@ OTHERS = {
 ALL = {**{name: getattr(zoo, name) for name in MAPS}, **OTHERS}
 
 
+def plain(function):
+    """The Python function behind a compiled one."""
+    return getattr(function, "py_func", function)
+
+
 def jacobian(m, x, power=1):
-    """DF^power at one state, (n, n)."""
-    frames = np.eye(m.dimension)[None]
-    return m.power(power).push(m.native(x[None]), frames)[1][0].T
+    """DF^power at one state, (n, n), by the plain step and Jacobian of a zoo map."""
+    (step,), (derivative,) = m._steps, m._jacobians
+    product, x = np.eye(m.dimension), np.array(x)
+    for _ in range(power):
+        J, y = np.empty((m.dimension, m.dimension)), np.empty(m.dimension)
+        plain(derivative)(x, m.params, J)
+        plain(step)(x, m.params, y)
+        product, x = J @ product, y
+    return product
 
 
 def same_spectrum(found, expected, tolerance):
@@ -58,12 +72,36 @@ def same_spectrum(found, expected, tolerance):
 # -- every map keeps the rules -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", MAPS)
-def test_every_map_passes_check_map_at_its_own_starts(name):
+def test_every_map_passes_check_map_at_its_own_starts():
+    program = f"""
+import dynloop as dl
+from dynloop.testing import check_map
+for name in {MAPS}:
+    m = getattr(dl.zoo, name)()
+    assert m.name == name
+    assert check_map(m, rng=1).gaps["derivative"] < 1e-8, name
+"""
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}  # compiling all of them takes half a minute
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)  # noqa: S603
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["henon", "logistic", "grebogi", "newton", "tanh_network"])
+def test_compiled_maps_pass_check_map(name):
     m = getattr(zoo, name)()
     assert isinstance(m, LoopMap)
-    assert m.name == name
     assert check_map(m, rng=1).gaps["derivative"] < 1e-8
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_steps_and_jacobians_compile_to_what_python_computes(name):
+    m = getattr(zoo, name)()
+    for function, shape in ((m._steps[0], (m.dimension,)), (m._jacobians[0], (m.dimension, m.dimension))):
+        for x in m.start(1, 3):
+            compiled, python = np.empty(shape), np.empty(shape)
+            function(x, m.params, compiled)
+            plain(function)(x, m.params, python)
+            np.testing.assert_allclose(compiled, python, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -110,9 +148,8 @@ def test_cycles_close_and_have_these_multipliers(name):
 @pytest.mark.parametrize("name", [n for n in with_fact("exponents") if n not in ("tent", "baker")])
 def test_exponents_of_a_typical_orbit(name):
     m = ALL[name]()
-    x = m.watch(m.start(5, 4), 500, m.start(5, 4)).states
-    logs = m.stretch(x, np.stack([np.eye(m.dimension)] * 4), 20000).logs
-    found = logs.mean(axis=(0, 1))
+    logs = m.stretch(m.start(5, 4), np.stack([np.eye(m.dimension)] * 4), 20500).logs
+    found = logs[500:].mean(axis=(0, 1))
     for value, expected in zip(found, m.facts["exponents"], strict=True):
         assert value == pytest.approx(expected, abs=0.01) or (expected == -np.inf and value < -15)
 
@@ -128,8 +165,7 @@ def test_exponents_of_piecewise_linear_maps_need_a_few_steps_only(make):
 def test_measured_exponents(name):
     m = ALL[name]()
     starts = np.array([[0.1, 0.2], [1.5, 2.0]]) if name == "standard 6" else m.start(1, 2)
-    x = m.watch(starts, 1000, starts).states
-    found = m.stretch(x, np.stack([np.eye(m.dimension)] * 2), 100000).logs.mean(axis=(0, 1))
+    found = m.stretch(starts, np.stack([np.eye(m.dimension)] * 2), 101000).logs[1000:].mean(axis=(0, 1))
     np.testing.assert_allclose(found, m.facts["exponents_measured"], atol=max(0.005, 4 * m.facts["exponents_error"]))
 
 
