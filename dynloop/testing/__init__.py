@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dynloop.testing.adapter import AdapterReport, check_adapter
 from dynloop.testing.conformance import MapReport, check_map
 
-__all__ = ["MapReport", "check_map"]
+__all__ = ["AdapterReport", "MapReport", "check_adapter", "check_map"]
