@@ -266,13 +266,15 @@ def _bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from dynloop.views.table import one_line
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    short = one_line(label if len(label) <= 36 else f"{label[:35]}…")
+    name, loops = TextColumn("{task.description}", markup=False), TextColumn("loops")
+    columns = (SpinnerColumn(), name, BarColumn(20), MofNCompleteColumn(), loops, TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(one_line(label), total=None)
+        task = bar.add_task(short, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

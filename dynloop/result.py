@@ -146,7 +146,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     >>> import dynloop as dl, tempfile, os
     >>> found = dl.classify(dl.zoo.henon(), [0.1, 0.1], loops=64)
     >>> path = found.save(os.path.join(tempfile.mkdtemp(), "henon"))
-    >>> dl.load(path).regime == found.regime
+    >>> dl.load(path).summary() == found.summary()
     True
     """
     source = Path(path)

@@ -170,7 +170,7 @@ class Trap:
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="no result file at .*nowhere.npz"):
+    with pytest.raises(CheckpointError, match=r"no result file at .*nowhere.npz"):
         load(tmp_path / "nowhere.npz")
 
 
@@ -242,7 +242,7 @@ def test_what_has_no_form_in_json_is_refused_and_nothing_is_written(tmp_path):
 
 
 def test_an_unwritable_place_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="cannot write .*writable folder"):
+    with pytest.raises(CheckpointError, match=r"cannot write .*writable folder"):
         report().save(tmp_path / "missing" / "a")
 
 

@@ -111,9 +111,10 @@ def check_derivative(m: LoopMap, states: Any, rng: np.random.Generator, *, direc
             f"the derivative of {m.name} is zero although the map moves: something inside cuts it "
             "(torch.no_grad, .detach(), inference_mode). Give layers without it."
         )
-
-
-def flat(m: LoopMap, states: Any) -> Array:
-    """Return states as NumPy vectors ``(batch, n)``."""
-    array = m.numpy(states)
-    return array.reshape(len(array), m.dimension)
+    off = np.abs(J - differences).reshape(len(J), -1).max(axis=1)
+    size = np.abs(differences).reshape(len(J), -1).max(axis=1)
+    if m.precision <= 1e-15 and np.all(off > 0.05 * size + noise):
+        raise DerivativeError(
+            f"the derivative of {m.name} differs from finite differences by {np.min(off / (size + noise)):.1%} at best: a "
+            "part of it is cut (torch.no_grad, .detach()) or wrong. Give layers without it, or a correct Jacobian."
+        )

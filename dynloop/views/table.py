@@ -139,8 +139,8 @@ def render(found: Classification, *, title: str = "", about: Sequence[str] = ())
     for row in grouped:
         for reason, count in row.reasons[:_REASONS_SHOWN]:
             which = row.where if len(row.reasons) == 1 else f"{count} of {row.count}"
-            head = Text(f"{row.label}{f' ({which})' if which else ''}: ", style=_STYLES[row.regime])
-            parts.append(Padding(head + Text(one_line(reason)), (0, 0, 0, 2)))
+            head = f"{row.label} ({which}): " if which else f"{row.label}: "
+            parts.append(Padding(Text.assemble((head, _STYLES[row.regime]), one_line(reason)), (0, 0, 0, 2)))
         if len(row.reasons) > _REASONS_SHOWN:
             parts.append(
                 Padding(Text(f"… and {len(row.reasons) - _REASONS_SHOWN} more kinds of reasons"), (0, 0, 0, 4))

@@ -1,4 +1,4 @@
-"""synthetic.looped_transformer: the weights it promises, every placement of norm and injection, causality, precision."""
+"""synthetic.looped_transformer: promised weights, every placement of norm and injection, causality, precision."""
 
 import math
 

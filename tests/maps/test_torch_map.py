@@ -212,7 +212,7 @@ def test_the_float64_twin_of_a_plain_module_is_a_copy():
 
 def test_layers_that_round_inside_have_no_twin():
     m = dl.TorchMap([lambda x: x + torch.tanh(x.float()).to(x.dtype)], (2,), dtype=torch.float32, name="half-hearted")
-    with pytest.raises(NoTwinError, match="half-hearted cannot run in float64.*polish='never'"):
+    with pytest.raises(NoTwinError, match=r"half-hearted cannot run in float64.*polish='never'"):
         m.twin()
 
 

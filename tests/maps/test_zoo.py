@@ -82,7 +82,7 @@ for name in {MAPS}:
     assert check_map(m, rng=1).gaps["derivative"] < 1e-8, name
 """
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}  # compiling all of them takes half a minute
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 

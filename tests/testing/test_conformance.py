@@ -168,7 +168,7 @@ BAD = {
     "not causal": (lambda: torch_map(looks_ahead, shape=(3, 2), causal=True), "causality"),
     "detach": (lambda: torch_map(lambda x: 0.5 * x.detach()), "derivative"),
     "partial detach": (lambda: torch_map(lambda x: x + 0.1 * torch.tanh(x).detach()), "derivative"),
-    "inner no_grad": (lambda: torch_map(hidden_no_grad), "adjoint"),
+    "inner no_grad": (lambda: torch_map(hidden_no_grad), "derivative"),
     "inference mode": (lambda: torch_map(hidden_inference_mode), "derivative"),
     "rounds inside": (lambda: torch_map(rounds_inside), "derivative"),
     "wrong jacobian": (lambda: dl.KernelMap(halve, 1, jacobian=wrong_jacobian), "derivative"),
