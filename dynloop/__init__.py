@@ -36,21 +36,29 @@ _MOVED = {"synthetic": "dynloop.maps.synthetic", "zoo": "dynloop.maps.zoo"}
 
 __all__ = [*sorted(_HOME), "synthetic", "testing", "zoo"]
 
-if TYPE_CHECKING:
-    from dynloop import testing
-    from dynloop.adapters.registry import open_checkpoint, register_adapter
-    from dynloop.calculus.jacobian import jacobian
-    from dynloop.calculus.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-    from dynloop.calculus.spectrum import Spectrum, multipliers
-    from dynloop.maps import synthetic, zoo
-    from dynloop.maps.base import LoopMap
-    from dynloop.maps.kernel import KernelMap
-    from dynloop.maps.torch import TorchMap
-    from dynloop.orbits.floor import precision_floor
-    from dynloop.orbits.regime import classify
-    from dynloop.orbits.trajectory import Trajectory, trajectory
-    from dynloop.orbits.verdict import Classification, Evidence, Regime
-    from dynloop.result import Status, load
+if TYPE_CHECKING:  # `as` makes a name public for type checkers
+    from dynloop import testing as testing
+    from dynloop.adapters.registry import open_checkpoint as open_checkpoint
+    from dynloop.adapters.registry import register_adapter as register_adapter
+    from dynloop.calculus.jacobian import jacobian as jacobian
+    from dynloop.calculus.lyapunov import LyapunovSpectrum as LyapunovSpectrum
+    from dynloop.calculus.lyapunov import lyapunov_spectrum as lyapunov_spectrum
+    from dynloop.calculus.spectrum import Spectrum as Spectrum
+    from dynloop.calculus.spectrum import multipliers as multipliers
+    from dynloop.maps import synthetic as synthetic
+    from dynloop.maps import zoo as zoo
+    from dynloop.maps.base import LoopMap as LoopMap
+    from dynloop.maps.kernel import KernelMap as KernelMap
+    from dynloop.maps.torch import TorchMap as TorchMap
+    from dynloop.orbits.floor import precision_floor as precision_floor
+    from dynloop.orbits.regime import classify as classify
+    from dynloop.orbits.trajectory import Trajectory as Trajectory
+    from dynloop.orbits.trajectory import trajectory as trajectory
+    from dynloop.orbits.verdict import Classification as Classification
+    from dynloop.orbits.verdict import Evidence as Evidence
+    from dynloop.orbits.verdict import Regime as Regime
+    from dynloop.result import Status as Status
+    from dynloop.result import load as load
 
 
 def __getattr__(name: str) -> Any:

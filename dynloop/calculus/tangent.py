@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import DerivativeError, ShapeError
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import LoopMap
 
 __all__ = ["check_derivative", "pull", "push", "random_frames"]
 

@@ -6,6 +6,7 @@ s → ∞, so it is tested there (theory note T12).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ def ray(m: LoopMap, state: Array, loops: int, growing: Array) -> Ray:
     select = _selection(m, growing)
     far = [_increment(m, state, s, select) for s in _FAR]
     size = row_norms(m, far[-1][None])[0]
-    first, second = (row_norms(m, (b - a)[None])[0] for a, b in zip(far, far[1:], strict=False))
+    first, second = (row_norms(m, (b - a)[None])[0] for a, b in itertools.pairwise(far))
     noise = 1e3 * np.finfo(float).eps * _FAR[-1] * row_norms(m, state[None])[0]
     with np.errstate(invalid="ignore"):
         constant = (first <= 0.05 * size) & (second <= np.maximum(0.2 * first, noise)) & (size > 0)

@@ -154,7 +154,7 @@ def test_transformers_is_not_imported_for_ids():
         f"m = r.open_checkpoint({str(FOLDER)!r}, [1, 2, 3]); m(m.start())\n"
         "assert 'transformers' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own text
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # -- errors ----------------------------------------------------------------------------------------------------------

@@ -79,8 +79,10 @@ def test_the_task_is_solved_on_fresh_prompts(name):
         assert share == pytest.approx(stated[str(loops)], abs=0.015), loops
         assert share >= 0.95, loops
     assert model.config["trained_loops"] == [4, 48]
-    # one loop is not enough: the loop does the work
-    assert stated["1"] < 0.8 < 0.95 < stated["8"]
+    # one loop is not enough for tokens far from their letter: the loop does the work
+    deep = model.config["deep_accuracy"]
+    assert deep["1"] < 0.8
+    assert deep["8"] > 0.95
 
 
 @pytest.mark.parametrize("granularity", ["layer", "sublayer"])
@@ -220,19 +222,8 @@ def test_every_block_can_be_saved_and_opened(tmp_path, norm, injection):
 
 
 def test_the_training_script_writes_checkpoints_that_open(tmp_path):
-    command = [
-        sys.executable,
-        str(SCRIPT),
-        "--out",
-        str(tmp_path),
-        "--steps",
-        "2",
-        "--only",
-        "hop-plain",
-        "--threads",
-        "1",
-    ]
-    ran = subprocess.run([*command], capture_output=True, text=True, timeout=120)  # noqa: S603 - our own script
+    options = ["--out", str(tmp_path), "--steps", "2", "--only", "hop-plain", "--threads", "1"]
+    ran = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     m = open_checkpoint(tmp_path / "hop-plain")
     shipped = json.loads((DEMO / "hop-plain" / "config.json").read_text(encoding="utf-8"))

@@ -209,9 +209,20 @@ class WrongRotation(dl.TorchMap):
         return super().rotate(l + 1)
 
 
+class WrongPull(dl.TorchMap):
+    def pull(self, states, frames):
+        return self.push(states, 2 * frames)
+
+
 @pytest.mark.parametrize(
     ("kind", "rule"),
-    [(WrongSections, "sections"), (WrongPower, "power"), (ShortPower, "power"), (WrongRotation, "rotate")],
+    [
+        (WrongSections, "sections"),
+        (WrongPower, "power"),
+        (ShortPower, "power"),
+        (WrongRotation, "rotate"),
+        (WrongPull, "adjoint"),
+    ],
 )
 def test_a_wrong_composition_is_named(kind, rule):
     with pytest.raises(ConformanceError, match=f"breaks the rule '{rule}'"):
