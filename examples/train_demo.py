@@ -14,9 +14,17 @@ hop-turning     huginn  concat     zeros      after n loops the letter n places 
 ==============  ======  =========  =========  ===================================================================
 
 The number of loops is drawn anew for every batch: 2–6 in the first 150, then 4–12, and 13–48 in every fourth (the
-gradient goes back through the last 12 loops). Without the easy beginning hop-turning learns nothing. Three quarters of the tokens or so are references; an answer by chance is right in one of four.
+gradient goes back through the last 12 loops). Without the easy beginning hop-turning learns nothing. Three quarters of
+the tokens or so are references; an answer by chance is right in one of four. Each model trains in one to three minutes
+on one core. Share of right answers on 500 fresh prompts, by number of loops:
 
-TABLE
+============  =====  =====  =====  =====  =====  =====  =====  =====
+name              1      2      4      8     16     32     64    256
+============  =====  =====  =====  =====  =====  =====  =====  =====
+hop-injected  0.747  0.886  0.990  1.000  1.000  1.000  1.000  1.000
+hop-plain     0.741  0.931  0.997  1.000  1.000  1.000  0.999  0.987
+hop-turning   0.758  0.931  0.993  1.000  1.000  1.000  1.000  1.000
+============  =====  =====  =====  =====  =====  =====  =====  =====
 
 Run ``python examples/train_demo.py --out dynloop/adapters/demo`` to make the files anew. Equal seeds, torch versions
 and thread counts give equal weights.

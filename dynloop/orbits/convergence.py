@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,10 @@ from dynloop.orbits.recurrence import divides
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
-__all__ = ["Candidate", "conclude", "conclude_unpolished"]
+__all__ = ["Candidate", "close_enough", "conclude", "conclude_unpolished", "relative_distance"]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
+_FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -74,10 +76,10 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
     if solved.status is not Status.SOLVED:
         return None
     radius = _radii(m, solved.point, p, found.groups)
-    distance = _distance(m, found, solved)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        allowed = np.maximum(1e-6, 1e3 * _group(m, found.floor, found.groups) / np.maximum(1 - radius, 1e-6))
-    if np.any(distance > np.minimum(allowed, 0.5)):
+    distance = relative_distance(m, found, solved.point)
+    if np.any(distance > close_enough(m, found, radius)):
+        return None
+    if np.any(distance > _FAR) and not _attracted(m, found, solved.point, float(radius.max())):
         return None
     neutral = np.abs(radius - 1) <= _NEUTRAL
     continuum = bool(neutral.any()) and _is_continuum(m, solved.point, p, largest)
@@ -101,42 +103,43 @@ def _fixed_point(
         numbers = {
             "residual": residual[g], "spectral_radius": radius[g], "distance": distance[g], **lengths(shape, g),
         }  # fmt: skip
-        solved_to = f"solved to a residual of {residual[g]:.1e}"
-        if radius[g] > 1 + _NEUTRAL:
-            finding = undecided(
-                f"settled on a fixed point that is unstable (spectral radius {radius[g]:.6g} at the point, {solved_to}): the "
-                "start lies on its stable manifold, or rounding put the orbit there; move the start a little",
-                Status.DECIDED,
-            )
-        elif not radius[g] < 1 - _NEUTRAL and not continuum:
-            finding = undecided(
-                f"settled on a fixed point with spectral radius {radius[g]:.9g}: its stability is decided by terms beyond the "
-                "linear ones",
-                Status.DECIDED,
-            )
-        else:
-            finding = _named(kinds[g], numbers, radius[g], solved_to, continuum=not radius[g] < 1 - _NEUTRAL)
-        findings.append(finding.knowing(**numbers))
-        if finding.point is None:
-            findings[-1] = _with_point(findings[-1], solved.point)
+        finding = _stable_point(kinds[g], numbers, float(radius[g]), continuum=continuum)
+        findings.append(replace(finding, point=solved.point).knowing(**numbers))
     return findings
 
 
-def _named(kind: str, numbers: dict[str, float], radius: float, how: str, *, continuum: bool) -> Finding:
-    """Name a stable limit by its polygon."""
-    stable = "on a continuum of fixed points (not isolated)" if continuum else f"spectral radius {radius:.4g} < 1"
-    if kind == "vanishing":
-        reason = f"converges, {stable}, {how}; every increment is zero to within rounding"
-        return Finding(regime=Regime.VANISHING, reason=reason, period=1, rate=radius, dichotomy="vanishing")
-    if kind == "cyclic":
-        reason = (
-            f"converges, {stable}, {how}; the increments do not vanish (perimeter {numbers['perimeter']:.3g}) and close to "
-            f"{numbers['closure']:.1e}"
+def _stable_point(kind: str, numbers: dict[str, Any], radius: float, *, continuum: bool) -> Finding:
+    """Name a solved fixed point if it is stable; say why not otherwise."""
+    solved_to = f"solved to a residual of {numbers['residual']:.1e}"
+    if radius > 1 + _NEUTRAL:
+        return undecided(
+            f"settled on an unstable fixed point (spectral radius {radius:.6g} there, {solved_to}): the start lies on "
+            "its stable manifold, or rounding put the orbit there; move the start a little",
+            Status.DECIDED,
         )
-        return Finding(regime=Regime.CYCLIC, reason=reason, period=1, rate=radius, dichotomy="cyclic")
+    if radius < 1 - _NEUTRAL:
+        return _named(kind, numbers, radius, f"spectral radius {radius:.4g} < 1, {solved_to}")
+    if continuum:
+        return _named(kind, numbers, radius, f"on a continuum of fixed points (not isolated), {solved_to}")
     return undecided(
-        f"converges, {stable}, but increments of relative size {numbers['largest_increment']:.1e} are too small to tell from "
-        "rounding, so vanishing and cyclic cannot be told apart",
+        f"settled on a fixed point with spectral radius {radius:.9g}; terms beyond the linear ones decide its "
+        "stability: start elsewhere, and see whether those orbits come to the same point",
+        Status.DECIDED,
+    )
+
+
+def _named(kind: str, numbers: dict[str, Any], rate: float, how: str) -> Finding:
+    """Name a limit by its polygon."""
+    if kind == "vanishing":
+        reason = f"converges, {how}; every increment is zero to within rounding"
+        return Finding(regime=Regime.VANISHING, reason=reason, period=1, rate=rate, dichotomy="vanishing")
+    if kind == "cyclic":
+        size = f"perimeter {numbers['perimeter']:.3g}"
+        reason = f"converges, {how}; the increments do not vanish ({size}) and close to {numbers['closure']:.1e}"
+        return Finding(regime=Regime.CYCLIC, reason=reason, period=1, rate=rate, dichotomy="cyclic")
+    return undecided(
+        f"converges, {how}, but increments of relative size {numbers['largest_increment']:.1e} cannot be told from "
+        "rounding, so neither can vanishing from cyclic",
         Status.DECIDED,
     )
 
@@ -156,30 +159,23 @@ def _cycle(
         own = next((q for q in divides(p) if gaps[q][g] <= noise[g]), p)
         numbers = {"residual": residual[g], "spectral_radius": radius[g], "distance": distance[g]}
         rate = radius[g] ** (1 / p)
-        stable = (
-            "one of a continuum of cycles"
-            if radius[g] >= 1 - _NEUTRAL
-            else f"spectral radius of DF^{p} {radius[g]:.4g} < 1"
-        )
+        stable = f"spectral radius of DF^{p} {radius[g]:.4g} < 1"
+        if radius[g] >= 1 - _NEUTRAL:
+            stable = "one of a continuum of cycles"
         if own == 1:
             shape = polygon(m, m.native(solved.point[None]), joint=not m.causal, largest=float(found.largest.max()))
             error = np.full(len(shape.perimeter), 1e2 * (m.layer_count * 4 * _EPS + residual[g]))
             numbers |= lengths(shape, g)
-            finding = _named(
-                shape.kind(error)[g],
-                numbers,
-                rate,
-                f"at rest while other tokens return after {p} loops",
-                continuum=False,
-            )
+            how = f"{stable}, at rest while other tokens return after {p} loops"
+            finding = _named(shape.kind(error)[g], numbers, rate, how)
         else:
             least = min(gaps[q][g] for q in divides(own))
             finding = Finding(
                 regime=Regime.PERIODIC, period=own, rate=rate,
-                reason=f"returns after {own} loops ({stable}, solved to a residual of {residual[g]:.1e}) and not sooner "
-                f"(least gap {least:.1e}); T2 does not apply: the orbit does not converge",
+                reason=f"returns after {own} loops ({stable}, solved to a residual of {residual[g]:.1e}) and not "
+                f"sooner (least gap {least:.1e}); T2 does not apply: the orbit does not converge",
             )  # fmt: skip
-        findings.append(_with_point(finding.knowing(**numbers), solved.point))
+        findings.append(replace(finding, point=solved.point).knowing(**numbers))
     if all(f.regime is not Regime.PERIODIC for f in findings):
         return None  # every divisor returned: the candidate was a multiple
     return findings
@@ -203,26 +199,15 @@ def conclude_unpolished(m: LoopMap, found: Candidate, group: int, why: str) -> F
     rate, floor = float(found.rate[group]), float(_group(m, found.floor, m.rows if m.causal else 1)[group])
     if not rate < 0.999:
         return undecided(
-            f"steps are at the precision floor ({floor:.1e}) without a geometric decay before; {why}, so the point cannot be "
-            "told from an unstable one or from motion below the floor",
+            f"steps are at the precision floor ({floor:.1e}) without a geometric decay before; {why}, so the point "
+            "cannot be told from an unstable one or from motion below the floor",
             Status.NOT_CONVERGED,
         )
     shape = polygon(m, m.native(found.state[None]), joint=not m.causal, largest=float(found.largest.max()))
     kind = shape.kind(np.full(len(shape.perimeter), 10 * m.layer_count * floor))[group]
     numbers = lengths(shape, group)
-    finding = _named(
-        kind, numbers, rate, f"steps fell by {rate:.3g} per loop to the floor of {floor:.1e}", continuum=False
-    )
-    reason = finding.reason.replace("spectral radius", "fitted rate")
-    return _with_point(Finding(**{**_fields(finding), "reason": f"{reason}; {why}"}).knowing(**numbers), found.state)
-
-
-def _fields(finding: Finding) -> dict[str, object]:
-    return {name: getattr(finding, name) for name in Finding.__dataclass_fields__}
-
-
-def _with_point(finding: Finding, point: Array) -> Finding:
-    return Finding(**{**_fields(finding), "point": point})  # type: ignore[arg-type]
+    how = f"steps fell by {rate:.3g} per loop to the floor of {floor:.1e}; {why}"
+    return replace(_named(kind, numbers, rate, how), point=found.state).knowing(**numbers)
 
 
 def _radii(m: LoopMap, point: Array, period: int, groups: int) -> Array:
@@ -234,9 +219,27 @@ def _radii(m: LoopMap, point: Array, period: int, groups: int) -> Array:
     return np.array([spectrum.radius if spectrum.status is Status.SOLVED else np.nan])
 
 
-def _distance(m: LoopMap, found: Candidate, solved: Polished) -> Array:
-    gap = m.displacement(found.state, solved.point)
-    return _group(m, relative_residual(m, solved.point, gap, float(found.largest.max())), found.groups)
+def relative_distance(m: LoopMap, found: Candidate, point: Array) -> Array:
+    """Return the distance of a candidate from a point, relative to the point, by group."""
+    gap = m.displacement(found.state, point)
+    return _group(m, relative_residual(m, point, gap, float(found.largest.max())), found.groups)
+
+
+def close_enough(m: LoopMap, found: Candidate, radius: Array) -> Array:
+    """Return how far from its solution a candidate may be, by group: noise at the floor is amplified by 1/(1 − ρ)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noise = 1e3 * _group(m, found.floor, found.groups) / np.maximum(1 - radius, 1e-6)
+    return np.asarray(np.minimum(np.maximum(1e-6, noise), 0.5))
+
+
+def _attracted(m: LoopMap, found: Candidate, point: Array, radius: float) -> bool:
+    """Say whether the orbit of the candidate really comes to the solution: asked where rounding left it far away."""
+    if not radius < 1:
+        return False
+    loops = found.period * int(np.clip(np.ceil(np.log(1e-2) / np.log(max(radius, 1e-3))) + 16, 16, 1024))
+    later = m.numpy(m.watch(m.native(found.state[None]), loops, m.native(found.state[None])).states)[0]
+    before, after = relative_distance(m, found, point), relative_distance(m, replace(found, state=later), point)
+    return bool(np.all(after <= 0.1 * np.maximum(before, _FAR)))
 
 
 def _return_gap(m: LoopMap, point: Array, q: int, found: Candidate) -> Array:
@@ -254,8 +257,8 @@ def _group(m: LoopMap, rows: Array, groups: int) -> Array:
 def _is_continuum(m: LoopMap, point: Array, period: int, largest: float) -> bool:
     """Say whether the neutral directions at a solution lead to other solutions (low dimension only).
 
-    A shift of 1 % along a null direction of DF^p − I, polished, must stay where it was shifted to. At an isolated marginal
-    point it does not: it falls back, or leaves a residual.
+    A shift of 1 % along a null direction of DF^p − I, polished, must stay where it was shifted to. At an isolated
+    marginal point it does not: it falls back, or leaves a residual.
     """
     if m.dimension > 64:
         return False

@@ -50,9 +50,9 @@ def precision_floor(m: LoopMap, states: Any) -> Array:
     error = row_norms(m, m.displacement(low, exact))
     size = row_norms(m, exact)
     measured = error / np.maximum(size, m.precision * size.max(axis=1, keepdims=True) + np.finfo(float).tiny)
-    return np.maximum(np.nan_to_num(measured, nan=0.0), m.precision)
+    return np.asarray(np.maximum(np.nan_to_num(measured, nan=0.0), m.precision))
 
 
 def row_norms(m: LoopMap, states: Array) -> Array:
     """Return the norm of every row of NumPy states ``(batch, *state_shape)``: ``(batch, rows)``."""
-    return np.linalg.norm(np.reshape(states, (len(states), m.rows, m.state_shape[-1])), axis=2)
+    return np.asarray(np.linalg.norm(np.reshape(states, (len(states), m.rows, m.state_shape[-1])), axis=2))

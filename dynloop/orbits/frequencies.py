@@ -1,7 +1,7 @@
 """Base frequencies of a bounded signal: few stable incommensurate lines are the evidence for a quasi-periodic orbit.
 
-Frequencies are in cycles per loop. The estimator is a windowed Fourier transform refined around its peaks, after Laskar's
-numerical analysis of fundamental frequencies (Physica D 67, 1993).
+Frequencies are in cycles per loop. The estimator is a windowed Fourier transform refined around its peaks, after
+Laskar's numerical analysis of fundamental frequencies (Physica D 67, 1993).
 """
 
 from __future__ import annotations

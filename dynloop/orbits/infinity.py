@@ -1,7 +1,7 @@
 """What the map does far out: evaluate it at s·x to tell a ray from exponential growth from growth that saturates.
 
-A window of growing norms proves nothing (0.9999 x + c looks like a ray for thousands of loops). The claim "ray" is about
-s → ∞, so it is tested there (theory note T12).
+A window of growing norms proves nothing (0.9999 x + c looks like a ray for thousands of loops). The claim "ray" is
+about s → ∞, so it is tested there (theory note T12).
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Ray:
 def ray(m: LoopMap, state: Array, loops: int, growing: Array) -> Ray:
     """Test whether the growing rows run along a ray, by evaluating increments at s·x, s = 10², 10⁴, 10⁶.
 
-    Three things must hold: the increments at s·x tend to constants c(u) as s grows; the present increment is already such a
-    constant, so that the orbit is in its far regime; and the flow dv/dτ = c(v) − v, which x_t/t obeys in logarithmic time
-    τ = log t, settles on a v* = c(v*) ≠ 0 from the present state. Directions may still be far from v*: in logarithmic time
-    even a fast approach takes many loops.
+    Three things must hold: the increments at s·x tend to constants c(u) as s grows; the present increment is already
+    such a constant, so that the orbit is in its far regime; and the flow dv/dτ = c(v) − v, which x_t/t obeys in
+    logarithmic time τ = log t, settles on a v* = c(v*) ≠ 0 from the present state. Directions may still be far from v*:
+    in logarithmic time even a fast approach takes many loops.
 
     Parameters
     ----------
@@ -146,13 +146,14 @@ def _later(m: LoopMap, state: Array) -> Array:
     with np.errstate(all="ignore"):
         for _ in range(_AHEAD):
             x = m(x)
-    return m.numpy(x)[0]
+    later: Array = m.numpy(x)[0]
+    return later
 
 
 def _selection(m: LoopMap, growing: Array) -> Array:
     """Return which coordinates to scale: those of growing rows that are no angles."""
     rows = np.repeat(growing, m.state_shape[-1]).reshape(m.state_shape)
-    return rows if m.periods is None else rows & np.isnan(m.periods)
+    return rows if m.periods is None else np.asarray(rows & np.isnan(m.periods))
 
 
 def _increment(m: LoopMap, state: Array, s: float, select: Array) -> Array:

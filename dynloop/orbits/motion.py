@@ -1,135 +1,126 @@
-"""From bounded motion to a verdict: the largest exponent of a prefix, then frequencies where it is zero."""
+"""Orbits that stay bounded and keep moving: the largest exponent, then frequencies where it is zero."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from dynloop.calculus.lyapunov import mean_and_error
-from dynloop.calculus.tangent import random_frames
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.frequencies import spectral_lines
+from dynloop.orbits.growing import grows
+from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
 from dynloop.orbits.trajectory import stream
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
-__all__ = ["LeadingExponent", "chaotic", "exponents", "quasiperiodic"]
+__all__ = ["moving"]
+
+_LEAST, _MOST = 256, 4096  # loops in the window of an exponent
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class LeadingExponent:
-    """The largest exponent of one prefix over one window, and over the first half of it."""
+def moving(q: Inquiry, starts: Array, *, last: bool) -> None:
+    """Ask the exponents of orbits in bounded motion.
 
-    value: float
-    error: float
-    half: float
-    half_error: float
-    loops: int
-
-    @property
-    def doubt(self) -> float:
-        """Five standard errors, or 5·log n/n if that is more (an integrable twist grows like log n)."""
-        return max(5 * self.error, 5 * np.log(self.loops) / self.loops)
-
-    @property
-    def positive(self) -> bool:
-        """Whether it is positive beyond doubt, and did not change when the window doubled."""
-        same = (
-            abs(self.half - self.value) <= 5 * np.hypot(self.error, self.half_error) + np.log(self.loops) / self.loops
-        )
-        return bool(self.value > self.doubt and same)
-
-    @property
-    def zero(self) -> bool:
-        """Whether it cannot be told from zero."""
-        return bool(abs(self.value) <= self.doubt)
-
-
-def exponents(
-    m: LoopMap, state: Array, groups: list[int], loops: int, rng: np.random.Generator
-) -> tuple[list[LeadingExponent], Array]:
-    """Estimate the largest exponent of the prefix that ends with each of `groups`, along one orbit.
-
-    For a causal map DF restricted to tokens ≤ i is a map of its own (T7), so one tangent masked to that prefix gives its
-    exponent. A map that is not causal has one group.
-
-    Returns
-    -------
-    found : list of LeadingExponent
-        One a group; nan if the orbit left every bound.
-    state : ndarray, state_shape
-        Where the orbit is after the window.
+    The first moving token of each start is asked at every octave: if it is chaotic, every later token that moves is
+    driven by it (C13) and is chaotic too. What else the exponents say is read at the end of the budget only.
     """
-    count = len(groups)
-    states = m.native(np.broadcast_to(state, (count, *m.state_shape)).copy())
-    mask = np.ones((count, *m.state_shape))
-    if m.causal:
-        for i, g in enumerate(groups):
-            mask[i, g + 1 :] = 0
-    weights = m.native(mask)
-    frames = random_frames(m, count, 1, rng) * weights[:, None]
-    settled = m.stretch(states, frames, max(16, loops // 8), weights)
-    found = m.stretch(settled.states, settled.frames, loops, weights)
-    with np.errstate(invalid="ignore"):
-        value, error = mean_and_error(found.logs[:, :, 0])
-        half, half_error = mean_and_error(found.logs[: loops // 2, :, 0])
-    results = [
-        LeadingExponent(value=value[i], error=error[i], half=half[i], half_error=half_error[i], loops=loops)
-        for i in range(count)
-    ]
-    return results, m.numpy(found.states)[0]
+    if q.twin is None:
+        return
+    tokens = {int(b): moves for b in starts if (moves := _moving_groups(q, int(b)))}
+    if not tokens:
+        return
+    m = q.ready_tangents()
+    loops = int(np.clip(q.watcher.loops[next(iter(tokens))], _LEAST, _MOST))
+    first = leading_exponents(m, q.final[list(tokens)], [moves[0] for moves in tokens.values()], loops, q.rng)
+    for (b, moves), one in zip(tokens.items(), first, strict=True):
+        if one.positive:
+            q.put(b, moves, [_chaotic(one, prefix=q.m.causal)] * len(moves))
+        elif last and not np.isnan(one.value):
+            rest = leading_exponents(m, q.final[[b] * (len(moves) - 1)], moves[1:], loops, q.rng)
+            _read(q, m, b, moves, [one, *rest])
 
 
-def chaotic(exponent: LeadingExponent, *, prefix: bool) -> Finding:
+def _moving_groups(q: Inquiry, b: int) -> list[int]:
+    """Return the groups without a verdict that are not at rest, do not slow down and do not grow."""
+    at_rest = q.every(q.watcher.settled[b])
+    grown = q.every(grows(q, np.array([b]))[0])
+    return [g for g in q.open(b) if not at_rest[g] and not grown[g] and not q.watcher.slowing(b, q.rows(g))]
+
+
+def _read(q: Inquiry, m: LoopMap, b: int, groups: list[int], exponents: list[LeadingExponent]) -> None:
+    """Read the exponents of all moving groups of one start, in causal order."""
+    for i, (g, one) in enumerate(zip(groups, exponents, strict=True)):
+        if np.isnan(one.value):
+            continue
+        if one.positive:
+            q.put(b, groups[i:], [_chaotic(one, prefix=q.m.causal)] * len(groups[i:]))
+            return
+        if one.zero:
+            q.put(b, [g], [_quasiperiodic(m, q.final[b], g, one, max(one.loops, 1024), q.rng)])
+        elif one.value < 0:
+            transient = undecided(
+                f"still moving after {q.watcher.loops[b]} loops although the largest exponent is {one.value:.3g} ± "
+                f"{one.error:.1g}: a slow transient, or a cycle longer than the window; give more loops",
+                **_numbers(one),
+            )
+            q.put(b, [g], [transient])
+
+
+def _numbers(one: LeadingExponent) -> dict[str, Any]:
+    return {"exponent": one.value, "exponent_error": one.error}
+
+
+def _chaotic(one: LeadingExponent, *, prefix: bool) -> Finding:
     """Return the finding of a bounded orbit with a positive exponent."""
     whose = " of the tokens up to this one" if prefix else ""
     return Finding(
         regime=Regime.CHAOTIC,
-        reason=f"bounded, with largest exponent{whose} {exponent.value:.4g} ± {exponent.error:.1g} per loop over "
-        f"{exponent.loops} loops, unchanged when the window doubled; T2 does not apply: the orbit does not converge",
-        numbers={"exponent": exponent.value, "exponent_error": exponent.error},
+        reason=f"bounded, with largest exponent{whose} {one.value:.4g} ± {one.error:.1g} per loop over {one.loops} "
+        "loops, unchanged when the window doubled; T2 does not apply: the orbit does not converge",
+        numbers=_numbers(one),
     )
 
 
-def quasiperiodic(
-    m: LoopMap, state: Array, group: int, exponent: LeadingExponent, loops: int, rng: np.random.Generator
+def _quasiperiodic(
+    m: LoopMap, state: Array, group: int, one: LeadingExponent, loops: int, rng: np.random.Generator
 ) -> Finding:
     """Decide a bounded orbit whose exponent is zero within its error, by the lines of two projections of it."""
-    width = m.state_shape[-1]
-    directions = rng.standard_normal((2, width if m.causal else m.dimension))
+    lines = [spectral_lines(s) for s in _projections(m, state, group, loops, rng).T]
+    if all(one.quasiperiodic for one in lines):
+        return Finding(
+            regime=Regime.QUASIPERIODIC,
+            reason=f"bounded, never returns, largest exponent {one.value:.1e} ± {one.error:.1g} is zero within its "
+            f"error, and the motion has few stable lines (frequency {lines[0].frequency:.9f} per loop, incommensurate, "
+            f"drift {max(line.drift for line in lines):.0e}); T2 does not apply: the orbit does not converge",
+            numbers=_numbers(one),
+        )
+    return undecided(
+        f"bounded and moving, the largest exponent {one.value:.1e} ± {one.error:.1g} cannot be told from zero, and the "
+        f"motion is not a few incommensurate lines ({lines[0].count} lines, background {lines[0].background:.0e}): "
+        "edge of chaos, a long period or a slow transient; more loops would tell",
+        Status.OUT_OF_LOOPS,
+        **_numbers(one),
+    )
+
+
+def _projections(m: LoopMap, state: Array, group: int, loops: int, rng: np.random.Generator) -> Array:
+    """Record two random projections of a group over `loops` loops, ``(loops, 2)``; angles enter by their sines."""
+    directions = rng.standard_normal((2, m.state_shape[-1] if m.causal else m.dimension))
     signal = np.empty((loops, 2))
     for t, now in stream(m, state[None]):
         if t == loops:
             break
-        flat = (
-            m.displacement(m.numpy(now)[0], np.zeros(m.state_shape))
-            if m.periods is None
-            else _on_circle(m, m.numpy(now)[0])
-        )
+        flat = _on_circle(m, m.numpy(now)[0])
         signal[t] = directions @ (flat[group] if m.causal else flat.ravel())
-    lines = [spectral_lines(s) for s in signal.T]
-    numbers = {"exponent": exponent.value, "exponent_error": exponent.error}
-    if all(one.quasiperiodic for one in lines):
-        return Finding(
-            regime=Regime.QUASIPERIODIC,
-            reason=f"bounded, never returns, largest exponent {exponent.value:.1e} ± {exponent.error:.1g} is zero within its "
-            f"error, and the motion has few stable lines (frequency {lines[0].frequency:.9f} per loop, incommensurate, drift "
-            f"{max(one.drift for one in lines):.0e}); T2 does not apply: the orbit does not converge",
-            numbers=numbers,
-        )
-    return undecided(
-        f"bounded and moving, the largest exponent {exponent.value:.1e} ± {exponent.error:.1g} cannot be told from zero, and "
-        f"the motion is not a few incommensurate lines ({lines[0].count} lines, background {lines[0].background:.0e}): edge of "
-        "chaos, a long period or a slow transient; more loops would tell",
-        Status.OUT_OF_LOOPS,
-        **numbers,
-    )
+    return signal
 
 
 def _on_circle(m: LoopMap, state: Array) -> Array:
     """Return a state whose angles are replaced by their sines, so that a turn makes no jump."""
-    assert m.periods is not None  # noqa: S101 - the caller asked
+    if m.periods is None:
+        return state
     angles = np.isfinite(m.periods)
     return np.where(angles, np.sin(2 * np.pi * state / np.where(angles, m.periods, 1.0)), state)

@@ -1,4 +1,4 @@
-"""The closed polygon of increments at a fixed point: does the block vanish there, or do its layers trace a cycle?"""
+"""The closed polygon of increments at a fixed point: whether the block vanishes there, or its layers trace a cycle."""
 
 from __future__ import annotations
 
@@ -73,9 +73,8 @@ def polygon(m: LoopMap, state: Any, *, joint: bool, largest: float = 0.0) -> Pol
     sizes = row_norms(m, m.displacement(sections, np.zeros_like(sections))).max(axis=0)
     apart = _least_distance(m, sections[:-1])
     if joint:
-        lengths, total = np.linalg.norm(lengths, axis=1, keepdims=True), np.linalg.norm(total, keepdims=True)
-        sizes = np.linalg.norm(sizes, keepdims=True)
-        apart = np.linalg.norm(apart, keepdims=True)
+        lengths = np.linalg.norm(lengths, axis=1, keepdims=True)
+        total, sizes, apart = (np.atleast_1d(np.linalg.norm(rows)) for rows in (total, sizes, apart))
     scale = np.maximum(sizes, 4 * m.precision * max(largest, float(sizes.max())) + np.finfo(float).tiny)
     perimeter = lengths.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):

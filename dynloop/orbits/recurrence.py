@@ -35,7 +35,7 @@ def settled(steps: Array, floor: Array, *, ceiling: float) -> Array:
         small = np.all(window <= ceiling * floor, axis=0)
         stalled = np.median(window[half:], axis=0) >= 0.5 * np.median(window[:half], axis=0)
         at_floor = np.all(window <= floor, axis=0)
-    return small & (stalled | at_floor)
+    return np.asarray(small & (stalled | at_floor))
 
 
 def return_period(returns: Array, tolerance: float) -> int:
@@ -83,7 +83,7 @@ def decay(steps: Array) -> Array:
     quarters = np.array_split(steps, 4)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.median(quarters[-1], axis=0) / np.median(quarters[0], axis=0)
-    return ratio ** (4 / (3 * len(steps)))
+    return np.asarray(ratio ** (4 / (3 * len(steps))))
 
 
 def octave_law(lengths: Array, tolerance: float = 5e-3) -> str:

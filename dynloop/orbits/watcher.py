@@ -1,4 +1,4 @@
-"""The memory of a batch of orbits while they are watched: what the verdicts need, in space that does not grow with loops."""
+"""What is remembered of a batch of orbits while they are watched, in space that does not grow with loops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 1024  # loops in one window: periods up to half of it can be seen
 
 
 def windows(loops: int, first: int = 32) -> Iterator[int]:
-    """Yield window lengths that add up to `loops`; windows end at first·2^j and first·3·2^j, so octaves can be summed."""
+    """Yield window lengths that add up to `loops`; windows end at first·2^j and first·3·2^j, so octaves are sums."""
     done = 0
     while done < loops:
         octave = first * 2 ** int(np.log2(max(done, first) / first))
@@ -46,6 +46,7 @@ class Watcher:
         self.rate = np.full((batch, m.rows), np.nan)
         self.growth = np.full((batch, m.rows), np.nan)
         self.trend = np.full((batch, m.rows), np.nan)
+        self.trend_before = np.full((batch, m.rows), np.nan)
         self.step = np.full((batch, m.rows), np.nan)
         self.absolute_step = np.full((batch, m.rows), np.nan)
         self.norm = norms.copy()
@@ -69,7 +70,7 @@ class Watcher:
         self.step[active], self.norm[active] = relative[-1], norms[-1]
         self.absolute_step[active] = steps[-max(1, len(steps) // 4) :].mean(axis=0)
         self.growth[active] = growth(norms)
-        self.trend[active] = decay(steps)
+        self.trend_before[active], self.trend[active] = self.trend[active], decay(steps)
         ceiling = 256.0 if self.m.precision <= np.finfo(float).eps else 8.0
         self.settled[active] = settled(relative, np.maximum(floor, self.nominal), ceiling=ceiling)
         self._fit(active, relative, floor)

@@ -150,10 +150,13 @@ def test_turning_returns_after_four_loops_and_not_before():
 
 def test_plain_runs_off_along_a_ray():
     m = open_checkpoint(DEMO / "hop-plain", dtype=torch.float64)
-    norms = orbit(m, 1024).norm(dim=-1)
+    states = orbit(m, 1024)
+    norms = states.norm(dim=-1)
     early, late = (norms[512] - norms[256]) / 256, (norms[1024] - norms[512]) / 512
     torch.testing.assert_close(early, late, rtol=0.1, atol=0)
     assert early.min() > 1
+    cosines = torch.nn.functional.cosine_similarity(states[512], states[1024], dim=-1)
+    assert cosines.min() > 0.99
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,14 @@ def test_no_certain_verdict_is_wrong(row):
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [("C1", "RAY"), ("C4", "DIVERGENT"), ("C5", "PERIODIC"), ("C6", "QUASIPERIODIC"), ("C7", "CHAOTIC"), ("C10b", "CYCLIC")],
+    [
+        ("C1", "RAY"),
+        ("C4", "DIVERGENT"),
+        ("C5", "PERIODIC"),
+        ("C6", "QUASIPERIODIC"),
+        ("C7", "CHAOTIC"),
+        ("C10b", "CYCLIC"),
+    ],
 )
 def test_plain_cases_are_decided(key, name):
     row = dl.zoo.counter_example(key)

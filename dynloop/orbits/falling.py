@@ -1,0 +1,87 @@
+"""Orbits whose steps fall without having arrived: solve ahead of them, or read the law of octaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dynloop.maps.base import Array
+from dynloop.orbits.convergence import conclude
+from dynloop.orbits.finding import Finding, undecided
+from dynloop.orbits.growing import grows
+from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.recurrence import octave_law
+from dynloop.orbits.verdict import Regime
+
+__all__ = ["octaves", "solving_ahead"]
+
+_NEAR = 1e-3  # relative steps above this are too far from a limit to solve for it
+_FLOOR_AHEAD = 1e-5  # how near the solution must be, in place of the floor that has not been reached
+
+
+def solving_ahead(q: Inquiry, starts: Array) -> None:
+    """Solve for the limit of orbits whose steps fall geometrically but slowly.
+
+    Certain only if the solution is near, attracts, and contracts as the steps do.
+    """
+    if q.twin is None:
+        return
+    w = q.watcher
+    with np.errstate(invalid="ignore"):
+        falls = ((w.trend[starts] < 1) & (w.trend[starts] > 0)) | w.settled[starts]
+        near = w.step[starts] <= _NEAR
+    for b in starts[(falls & near).all(axis=1) & ~q.decided[starts].any(axis=1)]:
+        candidate = replace(q.candidate(int(b)), floor=np.full(q.m.rows, _FLOOR_AHEAD))
+        findings = conclude(q.ready_tangents(), candidate)
+        if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
+            continue
+        seen = float(np.nanmax(w.trend[b]))
+        if abs(np.log(seen / max(f.rate for f in findings))) > 0.1 * abs(np.log(seen)):
+            continue
+        note = f"solved ahead of the orbit, whose steps still fall by {seen:.6g} per loop as the spectral radius asks"
+        q.put(int(b), range(q.groups), [f.noting(note) for f in findings])
+
+
+def octaves(q: Inquiry, b: int) -> None:
+    """At the end of the budget: say what was seen, by the law of octaves where steps fall, and what would decide."""
+    w = q.watcher
+    still_growing = q.most(grows(q, np.array([b]))[0].astype(float)) > 0
+    for g in q.open(b):
+        rows = q.rows(g)
+        paths = np.array([octave[b, rows].max() for octave in w.paths])
+        shifts = np.array([octave[b, rows].max() for octave in w.shifts])
+        falling, law = w.slowing(b, rows), octave_law(paths)
+        if falling and law == "drift" and octave_law(shifts) == "drift" and q.twin is not None:
+            finding = Finding(
+                regime=Regime.DRIFT,
+                reason=f"steps fall to zero (now {w.absolute_step[b, rows].max():.1e}) but the net displacement over "
+                f"every octave of loops stays the same or grows ({', '.join(f'{v:.4g}' for v in shifts[-4:])}): "
+                "no limit is approached, T2 does not apply",
+            )  # fmt: skip
+        elif falling and law == "summable":
+            finding = undecided(
+                "steps fall like a power of the loop and seem to sum (algebraic convergence): no finite window "
+                "certifies the limit, and more loops would not; solve for a fixed point near the last state"
+            )
+        elif still_growing[g]:
+            finding = undecided(
+                "the norm still grows, but neither along a ray nor exponentially at every scale: unbounded, no ray, or "
+                "growth that will saturate; give more loops"
+            )
+        elif falling:
+            finding = undecided(f"steps still fall after {w.loops[b]} loops{_loops_to_floor(q, b, rows)}")
+        else:
+            finding = undecided(f"bounded and moving after {w.loops[b]} loops; {q.why_no_twin or 'give more loops'}")
+        q.put(b, [g], [finding])
+
+
+def _loops_to_floor(q: Inquiry, b: int, rows: slice) -> str:
+    """Say when geometric decay would reach the floor; nothing of decay that slows down."""
+    w = q.watcher
+    rate, before = np.nanmax(w.trend[b, rows]), np.nanmax(w.trend_before[b, rows])
+    step, floor = np.nanmax(w.step[b, rows]), q.floor[b, rows].max()
+    if not (0 < rate < 1 and step > floor) or abs(np.log(before / rate)) > 0.1 * abs(np.log(rate)):
+        return ", more slowly than geometrically; give more loops"
+    more = int(np.ceil(np.log(floor / step) / np.log(rate)))
+    return f"; at {rate:.6g} per loop about {more} more reach the floor"
