@@ -66,8 +66,9 @@ def octaves(q: Inquiry, b: int) -> None:
             )
         elif still_growing[g]:
             finding = undecided(
-                "the norm still grows, but neither along a ray nor exponentially at every scale: unbounded, no ray, or "
-                "growth that will saturate; give more loops"
+                "the norm still grows, but neither exponentially at every scale nor provably along a ray "
+                f"({q.remarks.get(b, 'not tested')}): unbounded without a ray, or growth that will saturate; give more "
+                "loops"
             )
         elif falling:
             finding = undecided(f"steps still fall after {w.loops[b]} loops{_loops_to_floor(q, b, rows)}")

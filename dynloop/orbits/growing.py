@@ -6,7 +6,7 @@ import numpy as np
 
 from dynloop.maps.base import Array
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.infinity import grows_without_bound, ray
+from dynloop.orbits.infinity import grows_without_bound, rays
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.polygon import lengths, polygon
 from dynloop.orbits.verdict import Regime
@@ -34,38 +34,50 @@ def grows(q: Inquiry, starts: Array) -> Array:
     return np.asarray(factor > 1 + 0.05 / q.watcher.loops[starts, None])
 
 
-def growing(q: Inquiry, starts: Array, *, octave: bool) -> None:
-    """Ask the map far out where rows grow; the ray test is dear, and is made at octaves only."""
+def growing(q: Inquiry, starts: Array, *, far: bool) -> None:
+    """Ask the map far out where rows grow; `far` says whether to make the dear test for a ray."""
     rows = grows(q, starts)
     rows &= ~q.decided[starts] if q.m.causal else ~q.decided[starts].all(axis=1, keepdims=True)
-    for b, growing_rows in zip(starts[rows.any(axis=1)], rows[rows.any(axis=1)], strict=True):
-        _far_out(q, int(b), growing_rows, octave=octave)
+    leaves = np.array([row.any() and _leaves(q, int(b), row) for b, row in zip(starts, rows, strict=True)], dtype=bool)
+    candidates = rows.any(axis=1) & ~leaves
+    if far and not q.low and candidates.any():
+        _follow_rays(q, starts[candidates], rows[candidates])
 
 
-def _far_out(q: Inquiry, b: int, rows: Array, *, octave: bool) -> None:
-    m, state, factor = q.twin or q.m, q.final[b], q.watcher.growth[b]
-    groups = np.flatnonzero(rows).tolist() if q.m.causal else [0]
-    slowest = float(factor[rows].min())
-    if grows_without_bound(m, state, slowest, rows):
-        finding = Finding(
-            regime=Regime.DIVERGENT, numbers={"growth": slowest},
-            reason=f"grows by a factor {slowest:.6g} per loop, and still does at s·x for every s up to overflow; "
-            "T2 does not apply: the orbit does not converge",
-        )  # fmt: skip
-        q.put(b, groups, [finding] * len(groups))
-        return
-    if not octave or q.low:
-        return
-    found = ray(m, state, int(q.watcher.loops[b]), rows)
-    if not found.holds:
-        return
-    shape = polygon(q.m, q.m.native(state[None]), joint=not q.m.causal)
-    for g in groups:
-        speed = float(np.nanmin(found.velocity[q.rows(g)]))
-        finding = Finding(
-            regime=Regime.RAY, numbers={"growth": float(np.nanmax(factor[q.rows(g)])), **lengths(shape, g)},
-            reason=f"the norm grows by {speed:.4g} per loop for ever and the direction converges ({found.reason}; "
-            f"cosine to the solved ray {np.nanmin(found.cosine[q.rows(g)]):.4f} by now): the relative step falls as "
-            "1/t while the increments tend to constants that do not close; T2 does not apply: the orbit is unbounded",
-        )  # fmt: skip
-        q.put(b, [g], [finding])
+def _groups(q: Inquiry, rows: Array) -> list[int]:
+    return [int(g) for g in np.flatnonzero(rows)] if q.m.causal else [0]
+
+
+def _leaves(q: Inquiry, b: int, rows: Array) -> bool:
+    """Conclude where the growth is exponential at every scale."""
+    slowest = float(q.watcher.growth[b][rows].min())
+    if not grows_without_bound(q.twin or q.m, q.final[b], slowest, rows):
+        return False
+    finding = Finding(
+        regime=Regime.DIVERGENT, numbers={"growth": slowest},
+        reason=f"grows by a factor {slowest:.6g} per loop, and still does at s·x for every s up to overflow; "
+        "T2 does not apply: the orbit does not converge",
+    )  # fmt: skip
+    q.put(b, _groups(q, rows), [finding] * len(_groups(q, rows)))
+    return True
+
+
+def _follow_rays(q: Inquiry, starts: Array, rows: Array) -> None:
+    """Conclude where the map far out has a ray that the orbit settles on; note why elsewhere."""
+    found = rays(q.twin or q.m, q.final[starts], int(q.watcher.loops[starts[0]]), rows)
+    for b, row, ray in zip(starts, rows, found, strict=True):
+        q.remarks[int(b)] = ray.reason
+        if not ray.holds:
+            continue
+        shape = polygon(q.m, q.m.native(q.final[b : b + 1]), joint=not q.m.causal)
+        for g in _groups(q, row):
+            own = q.rows(g)
+            growth = float(np.nanmax(q.watcher.growth[b, own]))
+            finding = Finding(
+                regime=Regime.RAY, numbers={"growth": growth, **lengths(shape, g)},
+                reason=f"the norm grows by {np.nanmin(ray.velocity[own]):.4g} per loop for ever and the direction "
+                f"converges ({ray.reason}; cosine to the solved ray {np.nanmin(ray.cosine[own]):.4f} by now): the "
+                "relative step falls as 1/t while the increments tend to constants that do not close; T2 does not apply: "
+                "the orbit is unbounded",
+            )  # fmt: skip
+            q.put(int(b), [g], [finding])

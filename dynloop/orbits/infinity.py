@@ -6,18 +6,19 @@ about s → ∞, so it is tested there (theory note T12).
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import row_norms
 
-__all__ = ["Ray", "grows_without_bound", "ray"]
+__all__ = ["Ray", "grows_without_bound", "rays"]
 
 _FAR = (1e2, 1e4, 1e6)
-_TRIES = 200  # steps of the flow at infinity, of length 1/2 in log t
+_STEP, _TRIES = 0.5, 200  # length in log t, and most steps, of the flow at infinity
+_AT_REST = 1e-4  # relative speed of the flow at which directions have settled
 _AHEAD = 4  # loops over which a growth factor is taken, so that rotation and non-normality average out
 
 
@@ -29,22 +30,22 @@ class Ray:
     ----------
     holds : bool
         Whether every test passed.
-    velocity : ndarray, (rows,)
-        ‖c‖, the length that a growing row gains per loop at infinity; nan for other rows.
-    cosine : ndarray, (rows,)
-        Between the state and the solved ray direction; nan for other rows.
     reason : str
         Which test failed, or what passed.
+    velocity : ndarray, (rows,)
+        ‖c‖, the length that a growing row gains per loop at infinity; nan for other rows, and where no ray was solved.
+    cosine : ndarray, (rows,)
+        Between the state and the solved ray direction; nan likewise.
     """
 
     holds: bool
+    reason: str
     velocity: Array
     cosine: Array
-    reason: str
 
 
-def ray(m: LoopMap, state: Array, loops: int, growing: Array) -> Ray:
-    """Test whether the growing rows run along a ray, by evaluating increments at s·x, s = 10², 10⁴, 10⁶.
+def rays(m: LoopMap, states: Array, loops: int, growing: Array) -> list[Ray]:
+    """Test whether growing rows run along a ray, by evaluating increments at s·x, s = 10², 10⁴, 10⁶.
 
     Three things must hold: the increments at s·x tend to constants c(u) as s grows; the present increment is already
     such a constant, so that the orbit is in its far regime; and the flow dv/dτ = c(v) − v, which x_t/t obeys in
@@ -55,56 +56,76 @@ def ray(m: LoopMap, state: Array, loops: int, growing: Array) -> Ray:
     ----------
     m : LoopMap
         The map, in float64.
-    state : ndarray, state_shape
-        The last state.
+    states : ndarray, (batch, *state_shape)
+        The last states.
     loops : int
         Loops done.
-    growing : ndarray of bool, (rows,)
+    growing : ndarray of bool, (batch, rows)
         Which rows grow; the others are left as they are.
+
+    Returns
+    -------
+    list of Ray
+        One a state.
     """
-    nothing = np.full(m.rows, np.nan)
     select = _selection(m, growing)
-    far = [_increment(m, state, s, select) for s in _FAR]
-    size = row_norms(m, far[-1][None])[0]
-    first, second = (row_norms(m, (b - a)[None])[0] for a, b in itertools.pairwise(far))
-    noise = 1e3 * np.finfo(float).eps * _FAR[-1] * row_norms(m, state[None])[0]
-    with np.errstate(invalid="ignore"):
-        constant = (first <= 0.05 * size) & (second <= np.maximum(0.2 * first, noise)) & (size > 0)
-        if not np.all(constant[growing]):
-            return Ray(
-                holds=False, velocity=nothing, cosine=nothing, reason="increments at s·x do not tend to constants"
-            )
-    present = row_norms(m, (far[0] - _increment(m, state, 1.0, select))[None])[0]
-    if not np.all((present <= 0.02 * size)[growing]):
-        return Ray(holds=False, velocity=nothing, cosine=nothing, reason="the orbit has not reached its far regime yet")
-    velocity, settled = _settle(m, state, loops, select, growing)
-    speed, here = row_norms(m, velocity[None])[0], row_norms(m, state[None])[0]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = np.where(growing, (_rows(m, state) * _rows(m, velocity)).sum(axis=1) / (here * speed), np.nan)
-    speed = np.where(growing, speed, np.nan)
-    if not settled or not np.all(speed[growing] > 1e-3 * size[growing]):
-        return Ray(holds=False, velocity=speed, cosine=cosine, reason="directions do not settle at infinity")
-    return Ray(
-        holds=True, velocity=speed, cosine=cosine, reason="increments at s·x tend to constants, directions settle"
-    )
+    far = [_increment(m, states, s, select) for s in _FAR]
+    size = row_norms(m, far[-1])
+    first, second = (row_norms(m, b - a) for a, b in pairwise(far))
+    noise = 1e3 * np.finfo(float).eps * _FAR[-1] * row_norms(m, states)
+    constant = (first <= 0.05 * size) & (second <= np.maximum(0.2 * first, noise)) & (size > 0)
+    present = row_norms(m, far[0] - _increment(m, states, 1.0, select)) <= 0.02 * size
+    ready = (constant & present | ~growing).all(axis=1)
+    nothing = np.full(m.rows, np.nan)
+    found = [
+        Ray(
+            holds=False, velocity=nothing, cosine=nothing,
+            reason="the orbit has not reached its far regime yet"
+            if (c | ~g).all()
+            else "increments at s·x do not tend to constants",
+        )
+        for c, g in zip(constant, growing, strict=True)
+    ]  # fmt: skip
+    if ready.any():
+        solved = _settle(m, states[ready], loops, select[ready], growing[ready])
+        for b, ray in zip(np.flatnonzero(ready), solved, strict=True):
+            found[b] = ray
+    return found
 
 
-def _settle(m: LoopMap, state: Array, loops: int, select: Array, growing: Array) -> tuple[Array, bool]:
-    """Follow dv/dτ = c(v) − v by Heun's method from the mean velocity x_t/t until it stops."""
+def _settle(m: LoopMap, states: Array, loops: int, select: Array, growing: Array) -> list[Ray]:
+    """Follow dv/dτ = c(v) − v by Heun's method from the mean velocities x_t/t until each stops, or does not."""
     far = _FAR[-1] * max(loops, 1)
-    v = np.where(select, state / max(loops, 1), 0.0)
-
-    def slope(v: Array) -> Array:
-        c = _increment(m, np.where(select, v, state), far, select)
-        return np.where(select, c - v, 0.0)
-
+    v = np.where(select, states / max(loops, 1), 0.0)
+    settled = np.zeros(len(v), dtype=bool)
     for _ in range(_TRIES):
-        first = slope(v)
-        with np.errstate(invalid="ignore"):
-            if np.all(row_norms(m, first[None])[0][growing] <= 1e-4 * row_norms(m, v[None])[0][growing]):
-                return v, True
-        v = v + 0.25 * (first + slope(v + 0.5 * first))
-    return v, False
+        active = np.flatnonzero(~settled)
+        now, chosen = v[active], select[active]
+        slope = _slope(m, now, states[active], far, chosen)
+        speed = row_norms(m, slope) / np.maximum(row_norms(m, now), np.finfo(float).tiny)
+        v[active] += 0.5 * _STEP * (slope + _slope(m, now + _STEP * slope, states[active], far, chosen))
+        settled[active] = np.where(growing[active], speed, 0.0).max(axis=1) <= _AT_REST
+        if settled.all():
+            break
+    speed, here = row_norms(m, v), row_norms(m, states)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        along = (states * v).reshape(len(v), m.rows, -1).sum(axis=2)
+        cosine = np.where(growing, along / (here * speed), np.nan)
+    moved = (speed > 1e-3 * row_norms(m, _slope(m, v, states, far, select) + v)) | ~growing
+    found = []
+    for b in range(len(v)):
+        holds = bool(settled[b] and moved[b].all())
+        velocity = np.where(growing[b], speed[b], np.nan)
+        reason = "increments at s·x tend to constants, directions settle"
+        if not holds:
+            reason = "increments at s·x tend to constants, but directions keep turning in logarithmic time"
+        found.append(Ray(holds=holds, velocity=velocity, cosine=cosine[b], reason=reason))
+    return found
+
+
+def _slope(m: LoopMap, v: Array, states: Array, far: float, select: Array) -> Array:
+    c = _increment(m, np.where(select, v, states), far, select)
+    return np.where(select, c - v, 0.0)
 
 
 def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array) -> bool:
@@ -123,7 +144,7 @@ def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array)
     """
     if not factor > 1 + 1e-9:
         return False
-    select = _selection(m, growing)
+    select = _selection(m, growing[None])[0]
     size = float(np.abs(state[select]).max())
     scales = 10.0 ** np.array([0, 2, 4, 8, 16, 32, 64, 100])
     here = _later(m, state)
@@ -151,15 +172,11 @@ def _later(m: LoopMap, state: Array) -> Array:
 
 
 def _selection(m: LoopMap, growing: Array) -> Array:
-    """Return which coordinates to scale: those of growing rows that are no angles."""
-    rows = np.repeat(growing, m.state_shape[-1]).reshape(m.state_shape)
+    """Return which coordinates to scale, ``(batch, *state_shape)``: those of growing rows that are no angles."""
+    rows = np.repeat(growing, m.state_shape[-1], axis=1).reshape(-1, *m.state_shape)
     return rows if m.periods is None else np.asarray(rows & np.isnan(m.periods))
 
 
-def _increment(m: LoopMap, state: Array, s: float, select: Array) -> Array:
-    x = np.where(select, s * state, state)
-    return m.displacement(m.numpy(m(m.native(x[None])))[0], x)
-
-
-def _rows(m: LoopMap, state: Array) -> Array:
-    return state.reshape(m.rows, m.state_shape[-1])
+def _increment(m: LoopMap, states: Array, s: float, select: Array) -> Array:
+    x = np.where(select, s * states, states)
+    return m.displacement(m.numpy(m(m.native(x))), x)

@@ -47,6 +47,8 @@ class Inquiry:
         Relative precision floor.
     decided : ndarray of bool, (batch, groups)
         Which groups have a verdict.
+    remarks : dict
+        Why the last test of a start (by its index) did not decide.
     """
 
     def __init__(self, m: LoopMap, starts: Any, budget: int, polish: str, rng: np.random.Generator) -> None:
@@ -60,6 +62,7 @@ class Inquiry:
         self.floor = np.full((len(starts), m.rows), self.watcher.nominal)
         self.decided = np.zeros((len(starts), self.groups), dtype=bool)
         self._found: list[list[Finding | None]] = [[None] * self.groups for _ in range(len(starts))]
+        self.remarks: dict[int, str] = {}
         self._differentiable = False
 
     def _find_twin(self) -> tuple[LoopMap | None, str]:

@@ -35,6 +35,7 @@ __all__ = ["classify"]
 
 Progress = Callable[[int, int], None]
 DEFAULT_LOOPS = 4096
+_RAY_LOOPS = 64, 1024, 16384  # loops after which rays are tested: directions move in the logarithm of time
 _PATIENCE = 128  # loops after which an orbit of low precision that has not settled is left to its float64 twin
 
 
@@ -137,7 +138,7 @@ def _decide(q: Inquiry, progress: Progress | None) -> None:
 
 def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
     """Ask for evidence in order, after a window that ends at loop `done`."""
-    last, octave = done >= q.budget, done & (done - 1) == 0
+    last, octave = done >= q.budget, done & (done - 1) == 0  # octaves end at powers of two
 
     def still() -> Array:
         return active[~q.decided[active].all(axis=1)]
@@ -147,7 +148,7 @@ def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
     if q.low and q.twin is not None:
         _ask_twin(q, np.array(unsolved, dtype=int), None)
         return
-    growing(q, still(), octave=last or (octave and done >= 64))
+    growing(q, still(), far=last or done in _RAY_LOOPS)
     returning(q, still(), limits)
     if last or (octave and done >= 256):
         solving_ahead(q, still())
