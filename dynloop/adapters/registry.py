@@ -107,8 +107,13 @@ def register_adapter(family: Family) -> Family:
     --------
     >>> from dynloop.adapters.base import Family
     >>> from dynloop.adapters.registry import families, register_adapter
-    >>> mine = Family(name="mine", description="x ← f(x)", identifies="model_type mine",
-    ...               recognises=lambda config, names: config.get("model_type") == "mine", open=lambda *a: ...)
+    >>> mine = Family(
+    ...     name="mine",
+    ...     description="x ← f(x)",
+    ...     identifies="model_type mine",
+    ...     recognises=lambda config, names: config.get("model_type") == "mine",
+    ...     open=lambda *a: ...,
+    ... )
     >>> register_adapter(mine) in families()
     True
     """

@@ -58,8 +58,8 @@ def _frames(m: LoopMap, states: Any, frames: Any) -> Any:
     shape = tuple(np.shape(frames))
     if len(shape) != len(m.state_shape) + 2 or shape[0] != len(states) or shape[2:] != m.state_shape:
         raise ShapeError(
-            f"frames must have shape (batch, k, *state_shape) = ({len(states)}, k, {', '.join(map(str, m.state_shape))}); "
-            f"got {shape}. Add the axis k: frames[:, None]."
+            f"frames must have shape (batch, k, *state_shape) = ({len(states)}, k, "
+            f"{', '.join(map(str, m.state_shape))}); got {shape}. Add the axis k: frames[:, None]."
         )
     flat = m.in_dtype_of(states).native(_merged(frames, m), "frames")
     return flat.reshape(shape)
@@ -97,7 +97,7 @@ def check_derivative(m: LoopMap, states: Any, rng: np.random.Generator, *, direc
     except (RuntimeError, NotImplementedError) as error:
         first = (str(error).splitlines() or ["no reason given"])[0]
         raise DerivativeError(
-            f"{m.name} cannot be differentiated in forward mode: {first} Use eager attention, or plain torch operations."
+            f"{m.name} cannot be differentiated: {first} Use eager attention, or plain torch operations."
         ) from error
     base, J = m.numpy(m(x)), m.numpy(pushed)[0]
     h = np.sqrt(m.precision) * max(1.0, float(np.abs(m.numpy(x)).max()))
@@ -115,6 +115,6 @@ def check_derivative(m: LoopMap, states: Any, rng: np.random.Generator, *, direc
     size = np.abs(differences).reshape(len(J), -1).max(axis=1)
     if m.precision <= 1e-15 and np.all(off > 0.05 * size + noise):
         raise DerivativeError(
-            f"the derivative of {m.name} differs from finite differences by {np.min(off / (size + noise)):.1%} at best: a "
-            "part of it is cut (torch.no_grad, .detach()) or wrong. Give layers without it, or a correct Jacobian."
+            f"the derivative of {m.name} differs from finite differences by {np.min(off / (size + noise)):.1%} at best: "
+            "a part of it is cut (torch.no_grad, .detach()) or wrong. Give layers without it, or a correct Jacobian."
         )

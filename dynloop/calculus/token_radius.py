@@ -20,9 +20,9 @@ __all__ = ["token_radii"]
 def token_radii(m: LoopMap, states: Any, tokens: int | None = None, *, tol: float = 1e-9) -> tuple[Array, Array]:
     """Return ρ(∂F_i/∂x_i) of the first `tokens` tokens at one state of a causal map.
 
-    Where n is small the blocks are read off the dense Jacobian. Else every token runs its own Arnoldi iteration, all pushed through the block together: step j costs one frame of
-    `tokens` tangents. It stops when every leading Ritz value has residual ≤ tol·max(1, ρ), at the latest after `width`
-    steps, where it is exact.
+    Where n is small the blocks are read off the dense Jacobian. Else every token runs its own Arnoldi iteration, all
+    pushed through the block together: step j costs one frame of `tokens` tangents. It stops when every leading Ritz
+    value has residual ≤ tol·max(1, ρ), at the latest after `width` steps, where it is exact.
 
     Parameters
     ----------
@@ -90,4 +90,4 @@ def _ritz(hessenberg: Array, size: int) -> tuple[Array, Array]:
     best = np.argmax(np.abs(values), axis=1)
     rows = np.arange(len(values))
     last = vectors[rows, size - 1, best] / np.linalg.norm(vectors[rows, :, best], axis=1)
-    return np.abs(values[rows, best]), np.abs(hessenberg[:, size, size - 1] * last)
+    return np.asarray(np.abs(values[rows, best])), np.abs(hessenberg[:, size, size - 1] * last)

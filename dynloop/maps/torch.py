@@ -143,6 +143,10 @@ class TorchMap(LoopMap):
         rotated._start = carried if self._start is not None else None
         return rotated
 
+    def with_layers(self, layers: Sequence[Layer]) -> TorchMap:
+        """Return a map of other layers, as many, on the same states."""
+        return self._with(layers, self.layer_names, self.name)
+
     def _with(
         self, layers: Sequence[Layer], names: Sequence[str], name: str, dtype: torch.dtype | None = None
     ) -> TorchMap:

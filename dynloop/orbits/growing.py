@@ -77,7 +77,7 @@ def _follow_rays(q: Inquiry, starts: Array, rows: Array) -> None:
                 regime=Regime.RAY, numbers={"growth": growth, **lengths(shape, g)},
                 reason=f"the norm grows by {np.nanmin(ray.velocity[own]):.4g} per loop for ever and the direction "
                 f"converges ({ray.reason}; cosine to the solved ray {np.nanmin(ray.cosine[own]):.4f} by now): the "
-                "relative step falls as 1/t while the increments tend to constants that do not close; T2 does not apply: "
-                "the orbit is unbounded",
+                "relative step falls as 1/t while the increments tend to constants that do not close; T2 does not "
+                "apply: the orbit is unbounded",
             )  # fmt: skip
             q.put(int(b), [g], [finding])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
 from dynloop.calculus.lyapunov import mean_and_error
 from dynloop.calculus.tangent import random_frames
+from dynloop.calculus.token_growth import token_growth
 from dynloop.maps.base import Array, LoopMap
 
 __all__ = ["LeadingExponent", "leading_exponents"]
@@ -43,13 +45,12 @@ class LeadingExponent:
         return bool(abs(self.value) <= self.doubt)
 
 
-def leading_exponents(
-    m: LoopMap, states: Array, groups: Sequence[int], loops: int, rng: np.random.Generator
-) -> list[LeadingExponent]:
-    """Estimate the largest exponent of one prefix of each state, over `loops` loops from there.
+def leading_exponents(m: LoopMap, states: Array, loops: int, rng: np.random.Generator) -> list[list[LeadingExponent]]:
+    """Estimate the largest exponent of every group of each state, over `loops` loops from there.
 
-    For a causal map DF restricted to tokens ≤ i is a map of its own (T7), so one tangent masked to that prefix gives
-    its exponent. A map that is not causal has one group, the whole state.
+    For a causal map DF restricted to tokens ≤ i is a map of its own whose exponents are the union of those of its
+    tokens' cocycles (T7). So the exponent of group i is the largest of tokens 0 … i, one tangent a token, all pushed
+    together.
 
     Parameters
     ----------
@@ -57,8 +58,6 @@ def leading_exponents(
         The map, in float64.
     states : ndarray, (count, *state_shape)
         Where the windows begin; an eighth of a window is dropped first, so that the tangents align.
-    groups : sequence of int, (count,)
-        The token that each prefix ends with.
     loops : int
         Length of the windows.
     rng : Generator
@@ -66,32 +65,31 @@ def leading_exponents(
 
     Returns
     -------
-    list of LeadingExponent
-        One a state; nan if the orbit left every bound.
+    list of list of LeadingExponent
+        ``[state][group]``; nan if the orbit left every bound.
     """
-    found: list[LeadingExponent] = []
+    found: list[list[LeadingExponent]] = []
     at_once = max(1, _NUMBERS_AT_ONCE // m.dimension)
-    for first in range(0, len(groups), at_once):
-        part = slice(first, first + at_once)
-        logs = _logs(m, states[part], groups[part], loops, rng)
+    for first in range(0, len(states), at_once):
+        part = m.native(states[first : first + at_once])
+        logs = token_growth(m, part, loops, rng) if m.causal else _growth(m, part, loops, rng)
         with np.errstate(invalid="ignore"):
             (value, error), (half, half_error) = mean_and_error(logs), mean_and_error(logs[: loops // 2])
-        found += [
-            LeadingExponent(value=v, error=e, half=h, half_error=d, loops=loops)
-            for v, e, h, d in zip(value, error, half, half_error, strict=True)
-        ]
+        for b in range(len(part)):
+            own = [
+                LeadingExponent(value=v, error=e, half=h, half_error=d, loops=loops)
+                for v, e, h, d in zip(value[b], error[b], half[b], half_error[b], strict=True)
+            ]
+            found.append(list(accumulate(own, _larger)))
     return found
 
 
-def _logs(m: LoopMap, states: Array, groups: Sequence[int], loops: int, rng: np.random.Generator) -> Array:
-    """Return the growth of the tangent of each prefix by loop, ``(loops, count)``."""
-    weights = None
-    frames = random_frames(m, len(groups), 1, rng)
-    if m.causal:
-        mask = np.ones((len(groups), *m.state_shape))
-        for i, g in enumerate(groups):
-            mask[i, g + 1 :] = 0
-        weights = m.native(mask)
-        frames = frames * weights[:, None]
-    aligned = m.stretch(m.native(states), frames, max(16, loops // 8), weights)
-    return m.stretch(aligned.states, aligned.frames, loops, weights).logs[:, :, 0]
+def _larger(a: LeadingExponent, b: LeadingExponent) -> LeadingExponent:
+    """Return the one with the larger value; nan is larger than any number."""
+    return a if np.isnan(a.value) or a.value >= b.value else b
+
+
+def _growth(m: LoopMap, states: Any, loops: int, rng: np.random.Generator) -> Array:
+    """Return the growth of one tangent a state by loop, ``(loops, count, 1)``."""
+    aligned = m.stretch(states, random_frames(m, len(states), 1, rng), max(16, loops // 8))
+    return m.stretch(aligned.states, aligned.frames, loops).logs

@@ -22,10 +22,9 @@ _LEAST, _MOST = 256, 4096  # loops in the window of an exponent
 
 
 def moving(q: Inquiry, starts: Array, *, last: bool) -> None:
-    """Ask the exponents of orbits in bounded motion.
+    """Ask the exponents of orbits in bounded motion; a zero or negative one is read at the end of the budget only.
 
-    The first moving token of each start is asked at every octave: if it is chaotic, every later token that moves is
-    driven by it (C13) and is chaotic too. What else the exponents say is read at the end of the budget only.
+    A token that moves after a chaotic one is driven by it (C13) and is chaotic too, whatever its own exponents.
     """
     if q.twin is None:
         return
@@ -34,13 +33,11 @@ def moving(q: Inquiry, starts: Array, *, last: bool) -> None:
         return
     m = q.ready_tangents()
     loops = int(np.clip(q.watcher.loops[next(iter(tokens))], _LEAST, _MOST))
-    first = leading_exponents(m, q.final[list(tokens)], [moves[0] for moves in tokens.values()], loops, q.rng)
-    for (b, moves), one in zip(tokens.items(), first, strict=True):
-        if one.positive:
-            q.put(b, moves, [_chaotic(one, prefix=q.m.causal)] * len(moves))
-        elif last and not np.isnan(one.value):
-            rest = leading_exponents(m, q.final[[b] * (len(moves) - 1)], moves[1:], loops, q.rng)
-            _read(q, m, b, moves, [one, *rest])
+    exponents = leading_exponents(m, q.final[list(tokens)], loops, q.rng)
+    for (b, moves), of_group in zip(tokens.items(), exponents, strict=True):
+        for g in moves:
+            if (finding := _read(q, m, b, g, of_group[g], last=last)) is not None:
+                q.put(b, [g], [finding])
 
 
 def _moving_groups(q: Inquiry, b: int) -> list[int]:
@@ -50,23 +47,21 @@ def _moving_groups(q: Inquiry, b: int) -> list[int]:
     return [g for g in q.open(b) if not at_rest[g] and not grown[g] and not q.watcher.slowing(b, q.rows(g))]
 
 
-def _read(q: Inquiry, m: LoopMap, b: int, groups: list[int], exponents: list[LeadingExponent]) -> None:
-    """Read the exponents of all moving groups of one start, in causal order."""
-    for i, (g, one) in enumerate(zip(groups, exponents, strict=True)):
-        if np.isnan(one.value):
-            continue
-        if one.positive:
-            q.put(b, groups[i:], [_chaotic(one, prefix=q.m.causal)] * len(groups[i:]))
-            return
-        if one.zero:
-            q.put(b, [g], [_quasiperiodic(m, q.final[b], g, one, max(one.loops, 1024), q.rng)])
-        elif one.value < 0:
-            transient = undecided(
-                f"still moving after {q.watcher.loops[b]} loops although the largest exponent is {one.value:.3g} ± "
-                f"{one.error:.1g}: a slow transient, or a cycle longer than the window; give more loops",
-                **_numbers(one),
-            )
-            q.put(b, [g], [transient])
+def _read(q: Inquiry, m: LoopMap, b: int, g: int, one: LeadingExponent, *, last: bool) -> Finding | None:
+    """Read the exponent of one moving group, of the tokens up to it."""
+    if one.positive:
+        return _chaotic(one, prefix=q.m.causal)
+    if not last or np.isnan(one.value):
+        return None
+    if one.zero:
+        return _quasiperiodic(m, q.final[b], g, one, max(one.loops, 1024), q.rng)
+    if one.value > 0:
+        return None
+    return undecided(
+        f"still moving after {q.watcher.loops[b]} loops although the largest exponent is {one.value:.3g} ± "
+        f"{one.error:.1g}: a slow transient, or a cycle longer than the window; give more loops",
+        **_numbers(one),
+    )
 
 
 def _numbers(one: LeadingExponent) -> dict[str, Any]:
