@@ -22,6 +22,7 @@ _HOME = {
     "lyapunov_spectrum": "dynloop.calculus.lyapunov",
     "LyapunovSpectrum": "dynloop.calculus.lyapunov",
     "jacobian": "dynloop.calculus.jacobian",
+    "token_jacobians": "dynloop.calculus.jacobian",
     "multipliers": "dynloop.calculus.spectrum",
     "Spectrum": "dynloop.calculus.spectrum",
     "classify": "dynloop.orbits.regime",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.adapters.registry import open_checkpoint as open_checkpoint
     from dynloop.adapters.registry import register_adapter as register_adapter
     from dynloop.calculus.jacobian import jacobian as jacobian
+    from dynloop.calculus.jacobian import token_jacobians as token_jacobians
     from dynloop.calculus.lyapunov import LyapunovSpectrum as LyapunovSpectrum
     from dynloop.calculus.lyapunov import lyapunov_spectrum as lyapunov_spectrum
     from dynloop.calculus.spectrum import Spectrum as Spectrum

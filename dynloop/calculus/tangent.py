@@ -115,6 +115,6 @@ def check_derivative(m: LoopMap, states: Any, rng: np.random.Generator, *, direc
     size = np.abs(differences).reshape(len(J), -1).max(axis=1)
     if m.precision <= 1e-15 and np.all(off > 0.05 * size + noise):
         raise DerivativeError(
-            f"the derivative of {m.name} differs from finite differences by {np.min(off / (size + noise)):.1%} at best: "
+            f"the derivative of {m.name} is {np.min(off / (size + noise)):.1%} off finite differences at best: "
             "a part of it is cut (torch.no_grad, .detach()) or wrong. Give layers without it, or a correct Jacobian."
         )

@@ -1,4 +1,4 @@
-"""Spectral radii of the diagonal blocks ∂F_i/∂x_i of a causal map, all tokens at once, by Arnoldi without restart.
+"""Spectral radii of the diagonal blocks ∂F_i/∂x_i of a causal map, all tokens at once.
 
 With a causal mask DF is block lower triangular over tokens, so its spectrum is the union of the spectra of the
 width × width diagonal blocks (theory note T7).
@@ -6,23 +6,26 @@ width × width diagonal blocks (theory note T7).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from dynloop.calculus.jacobian import DENSE, jacobian
-from dynloop.errors import InvalidArgumentError
+from dynloop.calculus.jacobian import token_blocks
+from dynloop.calculus.token_tangent import token_push
 from dynloop.maps.base import Array, LoopMap
 
 __all__ = ["token_radii"]
+
+_DENSE_WIDTH = 256  # up to this width the whole blocks cost less than an Arnoldi run of about 40 single tangents
 
 
 def token_radii(m: LoopMap, states: Any, tokens: int | None = None, *, tol: float = 1e-9) -> tuple[Array, Array]:
     """Return ρ(∂F_i/∂x_i) of the first `tokens` tokens at one state of a causal map.
 
-    Where n is small the blocks are read off the dense Jacobian. Else every token runs its own Arnoldi iteration, all
-    pushed through the block together: step j costs one frame of `tokens` tangents. It stops when every leading Ritz
-    value has residual ≤ tol·max(1, ρ), at the latest after `width` steps, where it is exact.
+    Narrow blocks are formed and handed to LAPACK. For wide ones every token runs its own Arnoldi iteration without
+    restart, all pushed through the loop together, until every leading Ritz value has residual ≤ tol·max(1, ρ), at the
+    latest for `width` steps.
 
     Parameters
     ----------
@@ -38,25 +41,36 @@ def token_radii(m: LoopMap, states: Any, tokens: int | None = None, *, tol: floa
     Returns
     -------
     radius, residual : ndarray, (tokens,)
-        Largest modulus of each block's eigenvalues, and the residual of its Ritz pair.
+        Largest modulus of each block's eigenvalues, and the residual of its eigenpair or Ritz pair.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the map is not causal.
     """
-    if not m.causal:
-        raise InvalidArgumentError(f"token radii need a causal map; {m.name} is not. Use multipliers(m, state).")
-    count = m.state_shape[0] if tokens is None else tokens
+    apply = token_push(m, states)
     width = int(np.prod(m.state_shape[1:]))
-    if m.dimension <= DENSE:
-        J = jacobian(m, states[0])
-        values = np.linalg.eigvals(
-            np.stack([J[i * width : (i + 1) * width, i * width : (i + 1) * width] for i in range(count)])
-        )
-        return np.abs(values).max(axis=1), np.full(count, 1e-14 * max(1.0, float(np.abs(J).max())))
+    found = _of_blocks(token_blocks(apply, m.state_shape)) if width <= _DENSE_WIDTH else _arnoldi(apply, m, tol)
+    return found[0][:tokens], found[1][:tokens]
+
+
+def _of_blocks(blocks: Array) -> tuple[Array, Array]:
+    values, vectors = np.linalg.eig(blocks)
+    rows, best = np.arange(len(blocks)), np.argmax(np.abs(values), axis=1)
+    value, vector = values[rows, best], vectors[rows, :, best]
+    residual = np.linalg.norm(np.einsum("tij,tj->ti", blocks, vector) - value[:, None] * vector, axis=1)
+    return np.asarray(np.abs(value)), np.asarray(residual)
+
+
+def _arnoldi(apply: Callable[[Array], Array], m: LoopMap, tol: float) -> tuple[Array, Array]:
+    count, width = m.state_shape[0], int(np.prod(m.state_shape[1:]))
     basis = np.zeros((count, width + 1, width))
     hessenberg = np.zeros((count, width + 1, width))
     first = np.random.default_rng(0).standard_normal((count, width))
     basis[:, 0] = first / np.linalg.norm(first, axis=1, keepdims=True)
     radius, residual = np.zeros(count), np.full(count, np.inf)
     for j in range(width):
-        image = _blocks(m, states, basis[:, j])
+        image = apply(basis[:, j].reshape(1, *m.state_shape)).reshape(count, width)
         scale = np.linalg.norm(image, axis=1)
         for _ in range(2):  # twice is enough (Giraud, Langou, Rozložník 2005)
             along = np.einsum("tjw,tw->tj", basis[:, : j + 1], image)
@@ -75,19 +89,9 @@ def token_radii(m: LoopMap, states: Any, tokens: int | None = None, *, tol: floa
     return radius, residual
 
 
-def _blocks(m: LoopMap, states: Any, vectors: Array) -> Array:
-    """Apply every token's diagonal block to its own vector ``(tokens, width)``."""
-    count = len(vectors)
-    frames = np.zeros((count, m.state_shape[0], vectors.shape[1]))
-    frames[np.arange(count), np.arange(count)] = vectors
-    native = m.native(frames.reshape(count, *m.state_shape))[None]
-    pushed = m.numpy(m.push(states, native)[1])[0].reshape(count, m.state_shape[0], -1)
-    return pushed[np.arange(count), np.arange(count)]
-
-
 def _ritz(hessenberg: Array, size: int) -> tuple[Array, Array]:
     values, vectors = np.linalg.eig(hessenberg[:, :size, :size])
     best = np.argmax(np.abs(values), axis=1)
     rows = np.arange(len(values))
     last = vectors[rows, size - 1, best] / np.linalg.norm(vectors[rows, :, best], axis=1)
-    return np.asarray(np.abs(values[rows, best])), np.abs(hessenberg[:, size, size - 1] * last)
+    return np.asarray(np.abs(values[rows, best])), np.asarray(np.abs(hessenberg[:, size, size - 1] * last))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, lgmres
@@ -73,7 +72,7 @@ def polish(
     free = _free(m, rows)
     x = np.array(state, dtype=np.float64)
     gap = _gap(orbit, x, free)
-    best, error = x, np.linalg.norm(gap)
+    best, error = x, float(np.linalg.norm(gap))
     taken = 0
     while taken < steps and np.isfinite(error) and error > 0:
         if error <= 16 * np.finfo(float).eps * _scale(m, best, largest):  # nothing but rounding is left
@@ -83,7 +82,7 @@ def polish(
         for shrink in (1.0, 0.5, 0.25, 0.1, 0.01):
             moved = best + shrink * step
             moved_gap = _gap(orbit, moved, free)
-            moved_error = np.linalg.norm(moved_gap)
+            moved_error = float(np.linalg.norm(moved_gap))
             if moved_error < error:
                 break
         taken += 1
@@ -105,7 +104,8 @@ def relative_residual(m: LoopMap, x: Array, gap: Array, largest: float) -> Array
     """Return ‖gap‖ / max(‖x‖, floor × largest) of every row."""
     norms = row_norms(m, m.displacement(x, np.zeros_like(x))[None])[0]
     floor = 4 * np.finfo(float).eps * max(largest, float(norms.max()))
-    return row_norms(m, gap[None])[0] / np.maximum(norms, floor + np.finfo(float).tiny)
+    residual: Array = row_norms(m, gap[None])[0] / np.maximum(norms, floor + np.finfo(float).tiny)
+    return residual
 
 
 def _scale(m: LoopMap, x: Array, largest: float) -> float:
@@ -145,7 +145,7 @@ def _least_norm(A: Array, right: Array) -> Array:
         solution = np.linalg.solve(A, right) if np.linalg.cond(A, 1) < 1 / _RANK else None
         if solution is not None:
             return solution
-    return np.linalg.lstsq(A, right, rcond=_RANK)[0]
+    return np.asarray(np.linalg.lstsq(A, right, rcond=_RANK)[0])
 
 
 def _krylov(orbit: LoopMap, x: Array, right: Array, free: Array) -> Array:
@@ -155,8 +155,8 @@ def _krylov(orbit: LoopMap, x: Array, right: Array, free: Array) -> Array:
         full = np.zeros(orbit.dimension)
         full[free] = v
         frames = orbit.native(full.reshape(1, *orbit.state_shape))[None]
-        pushed: Any = orbit.numpy(orbit.push(states, frames)[1]).reshape(-1)
-        return pushed[free] - v
+        pushed: Array = orbit.numpy(orbit.push(states, frames)[1]).reshape(-1)[free] - v
+        return pushed
 
     operator = LinearOperator((len(free), len(free)), matvec=product, dtype=np.float64)
     solution, _ = lgmres(operator, right, rtol=1e-4, atol=0.0, inner_m=30, maxiter=4)
