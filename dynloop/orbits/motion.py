@@ -35,8 +35,12 @@ def moving(q: Inquiry, starts: Array, *, last: bool) -> None:
     loops = int(np.clip(q.watcher.loops[next(iter(tokens))], _LEAST, _MOST))
     exponents = leading_exponents(m, q.final[list(tokens)], loops, q.rng)
     for (b, moves), of_group in zip(tokens.items(), exponents, strict=True):
+        neutral = [g for g in moves if of_group[g].zero] if last else []
+        signals = _projections(m, q.final[b], max(loops, 1024), q.rng) if neutral else np.empty(0)
         for g in moves:
-            if (finding := _read(q, m, b, g, of_group[g], last=last)) is not None:
+            one = of_group[g]
+            finding = _quasiperiodic(one, signals[:, g]) if g in neutral else _read(q, b, one, last=last)
+            if finding is not None:
                 q.put(b, [g], [finding])
 
 
@@ -47,15 +51,11 @@ def _moving_groups(q: Inquiry, b: int) -> list[int]:
     return [g for g in q.open(b) if not at_rest[g] and not grown[g] and not q.watcher.slowing(b, q.rows(g))]
 
 
-def _read(q: Inquiry, m: LoopMap, b: int, g: int, one: LeadingExponent, *, last: bool) -> Finding | None:
+def _read(q: Inquiry, b: int, one: LeadingExponent, *, last: bool) -> Finding | None:
     """Read the exponent of one moving group, of the tokens up to it."""
     if one.positive:
         return _chaotic(one, prefix=q.m.causal)
-    if not last or np.isnan(one.value):
-        return None
-    if one.zero:
-        return _quasiperiodic(m, q.final[b], g, one, max(one.loops, 1024), q.rng)
-    if one.value > 0:
+    if not last or not one.value <= 0:
         return None
     return undecided(
         f"still moving after {q.watcher.loops[b]} loops although the largest exponent is {one.value:.3g} ± "
@@ -79,12 +79,10 @@ def _chaotic(one: LeadingExponent, *, prefix: bool) -> Finding:
     )
 
 
-def _quasiperiodic(
-    m: LoopMap, state: Array, group: int, one: LeadingExponent, loops: int, rng: np.random.Generator
-) -> Finding:
-    """Decide a bounded orbit whose exponent is zero within its error, by the lines of two projections of it."""
-    lines = [spectral_lines(s) for s in _projections(m, state, group, loops, rng).T]
-    if all(one.quasiperiodic for one in lines):
+def _quasiperiodic(one: LeadingExponent, signals: Array) -> Finding:
+    """Decide a bounded orbit whose exponent is zero within its error, by the lines of projections ``(loops, 2)``."""
+    lines = [spectral_lines(signal) for signal in signals.T]
+    if all(line.quasiperiodic for line in lines):
         return Finding(
             regime=Regime.QUASIPERIODIC,
             reason=f"bounded, never returns, largest exponent {one.value:.1e} ± {one.error:.1g} is zero within its "
@@ -101,16 +99,19 @@ def _quasiperiodic(
     )
 
 
-def _projections(m: LoopMap, state: Array, group: int, loops: int, rng: np.random.Generator) -> Array:
-    """Record two random projections of a group over `loops` loops, ``(loops, 2)``; angles enter by their sines."""
-    directions = rng.standard_normal((2, m.state_shape[-1] if m.causal else m.dimension))
-    signal = np.empty((loops, 2))
+def _projections(m: LoopMap, state: Array, loops: int, rng: np.random.Generator) -> Array:
+    """Record two random projections of every group over `loops` loops, ``(loops, groups, 2)``.
+
+    Angles enter by their sines.
+    """
+    groups = m.state_shape[0] if m.causal else 1
+    directions = rng.standard_normal((m.dimension // groups, 2))
+    signals = np.empty((loops, groups, 2))
     for t, now in stream(m, state[None]):
         if t == loops:
             break
-        flat = _on_circle(m, m.numpy(now)[0])
-        signal[t] = directions @ (flat[group] if m.causal else flat.ravel())
-    return signal
+        signals[t] = _on_circle(m, m.numpy(now)[0]).reshape(groups, -1) @ directions
+    return signals
 
 
 def _on_circle(m: LoopMap, state: Array) -> Array:

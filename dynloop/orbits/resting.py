@@ -14,7 +14,7 @@ from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.recurrence import return_period
 from dynloop.orbits.verdict import Regime
 
-__all__ = ["Limits", "at_floor", "returning"]
+__all__ = ["Limits", "at_floor", "in_part_at_floor", "returning"]
 
 _RETURN = 1e-8  # a relative distance that counts as a return in float64
 
@@ -60,7 +60,7 @@ def _cycle(m: LoopMap, finding: Finding, period: int) -> Array:
 
 
 def _matched(m: LoopMap, limit: _Limit, found: Candidate) -> list[Finding] | None:
-    if len(limit.cycle) != found.period:
+    if len(limit.cycle) != found.period or len(limit.findings) != found.groups:
         return None
     distances = np.stack([relative_distance(m, found, point) for point in limit.cycle])
     nearest = int(distances.max(axis=1).argmin())
@@ -78,25 +78,36 @@ def at_floor(q: Inquiry, starts: Array, limits: Limits) -> list[int]:
     at_rest = q.every(q.watcher.settled[starts])
     unsolved = []
     for b in starts[(at_rest | q.decided[starts]).all(axis=1) & ~q.decided[starts].all(axis=1)]:
-        if not _conclude_at_floor(q, int(b), limits):
+        if not _conclude_at_floor(q, int(b), q.open(int(b)), limits):
             unsolved.append(int(b))
     return unsolved
 
 
-def _conclude_at_floor(q: Inquiry, b: int, limits: Limits) -> bool:
+def in_part_at_floor(q: Inquiry, starts: Array, limits: Limits) -> None:
+    """Conclude for the tokens that are at the floor where others are not: asked at the end of the budget."""
+    for b in starts:
+        at_rest = q.every(q.watcher.settled[b])
+        if groups := [g for g in q.open(int(b)) if at_rest[g]]:
+            _conclude_at_floor(q, int(b), groups, limits)
+
+
+def _conclude_at_floor(q: Inquiry, b: int, groups: list[int], limits: Limits) -> bool:
+    """Conclude for groups at rest: the leading ones are a map of their own, others follow tokens that move."""
+    leading = sum(g == i for i, g in enumerate(groups))
     candidate = q.candidate(b)
-    if q.decided[b].any() or q.twin is None:
-        # some tokens move for ever (those at rest are judged where they are), or there is nothing to solve with
-        why = "an earlier token moves for ever" if q.decided[b].any() else q.why_no_twin
-        q.put(b, q.open(b), [conclude_unpolished(q.m, candidate, g, why) for g in q.open(b)])
+    if q.twin is None:
+        q.put(b, groups, [conclude_unpolished(q.m, candidate, g, q.why_no_twin) for g in groups])
         return True
-    findings = limits.conclude(q.ready_tangents(), candidate)
-    if findings is None or (q.low and any(f.regime is Regime.UNDECIDED for f in findings)):
-        return False
-    if q.low:
-        floor = f"the {q.m.dtype_name} orbit stalls at its floor, {q.floor[b].max():.1e}"
-        findings = [f.noting(floor) for f in findings]
-    q.put(b, range(q.groups), findings)
+    if leading:
+        findings = limits.conclude(q.ready_tangents(), replace(candidate, groups=leading))
+        if findings is None or (q.low and any(f.regime is Regime.UNDECIDED for f in findings)):
+            return False
+        if q.low:
+            floor = f"the {q.m.dtype_name} orbit stalls at its floor, {q.floor[b].max():.1e}"
+            findings = [f.noting(floor) for f in findings]
+        q.put(b, groups[:leading], findings)
+    why = "an earlier token is not at rest"
+    q.put(b, groups[leading:], [conclude_unpolished(q.m, candidate, g, why) for g in groups[leading:]])
     return True
 
 
