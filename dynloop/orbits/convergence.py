@@ -19,10 +19,10 @@ from dynloop.orbits.recurrence import divides
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
-__all__ = ["Candidate", "close_enough", "conclude", "conclude_unpolished", "relative_distance"]
+__all__ = ["FAR", "Candidate", "close_enough", "conclude", "conclude_unpolished", "relative_distance"]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
-_FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
+FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -79,7 +79,7 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
     distance = relative_distance(m, found, solved.point)
     if np.any(distance > close_enough(m, found, radius)):
         return None
-    if np.any(distance > _FAR) and not _attracted(m, found, solved.point, float(radius.max())):
+    if np.any(distance > FAR) and not _attracted(m, found, solved.point, float(radius.max())):
         return None
     neutral = np.abs(radius - 1) <= _NEUTRAL
     continuum = bool(neutral.any()) and _is_continuum(m, solved.point, p, largest)
@@ -239,7 +239,7 @@ def _attracted(m: LoopMap, found: Candidate, point: Array, radius: float) -> boo
     loops = found.period * int(np.clip(np.ceil(np.log(1e-2) / np.log(max(radius, 1e-3))) + 16, 16, 1024))
     later = m.numpy(m.watch(m.native(found.state[None]), loops, m.native(found.state[None])).states)[0]
     before, after = relative_distance(m, found, point), relative_distance(m, replace(found, state=later), point)
-    return bool(np.all(after <= 0.1 * np.maximum(before, _FAR)))
+    return bool(np.all(after <= 0.1 * np.maximum(before, FAR)))
 
 
 def _return_gap(m: LoopMap, point: Array, q: int, found: Candidate) -> Array:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.orbits.convergence import conclude
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.recurrence import octave_law
+from dynloop.orbits.resting import Limits
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["octaves", "solving_ahead"]
@@ -20,7 +20,7 @@ _NEAR = 1e-3  # relative steps above this are too far from a limit to solve for 
 _FLOOR_AHEAD = 1e-5  # how near the solution must be, in place of the floor that has not been reached
 
 
-def solving_ahead(q: Inquiry, starts: Array) -> None:
+def solving_ahead(q: Inquiry, starts: Array, limits: Limits) -> None:
     """Solve for the limit of orbits whose steps fall geometrically but slowly.
 
     Certain only if the solution is near, attracts, and contracts as the steps do.
@@ -33,7 +33,7 @@ def solving_ahead(q: Inquiry, starts: Array) -> None:
         near = w.step[starts] <= _NEAR
     for b in starts[(falls & near).all(axis=1) & ~q.decided[starts].any(axis=1)]:
         candidate = replace(q.candidate(int(b)), floor=np.full(q.m.rows, _FLOOR_AHEAD))
-        findings = conclude(q.ready_tangents(), candidate)
+        findings = limits.conclude(q.ready_tangents(), candidate)
         if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
             continue
         seen = float(np.nanmax(w.trend[b]))

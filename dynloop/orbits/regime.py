@@ -151,7 +151,7 @@ def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
     growing(q, still(), far=last or done in _RAY_LOOPS)
     returning(q, still(), limits)
     if last or (octave and done >= 256):
-        solving_ahead(q, still())
+        solving_ahead(q, still(), limits)
     if last or (octave and done >= 512):
         moving(q, still(), last=last)
     if last:

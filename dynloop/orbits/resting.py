@@ -8,7 +8,7 @@ from math import lcm
 import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
-from dynloop.orbits.convergence import Candidate, close_enough, conclude, conclude_unpolished, relative_distance
+from dynloop.orbits.convergence import FAR, Candidate, close_enough, conclude, conclude_unpolished, relative_distance
 from dynloop.orbits.finding import Finding
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.recurrence import return_period
@@ -30,7 +30,8 @@ class _Limit:
 class Limits:
     """The attracting points and cycles that were solved for, so that orbits with one limit share the work.
 
-    An orbit shares a limit if its last state is as near to it as a solution of its own would have to be.
+    An orbit shares a limit if its last state is as near to it as a solution of its own would have to be, and near
+    enough that nothing more need be asked.
     """
 
     def __init__(self) -> None:
@@ -65,7 +66,7 @@ def _matched(m: LoopMap, limit: _Limit, found: Candidate) -> list[Finding] | Non
     distances = np.stack([relative_distance(m, found, point) for point in limit.cycle])
     nearest = int(distances.max(axis=1).argmin())
     radius = np.array([f.numbers["spectral_radius"] for f in limit.findings])
-    if not np.all(distances[nearest] <= close_enough(m, found, radius)):
+    if np.any(distances[nearest] > np.minimum(close_enough(m, found, radius), FAR)):
         return None
     return [
         replace(f, numbers={**f.numbers, "distance": d}, point=limit.cycle[nearest])
