@@ -19,12 +19,20 @@ _HOME = {
     "trajectory": "dynloop.orbits.trajectory",
     "Trajectory": "dynloop.orbits.trajectory",
     "precision_floor": "dynloop.orbits.floor",
+    "covariant_vectors": "dynloop.calculus.covariant",
+    "CovariantVectors": "dynloop.calculus.covariant",
     "lyapunov_spectrum": "dynloop.calculus.lyapunov",
     "LyapunovSpectrum": "dynloop.calculus.lyapunov",
     "jacobian": "dynloop.calculus.jacobian",
+    "jacobian_operator": "dynloop.calculus.jacobian",
     "token_jacobians": "dynloop.calculus.jacobian",
     "multipliers": "dynloop.calculus.spectrum",
     "Spectrum": "dynloop.calculus.spectrum",
+    "spectral_radius": "dynloop.calculus.spectrum",
+    "singular_values": "dynloop.calculus.singular",
+    "SingularValues": "dynloop.calculus.singular",
+    "normality": "dynloop.calculus.normality",
+    "Normality": "dynloop.calculus.normality",
     "classify": "dynloop.orbits.regime",
     "Classification": "dynloop.orbits.verdict",
     "Evidence": "dynloop.orbits.verdict",
@@ -41,12 +49,20 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop import testing as testing
     from dynloop.adapters.registry import open_checkpoint as open_checkpoint
     from dynloop.adapters.registry import register_adapter as register_adapter
+    from dynloop.calculus.covariant import CovariantVectors as CovariantVectors
+    from dynloop.calculus.covariant import covariant_vectors as covariant_vectors
     from dynloop.calculus.jacobian import jacobian as jacobian
+    from dynloop.calculus.jacobian import jacobian_operator as jacobian_operator
     from dynloop.calculus.jacobian import token_jacobians as token_jacobians
     from dynloop.calculus.lyapunov import LyapunovSpectrum as LyapunovSpectrum
     from dynloop.calculus.lyapunov import lyapunov_spectrum as lyapunov_spectrum
+    from dynloop.calculus.normality import Normality as Normality
+    from dynloop.calculus.normality import normality as normality
+    from dynloop.calculus.singular import SingularValues as SingularValues
+    from dynloop.calculus.singular import singular_values as singular_values
     from dynloop.calculus.spectrum import Spectrum as Spectrum
     from dynloop.calculus.spectrum import multipliers as multipliers
+    from dynloop.calculus.spectrum import spectral_radius as spectral_radius
     from dynloop.maps import synthetic as synthetic
     from dynloop.maps import zoo as zoo
     from dynloop.maps.base import LoopMap as LoopMap

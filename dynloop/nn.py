@@ -8,6 +8,7 @@ fixed point and clean derivatives possible. States have shape ``(batch, tokens, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -58,7 +59,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise ``(…, width)``."""
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight.to(x.dtype)
+        return functional.rms_norm(x, x.shape[-1:], self.weight.to(x.dtype), self.eps)
 
 
 class LayerNorm(nn.Module):
@@ -76,8 +77,11 @@ class LayerNorm(nn.Module):
         return functional.layer_norm(x, x.shape[-1:], self.weight.to(x.dtype), bias, self.eps)
 
 
+@lru_cache(64)
 def rotary_tables(tokens: int, size: int, *, base: float = 10000.0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    """Return the cosines and sines of rotary position embedding, ``(2, tokens, size // 2)``.
+    """Return the cosines and signed sines of rotary position embedding, ``(2, tokens, size)``.
+
+    Entries i and i + size/2 of a head turn by one angle; the sine that belongs to entry i carries a minus.
 
     Parameters
     ----------
@@ -90,14 +94,14 @@ def rotary_tables(tokens: int, size: int, *, base: float = 10000.0, dtype: torch
     """
     frequencies = base ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
     angles = torch.outer(torch.arange(tokens, dtype=torch.float64), frequencies)
-    return torch.stack([angles.cos(), angles.sin()]).to(dtype)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)]).to(dtype)
 
 
 def rotate_half(x: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
     """Turn pairs (i, i + size/2) of the last axis of ``(batch, heads, tokens, size)`` by the angles of `tables`."""
     cos, sin = tables.to(x.dtype)
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 class Attention(nn.Module):

@@ -82,9 +82,11 @@ def test_rotary_positions_depend_on_differences_alone():
 
 def test_rotary_tables_are_cosines_and_sines_of_powers_of_the_base():
     tables = nn.rotary_tables(5, 6, base=100.0)
-    assert tables.shape == (2, 5, 3)
+    assert tables.shape == (2, 5, 6)
     torch.testing.assert_close(tables[0, 4, 1], torch.tensor(4 * 100 ** (-2 / 6), dtype=torch.float64).cos())
-    torch.testing.assert_close(tables.square().sum(0), torch.ones(5, 3, dtype=torch.float64))
+    torch.testing.assert_close(tables.square().sum(0), torch.ones(5, 6, dtype=torch.float64))
+    torch.testing.assert_close(tables[0, :, :3], tables[0, :, 3:])
+    torch.testing.assert_close(tables[1, :, :3], -tables[1, :, 3:])
 
 
 def test_mlp_and_branches():

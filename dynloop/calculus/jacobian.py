@@ -1,4 +1,4 @@
-"""Jacobians of one loop from pushed unit vectors: the whole, or the diagonal blocks of a causal map."""
+"""Jacobians of one loop from pushed vectors: dense, as an operator, or the diagonal blocks of a causal map."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
 from dynloop.calculus.token_tangent import token_push
 from dynloop.errors import ShapeError
 from dynloop.maps.base import Array, LoopMap
 
-__all__ = ["DENSE", "jacobian", "token_blocks", "token_jacobians"]
+__all__ = ["DENSE", "jacobian", "jacobian_operator", "jacobians", "one_state", "token_blocks", "token_jacobians"]
 
 DENSE = 1024  # up to this dimension a dense Jacobian (8 MB) costs less than an Arnoldi run: measured at 12 × 64
 _TANGENTS_AT_ONCE = 64  # keeps the frame of a 12 × 64 block in cache; more gains nothing on two cores
@@ -44,15 +45,73 @@ def jacobian(m: LoopMap, state: Any) -> Array:
     array([[-2.8,  1. ],
            [ 0.3,  0. ]])
     """
-    m, states = _one(m, state)
-    n = m.dimension
-    J = np.empty((n, n))
+    m, states = one_state(m, state)
+    J: Array = jacobians(m, states)[1][0]
+    return J
+
+
+def jacobians(m: LoopMap, states: Any) -> tuple[Any, Array]:
+    """Return F(x), native, and the dense Jacobians ``(batch, n, n)`` at native states ``(batch, *state_shape)``."""
+    n, count = m.dimension, len(states)
+    J, new = np.empty((count, n, n)), states
     for first in range(0, n, _TANGENTS_AT_ONCE):
         columns = np.eye(n)[first : first + _TANGENTS_AT_ONCE]
-        frames = m.native(columns.reshape(-1, *m.state_shape), "columns")[None]
-        _, pushed = m.push(states, frames)
-        J[:, first : first + len(columns)] = m.numpy(pushed)[0].reshape(len(columns), n).T
-    return J
+        frames = m.native(np.tile(columns, (count, 1)).reshape(-1, *m.state_shape), "columns")
+        new, pushed = m.push(states, frames.reshape(count, len(columns), *m.state_shape))
+        J[:, :, first : first + len(columns)] = m.numpy(pushed).reshape(count, len(columns), n).transpose(0, 2, 1)
+    return new, J
+
+
+def jacobian_operator(m: LoopMap, state: Any) -> LinearOperator:
+    """Return DF(x) as a scipy operator that never forms it: products by `m.push`, with the transpose by `m.pull`.
+
+    Parameters
+    ----------
+    m : LoopMap
+        The map; ``m.power(p)`` gives the operator of F^p, ``m.rotate(l)`` that of the loop from section l.
+    state : array, state_shape
+        The point.
+
+    Returns
+    -------
+    scipy.sparse.linalg.LinearOperator, (n, n)
+        float64; vectors in C order of `state_shape`. ``matmat`` pushes 64 vectors at once, so a product with many
+        costs far less than as many ``matvec``. Complex vectors are taken apart into two real ones.
+
+    Raises
+    ------
+    ShapeError
+        If `state` is not one state.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> J = dl.jacobian_operator(dl.zoo.henon(), [1.0, 0.0])
+    >>> J.matvec([1.0, 0.0]), J.rmatvec([1.0, 0.0])
+    (array([-2.8,  0.3]), array([-2.8,  1. ]))
+    """
+    m, states = one_state(m, state)
+    n = m.dimension
+
+    def pushed(V: Array) -> Array:
+        return _products(m, lambda frames: m.push(states, frames)[1], V.reshape(n, -1)).reshape(V.shape)
+
+    def pulled(V: Array) -> Array:
+        return _products(m, lambda frames: m.pull(states, frames)[1], V.reshape(n, -1)).reshape(V.shape)
+
+    return LinearOperator((n, n), matvec=pushed, rmatvec=pulled, matmat=pushed, rmatmat=pulled, dtype=np.float64)
+
+
+def _products(m: LoopMap, apply: Callable[[Any], Any], V: Array) -> Array:
+    """Apply a linear function of native frames ``(1, k, *state_shape)`` to the columns of V, ``(n, k)``."""
+    if np.iscomplexobj(V):
+        return _products(m, apply, V.real) + 1j * _products(m, apply, V.imag)
+    out = np.empty(V.shape)
+    for first in range(0, V.shape[1], _TANGENTS_AT_ONCE):
+        rows = V[:, first : first + _TANGENTS_AT_ONCE].T
+        frames = m.native(rows.reshape(-1, *m.state_shape), "vectors")[None]
+        out[:, first : first + len(rows)] = m.numpy(apply(frames)).reshape(rows.shape).T
+    return out
 
 
 def token_jacobians(m: LoopMap, state: Any) -> Array:
@@ -84,7 +143,7 @@ def token_jacobians(m: LoopMap, state: Any) -> Array:
     >>> dl.token_jacobians(m, m.start(0)[0]).shape
     (3, 8, 8)
     """
-    m, states = _one(m, state)
+    m, states = one_state(m, state)
     return token_blocks(token_push(m, states), m.state_shape)
 
 
@@ -100,7 +159,7 @@ def token_blocks(apply: Callable[[Array], Array], state_shape: tuple[int, ...]) 
     return blocks
 
 
-def _one(m: LoopMap, state: Any) -> tuple[LoopMap, Any]:
+def one_state(m: LoopMap, state: Any) -> tuple[LoopMap, Any]:
     """Return the map in the dtype of one state, and that state as a batch of one."""
     states, single = m.batch(state)
     if not single:

@@ -1,4 +1,4 @@
-"""Leading Lyapunov exponents by repeated QR, with a standard error that accounts for correlation."""
+"""Lyapunov exponents along one orbit: by repeated QR, or from the multipliers where the orbit has settled."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.calculus.tangent import check_derivative, random_frames
+from dynloop.calculus.averages import time_average
+from dynloop.calculus.dimension import entropy_bound, kaplan_yorke_dimension
+from dynloop.calculus.layer_growth import LayerGrowth
+from dynloop.calculus.settled import layer_shares, settled_exponents, settled_period, settled_tokens
+from dynloop.calculus.tangent import check_derivative, checked_frame, random_frames
+from dynloop.calculus.token_growth import token_growth
+from dynloop.calculus.window import Progress, carry
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_rng
 from dynloop.result import Result, Status
 
-__all__ = ["LyapunovSpectrum", "lyapunov_spectrum", "mean_and_error"]
+__all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
+
+_POINTS = 64  # of the history, and windows of the finite-time exponents
+_DIGITS = 30.0  # nats that a frame may spread between two QR decompositions, in float64 (theory note T8)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -22,30 +31,53 @@ class LyapunovSpectrum(Result):
     Attributes
     ----------
     exponents : ndarray, (k,)
-        λ_1 ≥ … ≥ λ_k; −inf where a direction falls below rank tolerance.
+        λ_1 ≥ … ≥ λ_k; −inf where a direction falls below rank tolerance, nan if the orbit was lost.
     standard_error : ndarray, (k,)
-        Of each, from block averages. On a regular orbit the error is a bias of order 1/loops instead.
-    history : ndarray, (points, k)
-        Running estimates at evenly spaced loops; the last row is `exponents` before sorting.
-    kaplan_yorke_dimension : float
-        j + Σ_{i≤j} λ_i / |λ_{j+1}|, capped at n; nan if the k exponents do not reach a negative sum.
-    by_layer, by_token : None
-        Not computed.
+        Of each. By QR: statistical, from the scatter of blocks (`time_average`). From multipliers: a first-order
+        bound.
+    bias : ndarray, (k,)
+        How far the running sum of the stretches strays from a straight line, divided by the window: the size of the
+        error of order 1/loops, which on a regular orbit is all there is and which no standard error covers. 0 from
+        multipliers.
     status : Status
         CONVERGED, NOT_CONVERGED (the two halves of the window disagree beyond their errors), DIVERGED or
-        BELOW_RANK_TOLERANCE.
-    loops : int
-        Length of the window.
+        BELOW_RANK_TOLERANCE (settled apart from exponents that are −inf).
+    kaplan_yorke_dimension : float
+        j + Σ_{i≤j} λ_i / |λ_{j+1}|, capped at n; nan if the k exponents do not reach a negative sum.
+    entropy_bound : float
+        Sum of the positive exponents, which the Kolmogorov–Sinai entropy does not exceed; nan if more than k may be.
+    by_layer : ndarray, (layers, k), or None
+        Each layer's share of each exponent; a column adds up to the exponent.
+    by_token : ndarray, (tokens, k), or None
+        Exponents of every token's own cocycle. They are *conditional*: a token whose own exponents are negative still
+        moves chaotically if an earlier token drives it (theory note T7).
+    history : ndarray, (points, k)
+        Running estimates at evenly spaced loops; the last row is `exponents`. One row from multipliers.
+    finite_time : ndarray, (windows, k)
+        Exponents over consecutive windows of equal length.
+    effective_size : ndarray, (k,)
+        How many independent loops the window is worth; nan from multipliers.
+    period : int
+        0 by QR; from multipliers the period p of the cycle on which the orbit has settled.
+    loops, transient, qr_every : int
+        Length of the window (0 from multipliers), loops dropped before it, loops between two QR decompositions.
     """
 
     exponents: Array
     standard_error: Array
-    history: Array
-    kaplan_yorke_dimension: float
-    by_layer: None = None
-    by_token: None = None
+    bias: Array
     status: Status
+    kaplan_yorke_dimension: float
+    entropy_bound: float
+    by_layer: Array | None = None
+    by_token: Array | None = None
+    history: Array
+    finite_time: Array
+    effective_size: Array
+    period: int
     loops: int
+    transient: int
+    qr_every: int
 
 
 def lyapunov_spectrum(
@@ -55,9 +87,18 @@ def lyapunov_spectrum(
     k: int | None = None,
     loops: int = 1000,
     transient: int = 100,
+    qr_every: int = 1,
+    per_layer: bool = False,
+    per_token: bool = False,
+    frame: Any = None,
     rng: int | np.random.Generator | None = 0,
+    progress: Progress | None = None,
 ) -> LyapunovSpectrum:
-    """Estimate the k largest Lyapunov exponents along one orbit, re-orthonormalising at every loop.
+    """Estimate the k largest Lyapunov exponents along one orbit.
+
+    Where the orbit has settled on a fixed point or a cycle, after the transient or by the end of the window, the
+    exponents are logarithms of the moduli of the multipliers of DF^p there, exact to rounding; else they are averages
+    over the window by repeated QR.
 
     Parameters
     ----------
@@ -68,25 +109,40 @@ def lyapunov_spectrum(
     k : int, optional
         How many exponents; all n if left out.
     loops, transient : int
-        Length of the window, and loops dropped before it.
+        Length of the window (rounded up to a multiple of `qr_every`), and loops dropped before it.
+    qr_every : int
+        Loops between two QR decompositions. Refused where ``qr_every · (λ_1 − λ_k)`` comes near the digits of the
+        dtype: the small exponents would be rounding.
+    per_layer : bool
+        Whether to give each layer's share of each exponent, by a QR decomposition after every layer.
+    per_token : bool
+        Whether to give every token's own exponents, k ≤ width of them (all if `k` is left out); `exponents` is then
+        their union, for a causal block the spectrum (T7). Costs k tangents instead of k × tokens.
+    frame : array, (k, *state_shape), optional
+        The first tangents; drawn at random if left out.
     rng : int or Generator
-        For the first frame.
+        For the start and the first frame.
+    progress : callable, optional
+        ``progress(loops done, loops in all)``.
 
     Returns
     -------
     LyapunovSpectrum
-        Exponents with error and history.
+        Exponents with error, history and, if asked, shares.
 
     Raises
     ------
     InvalidArgumentError
-        If k or a number of loops is out of range.
+        If k, a number of loops or the frame is out of range, if `qr_every` is too long for the spread of the
+        spectrum, or if `per_token` is asked of a map that is not causal or together with `per_layer`.
     DerivativeError
         If the map has no usable derivative.
 
     Notes
     -----
-    Benettin, Galgani, Giorgilli & Strelcyn (1980); for networks Engelken, Wolf & Abbott (arXiv 2006.02427).
+    Benettin, Galgani, Giorgilli and Strelcyn, Meccanica 15 (1980) 9; for networks Engelken, Wolf and Abbott (arXiv
+    2006.02427). On a regular orbit QR agrees with the limit to O(log κ / loops) only: see `bias`. At finite `loops` the
+    union of the tokens' exponents differs from full QR by O(tokens · log loops / loops).
 
     Examples
     --------
@@ -95,13 +151,7 @@ def lyapunov_spectrum(
     >>> round(float(found.exponents.sum()), 9)  # = ln 0.3
     -1.203972804
     """
-    n = m.dimension
-    k = n if k is None else k
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= n:
-        raise InvalidArgumentError(f"k must be between 1 and the dimension {n}; got {k!r}. Leave it out for all.")
-    for name, value, least in (("loops", loops, 2), ("transient", transient, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {value!r}")
+    options = _Options.checked(m, k, loops, transient, qr_every, per_layer, per_token, frame)
     generator = as_rng(rng)
     states, single = m.batch(start, generator)
     if not single and len(states) > 1:
@@ -110,71 +160,160 @@ def lyapunov_spectrum(
         )
     m = m.in_dtype_of(states)
     check_derivative(m, states, generator)
-    frames = random_frames(m, 1, int(k), generator)
-    settled = m.stretch(states, frames, transient)
-    found = m.stretch(settled.states, settled.frames, loops)
-    return _spectrum(found.logs[:, 0], n)
-
-
-def _spectrum(logs: Array, n: int) -> LyapunovSpectrum:
-    """Turn ``(loops, k)`` logs of R_jj into exponents."""
-    with np.errstate(invalid="ignore"):
-        mean, error = mean_and_error(logs)
-        order = np.argsort(-np.nan_to_num(mean, nan=-np.inf), kind="stable")
-        marks = np.unique(np.linspace(1, len(logs), min(64, len(logs))).astype(int))
-        history = (np.cumsum(logs, axis=0)[marks - 1]) / marks[:, None]
-        halves = [mean_and_error(half) for half in np.array_split(logs, 2)]
-        gap = np.abs(halves[0][0] - halves[1][0])
-        allowed = 5 * np.hypot(halves[0][1], halves[1][1]) + 5 * np.log(len(logs)) / len(logs)
-    finite = np.isfinite(mean)
-    if np.isnan(mean).any():
-        status = Status.DIVERGED
-    elif np.any(gap[finite] > allowed[finite]):
-        status = Status.NOT_CONVERGED
+    frames = random_frames(m, 1, options.k, generator) if frame is None else checked_frame(m, frame)
+    largest = np.linalg.norm(m.numpy(states).reshape(m.rows, -1), axis=1)
+    settled = _settled(m, states, options.transient, largest, options)
+    if settled is not None:
+        return settled
+    if options.qr_every > 1:
+        _check_spread(m, states, frames, options.qr_every)
+    pace: dict[str, Any] = {"transient": options.transient, "every": options.qr_every, "progress": progress}
+    if per_token:
+        window = token_growth(m, states, options.loops, generator, k=options.in_token, **pace)
+        logs = window.logs[:, 0]
     else:
-        status = Status.CONVERGED if finite.all() else Status.BELOW_RANK_TOLERANCE
-    exponents = mean[order]
+        stretch = LayerGrowth(m).stretch if per_layer else m.stretch
+        window = carry(stretch, states, frames, options.loops, **pace)
+        logs = window.logs[..., 0, :]
+    settled = _settled(m, window.states, options.loops // 16, largest, options)
+    return settled if settled is not None else _of_logs(m, logs, options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    k: int
+    in_token: int
+    loops: int
+    transient: int
+    qr_every: int
+    per_layer: bool
+    per_token: bool
+
+    @classmethod
+    def checked(
+        cls, m: LoopMap, k: Any, loops: Any, transient: Any, qr_every: Any, per_layer: bool, per_token: bool, frame: Any
+    ) -> _Options:
+        n = m.dimension
+        if frame is not None and np.ndim(frame) > 0:
+            if k is not None and k != len(frame):
+                raise InvalidArgumentError(f"k is {k} but frame holds {len(frame)} tangents; leave k out")
+            k = len(frame)
+        if k is not None and (isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= n):
+            raise InvalidArgumentError(f"k must be between 1 and the dimension {n}; got {k!r}. Leave it out for all.")
+        for name, value, least in (("loops", loops, 2), ("transient", transient, 0), ("qr_every", qr_every, 1)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {value!r}")
+        if per_token and not m.causal:
+            raise InvalidArgumentError(f"per_token needs a causal map; {m.name} is not. Leave per_token out.")
+        if per_token and (per_layer or frame is not None):
+            other = "per_layer" if per_layer else "frame"
+            raise InvalidArgumentError(
+                f"per_token has frames of its own in every token; leave out {other}"
+            )
+        if per_layer and qr_every != 1:
+            raise InvalidArgumentError(f"per_layer orthonormalises after every layer; leave out qr_every={qr_every}")
+        width = n // m.state_shape[0]
+        every = int(qr_every)
+        return cls(
+            k=n if k is None else int(k), in_token=width if k is None else min(int(k), width),
+            loops=every * -(-int(loops) // every), transient=int(transient), qr_every=every,
+            per_layer=bool(per_layer), per_token=bool(per_token),
+        )  # fmt: skip
+
+
+def _check_spread(m: LoopMap, states: Any, frames: Any, every: int) -> None:
+    """Refuse a `qr_every` over which the frame would spread beyond the digits of the dtype."""
+    logs = m.stretch(states, frames, 32).logs[16:, 0]
+    mean = logs.mean(axis=0)
+    finite = mean[np.isfinite(mean)]
+    spread = float(finite.max() - finite.min()) if finite.size else 0.0
+    digits = _DIGITS * np.log(m.precision) / np.log(np.finfo(np.float64).eps)
+    if every * spread >= digits:
+        allowed = int(digits / spread)
+        remedy = f"Pass qr_every={allowed}." if allowed > 1 else "Leave it out."
+        raise InvalidArgumentError(
+            f"qr_every={every} is too long: the exponents spread over {spread:.3g} a loop, so {every} loops stretch "
+            f"the frame beyond the {digits:.3g} nats that {m.dtype_name} resolves. {remedy}"
+        )
+
+
+def _settled(m: LoopMap, states: Any, loops: int, largest: Array, options: _Options) -> LyapunovSpectrum | None:
+    """Iterate; return the exponents from multipliers, if the orbit has settled and they are to be had."""
+    if loops < 4:
+        return None
+    states, period = settled_period(m, states, loops, largest)
+    if not period:
+        return None
+    by_token = by_layer = None
+    if options.per_token:
+        tokens = settled_tokens(m, states[0], options.in_token, period)
+        if tokens is None:
+            return None
+        by_token = tokens.exponents
+        order = np.argsort(-by_token.ravel(), kind="stable")[: options.k]
+        exponents, errors = by_token.ravel()[order], tokens.errors.ravel()[order]
+    else:
+        found = settled_exponents(m, states[0], options.k, period)
+        if found is None:
+            return None
+        exponents, errors = found.exponents, found.errors
+        if options.per_layer:
+            by_layer = layer_shares(m, states[0], exponents, period)
+            if by_layer is None:
+                return None
+    ones = np.ones_like(exponents)
     return LyapunovSpectrum(
-        exponents=exponents, standard_error=error[order], history=history,
-        kaplan_yorke_dimension=_kaplan_yorke(exponents, n), status=status, loops=len(logs),
+        exponents=exponents, standard_error=errors, bias=0 * ones, history=exponents[None], finite_time=exponents[None],
+        effective_size=np.nan * ones, by_layer=by_layer, by_token=by_token,
+        status=Status.CONVERGED if np.isfinite(exponents).all() else Status.BELOW_RANK_TOLERANCE,
+        kaplan_yorke_dimension=kaplan_yorke_dimension(exponents, m.dimension),
+        entropy_bound=entropy_bound(exponents, m.dimension),
+        period=period, loops=0, transient=options.transient, qr_every=options.qr_every,
     )  # fmt: skip
 
 
-def mean_and_error(series: Array, blocks: int = 16) -> tuple[Array, Array]:
-    """Return the mean over axis 0 and its standard error from block averages.
+def _of_logs(m: LoopMap, logs: Array, options: _Options) -> LyapunovSpectrum:
+    """Turn growth by QR into exponents: ``(records, k)``, ``(records, layers, k)`` or ``(records, tokens, k)``."""
+    logs = logs / options.qr_every
+    by_layer = by_token = None
+    with np.errstate(invalid="ignore"):
+        if options.per_token:
+            by_token = -np.sort(-logs.mean(axis=0), axis=-1)
+            logs = logs.reshape(len(logs), -1)
+        layers = logs if options.per_layer else None
+        logs = logs.sum(axis=1) if options.per_layer else logs
+        mean = logs.mean(axis=0)
+        order = np.argsort(-np.nan_to_num(mean, nan=-np.inf, neginf=-np.inf), kind="stable")[: options.k]
+        logs = logs[:, order]
+        if layers is not None:
+            by_layer = layers[:, :, order].mean(axis=0)
+        average = time_average(logs)
+        marks = np.unique(np.linspace(1, len(logs), min(_POINTS, len(logs))).astype(int))
+        sums = np.cumsum(logs, axis=0)
+        strays = sums - average.mean * np.arange(1, len(logs) + 1)[:, None]
+        bias = (np.maximum(strays.max(axis=0), 0) - np.minimum(strays.min(axis=0), 0)) / len(logs)
+        windows = np.stack([part.mean(axis=0) for part in np.array_split(logs, len(marks))])
+    exponents = average.mean
+    return LyapunovSpectrum(
+        exponents=exponents, standard_error=average.standard_error, bias=bias, history=sums[marks - 1] / marks[:, None],
+        finite_time=windows, effective_size=average.effective_size * options.qr_every, by_layer=by_layer,
+        by_token=by_token, status=_status(logs),
+        kaplan_yorke_dimension=kaplan_yorke_dimension(exponents, m.dimension),
+        entropy_bound=entropy_bound(exponents, m.dimension),
+        period=0, loops=options.loops, transient=options.transient, qr_every=options.qr_every,
+    )  # fmt: skip
 
-    Blocks of many loops are nearly independent where single loops are not, so the scatter of the block means gives an
-    error that accounts for correlation. The largest of the estimates from 16, 8 and 4 blocks is taken.
 
-    Parameters
-    ----------
-    series : ndarray, (loops, …)
-        One value a loop.
-    blocks : int
-        Most blocks to try.
-
-    Returns
-    -------
-    mean, error : ndarray, (…)
-        The error is nan for fewer than 8 loops.
-    """
-    mean = series.mean(axis=0)
-    error = np.full(np.shape(mean), np.nan)
-    while blocks >= 4:
-        length = len(series) // blocks
-        if length >= 2:
-            means = series[len(series) - blocks * length :].reshape(blocks, length, *series.shape[1:]).mean(axis=1)
-            error = np.fmax(error, means.std(axis=0, ddof=1) / np.sqrt(blocks))
-        blocks //= 2
-    return mean, error
-
-
-def _kaplan_yorke(exponents: Array, n: int) -> float:
-    if np.isnan(exponents).any():
-        return float("nan")
-    sums = np.cumsum(exponents)
-    below = np.flatnonzero(sums < 0)
-    if len(below) == 0:
-        return float(n) if len(exponents) == n else float("nan")
-    j = int(below[0])
-    return float(j + (sums[j - 1] / abs(exponents[j]) if j else 0.0))
+def _status(logs: Array) -> Status:
+    """Say whether the two halves of a window agree within their errors and the bias of a regular orbit."""
+    halves = [time_average(half) for half in np.array_split(logs, 2)]
+    mean = logs.mean(axis=0)
+    finite = np.isfinite(mean)
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(halves[0].mean - halves[1].mean)
+        allowed = 5 * np.hypot(halves[0].standard_error, halves[1].standard_error) + 5 * np.log(len(logs)) / len(logs)
+    if np.isnan(mean).any():
+        return Status.DIVERGED
+    if np.any(gap[finite] > allowed[finite]):
+        return Status.NOT_CONVERGED
+    return Status.CONVERGED if finite.all() else Status.BELOW_RANK_TOLERANCE

@@ -1,4 +1,4 @@
-"""Leading multipliers of F^p at a point: eigenvalues of DF^p, dense where small, by Arnoldi where large."""
+"""Leading multipliers of F^p at a point: eigenvalues of DF^p, dense where small, else by tokens or by Arnoldi."""
 
 from __future__ import annotations
 
@@ -7,14 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
-from dynloop.calculus.jacobian import DENSE, jacobian
+from dynloop.calculus.arnoldi import leading_eigenvalues
+from dynloop.calculus.cycle import cycle_multipliers
+from dynloop.calculus.eigenvalues import Eigenvalues, block_eigenvalues
+from dynloop.calculus.jacobian import DENSE, jacobian_operator, one_state, token_jacobians
 from dynloop.errors import InvalidArgumentError
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import Array, LoopMap, check_power
 from dynloop.result import Result, Status
 
-__all__ = ["Spectrum", "leading_multipliers", "multipliers"]
+__all__ = [
+    "Spectrum",
+    "blocks_fit",
+    "checked_count",
+    "leading_multipliers",
+    "multipliers",
+    "spectral_radius",
+]
+
+_BLOCK_WIDTH = 1024  # a token's block is dense up to here: 1.5 s, and the push of 1024 tangents for all tokens
+_BLOCK_ENTRIES = 2**27  # all blocks together take a gigabyte at most
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -24,19 +36,25 @@ class Spectrum(Result):
     Attributes
     ----------
     values : ndarray of complex128, (k,)
-        Eigenvalues of DF^p, largest modulus first.
+        Eigenvalues of DF^p, largest modulus first; a conjugate pair stands side by side, the positive imaginary part
+        first. A multiplier within its error of zero is exactly 0.
     residuals : ndarray, (k,)
-        ‖DF^p v − λ v‖ for the unit eigenvector of each.
+        ‖A v − λ v‖ for the unit eigenvector of each. A is DF^p, or the diagonal block ∂F^p_i/∂x_i of one token where
+        the spectrum was found token by token.
+    errors : ndarray, (k,)
+        How far each multiplier may be off, to first order: residual and rounding, times its condition number.
     radius : float
-        Largest modulus.
+        Largest modulus of all multipliers; nan unless SOLVED.
     status : Status
-        SOLVED, or NOT_CONVERGED if Arnoldi stopped first (then `values` holds what had settled).
+        SOLVED; NOT_CONVERGED if Arnoldi stopped first (`values` holds what had settled, not always the largest);
+        DIVERGED if the orbit or a derivative is not finite (`values` is empty).
     period : int
         p.
     """
 
     values: Array
     residuals: Array
+    errors: Array
     radius: float
     status: Status
     period: int
@@ -50,56 +68,89 @@ def multipliers(m: LoopMap, state: Any, k: int = 6, *, period: int = 1) -> Spect
     m : LoopMap
         The map F.
     state : array, state_shape
-        The point; on a p-cycle the multipliers do not depend on which point of it.
+        The point; on a p-cycle the multipliers do not depend on which point of it, nor on the section (theory T4).
     k : int
-        How many eigenvalues, at most n.
+        How many eigenvalues; all n of a map of lower dimension.
     period : int
         p.
 
     Returns
     -------
     Spectrum
-        Eigenvalues, largest modulus first, with residuals.
+        Eigenvalues, largest modulus first, with residuals and errors.
 
     Raises
     ------
     InvalidArgumentError
-        If k is not between 1 and n.
+        If k or the period is no positive int.
+    ShapeError
+        If `state` is not one state.
+
+    Notes
+    -----
+    Up to dimension 1024 by LAPACK; cycles of few coordinates from the Jacobians at their points, whose product is not
+    formed (`dynloop.calculus.cycle`). Beyond, the Jacobian of a causal map is block triangular over tokens, and the
+    union of the spectra of its diagonal blocks is the whole spectrum (theory T7); residuals and errors then refer to a
+    block. For other maps by ARPACK, where errors take the condition of an eigenvalue from those found beside it alone.
 
     Examples
     --------
     >>> import dynloop as dl
-    >>> dl.multipliers(dl.zoo.logistic(2.5), [0.6], k=1).values.real.round(12)
+    >>> dl.multipliers(dl.zoo.logistic(2.5), [0.6]).values.real.round(12)
     array([-0.5])
     """
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= m.dimension:
-        raise InvalidArgumentError(f"k must be between 1 and the dimension {m.dimension}; got {k!r}")
+    k, period = min(checked_count(k), m.dimension), check_power(period)
+    m, states = one_state(m, state)
+    if m.dimension <= DENSE:
+        found = cycle_multipliers(m, states, period)
+        return _spectrum(found, k, Status.SOLVED if found else Status.DIVERGED, period)
     orbit = m.power(period)
-    if orbit.dimension <= DENSE:
-        J = jacobian(orbit, state)
-        values, vectors = np.linalg.eig(J)
-        order = np.argsort(-np.abs(values), kind="stable")[:k]
-        values, vectors = values[order].astype(complex), vectors[:, order]
-        residuals = np.linalg.norm(J @ vectors - vectors * values, axis=0)
-        radius = float(np.abs(values[0]))
-        return Spectrum(values=values, residuals=residuals, radius=radius, status=Status.SOLVED, period=period)
-    states, _ = orbit.batch(state)
-    return leading_multipliers(_product(orbit, states), orbit.dimension, int(k), period=period)
+    if blocks_fit(m):
+        found = block_eigenvalues(token_jacobians(orbit, states[0]), m.precision)
+        return _spectrum(found, k, Status.SOLVED if found else Status.DIVERGED, period)
+    product = jacobian_operator(orbit, states[0]).matvec
+    return leading_multipliers(product, m.dimension, k, period=period, precision=m.precision)
 
 
-def _product(m: LoopMap, states: Any) -> Callable[[Array], Array]:
-    """Return v ↦ DF(x)·v on flat NumPy vectors."""
-    m = m.in_dtype_of(states)
+def spectral_radius(m: LoopMap, state: Any, *, period: int = 1) -> float:
+    """Return ρ(DF^p), the largest modulus of a multiplier; see `multipliers`.
 
-    def product(v: Array) -> Array:
-        frames = m.native(np.reshape(v, (1, *m.state_shape)))[None]
-        return m.numpy(m.push(states, frames)[1]).reshape(-1)
+    Parameters
+    ----------
+    m, state, period
+        As in `multipliers`.
 
-    return product
+    Returns
+    -------
+    float
+        nan where the iteration did not settle, or the derivative is not finite.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the period is no positive int.
+    ShapeError
+        If `state` is not one state.
+
+    Notes
+    -----
+    Below 1 at a solved point of a p-cycle, the cycle attracts, by the factor ρ^{1/p} a loop (theory T6). The Jacobian
+    penalty ‖vᵀJ‖² of the literature on equilibrium models estimates ‖J‖_F²/n, not ρ.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> round(dl.spectral_radius(dl.zoo.logistic(3.2), [0.5130445095326298], period=2), 12)
+    0.16
+    """
+    return multipliers(m, state, 1, period=period).radius
 
 
-def leading_multipliers(product: Callable[[Array], Array], n: int, k: int, *, period: int = 1) -> Spectrum:
-    """Return the k eigenvalues of largest modulus of the operator ``product`` on R^n, by ARPACK.
+def leading_multipliers(
+    product: Callable[[Array], Array], n: int, k: int, *, period: int = 1,
+    precision: float = float(np.finfo(np.float64).eps),
+) -> Spectrum:  # fmt: skip
+    """Return the k eigenvalues of largest modulus of the operator `product` on R^n, by ARPACK.
 
     Parameters
     ----------
@@ -109,31 +160,34 @@ def leading_multipliers(product: Callable[[Array], Array], n: int, k: int, *, pe
         Dimension, and how many eigenvalues.
     period : int
         Only copied to the result.
+    precision : float
+        Unit roundoff of the products.
+
+    Returns
+    -------
+    Spectrum
+        As of `multipliers`.
     """
-    if k >= n - 1:
-        values, vectors = np.linalg.eig(np.stack([product(e) for e in np.eye(n)], axis=1))
-        order = np.argsort(-np.abs(values), kind="stable")[:k]
-        values, vectors, status = values[order].astype(complex), vectors[:, order], Status.SOLVED
-    else:
-        operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
-        start = np.random.default_rng(0).standard_normal(n)
-        try:
-            values, vectors = eigs(operator, k=k, which="LM", v0=start, ncv=min(n, max(4 * k, 64)), tol=1e-9)
-            status = Status.SOLVED
-        except ArpackError as error:  # includes ArpackNoConvergence, which carries what had settled
-            values = getattr(error, "eigenvalues", np.empty(0, complex))
-            vectors = getattr(error, "eigenvectors", np.empty((n, 0), complex))
-            # ARPACK's start vector is annihilated: the operator is nilpotent within rounding
-            if np.linalg.norm(product(start)) <= 1e-14 * np.linalg.norm(start):
-                values, vectors = np.zeros(1, complex), start[:, None] / np.linalg.norm(start)
-            status = Status.SOLVED if len(values) and np.abs(values[0]) == 0 else Status.NOT_CONVERGED
-        order = np.argsort(-np.abs(values), kind="stable")
-        values, vectors = values[order], vectors[:, order]
-    residuals = np.array(
-        [
-            np.linalg.norm(product(v.real) + 1j * product(v.imag) - value * v)
-            for value, v in zip(values, vectors.T, strict=True)
-        ]
+    found, status = leading_eigenvalues(product, n, k, precision=precision)
+    return _spectrum(found, k, status, period)
+
+
+def blocks_fit(m: LoopMap) -> bool:
+    """Say whether DF is block triangular over tokens, with blocks that dense algebra can take."""
+    tokens, width = m.state_shape[0], m.dimension // m.state_shape[0]
+    return m.causal and width <= _BLOCK_WIDTH and tokens * width**2 <= _BLOCK_ENTRIES
+
+
+def checked_count(k: int) -> int:
+    """Return `k` if it is a positive int; raise otherwise."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise InvalidArgumentError(f"k must be a positive int, how many values to return; got {k!r}. Pass k=1 for one.")
+    return int(k)
+
+
+def _spectrum(found: Eigenvalues | None, k: int, status: Status, period: int) -> Spectrum:
+    values, residuals, errors = (np.empty(0, complex), np.empty(0), np.empty(0)) if found is None else found
+    radius = float(np.abs(values[0])) if status is Status.SOLVED else float("nan")
+    return Spectrum(
+        values=values[:k], residuals=residuals[:k], errors=errors[:k], radius=radius, status=status, period=period
     )
-    radius = float(np.abs(values[0])) if len(values) else float("nan")
-    return Spectrum(values=values, residuals=residuals, radius=radius, status=status, period=period)

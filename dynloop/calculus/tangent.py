@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.errors import DerivativeError, ShapeError
-from dynloop.maps.base import LoopMap
+from dynloop.errors import DerivativeError, InvalidArgumentError, ShapeError
+from dynloop.maps.base import Array, LoopMap
 
-__all__ = ["check_derivative", "pull", "push", "random_frames"]
+__all__ = ["check_derivative", "checked_frame", "orthonormal", "pull", "push", "random_frames"]
 
 
 def push(m: LoopMap, states: Any, frames: Any) -> tuple[Any, Any]:
@@ -72,26 +72,61 @@ def _merged(frames: Any, m: LoopMap) -> Any:
 
 
 def random_frames(m: LoopMap, count: int, k: int, rng: np.random.Generator) -> Any:
-    """Draw k random unit tangent vectors for each of `count` states: native array ``(count, k, *state_shape)``."""
-    drawn = rng.standard_normal((count * k, m.dimension))
-    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    """Draw k random orthonormal tangents for each of `count` states: native array ``(count, k, *state_shape)``."""
+    drawn = orthonormal(rng.standard_normal((count, k, m.dimension)))
     return m.native(drawn.reshape(count * k, *m.state_shape)).reshape(count, k, *m.state_shape)
+
+
+def orthonormal(vectors: Array) -> Array:
+    """Orthonormalise the rows of ``(…, k, n)``, k ≤ n; the first keeps its direction."""
+    if vectors.shape[-2] == 1:
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
+    Q, R = np.linalg.qr(np.swapaxes(vectors, -1, -2))
+    return np.swapaxes(Q * np.sign(np.diagonal(R, axis1=-2, axis2=-1))[..., None, :], -1, -2)
+
+
+def checked_frame(m: LoopMap, frame: Any) -> Any:
+    """Return a frame ``(k, *state_shape)`` that a user gave, orthonormal and native, with the batch axis in front.
+
+    Raises
+    ------
+    ShapeError
+        If it has another shape, or more vectors than the state has coordinates.
+    InvalidArgumentError
+        If it is not finite, or not of full rank: its exponents would be those of fewer directions.
+    """
+    shape = tuple(np.shape(frame))
+    if shape[1:] != m.state_shape or len(shape) != len(m.state_shape) + 1 or not 1 <= shape[0] <= m.dimension:
+        raise ShapeError(
+            f"frame must have shape (k, {', '.join(map(str, m.state_shape))}) with 1 ≤ k ≤ {m.dimension}; got {shape}"
+        )
+    vectors = m.numpy(m.native(frame, "frame")).reshape(shape[0], -1)
+    if not np.isfinite(vectors).all():
+        raise InvalidArgumentError("frame holds NaN or infinity; every tangent must be finite")
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    Q, R = np.linalg.qr((vectors / np.where(lengths > 0, lengths, 1)).T)
+    rank = int(np.sum(np.abs(np.diag(R)) > m.dimension * max(m.precision, 1e-15)))
+    if rank < shape[0]:
+        raise InvalidArgumentError(
+            f"frame must be of full rank; its {shape[0]} tangents span {rank} directions. Leave it out."
+        )
+    return m.native((Q * np.sign(np.diag(R))).T.reshape(shape))[None]
 
 
 def check_derivative(m: LoopMap, states: Any, rng: np.random.Generator, *, directions: int = 3) -> None:
     """Refuse a map whose derivative is silently zero.
 
     Some code cuts the derivative without a word (an inner ``no_grad``, ``.detach()``). This compares the pushed
-    vectors with the difference F(x + h v) − F(x) along random directions, at the first of `states`.
+    vectors with central differences along random directions, at the first of `states`.
 
     Raises
     ------
     DerivativeError
-        If the differences move and the derivative does not, or if the map cannot be differentiated at all.
+        If no direction agrees, or if the map cannot be differentiated at all.
     """
     m = m.in_dtype_of(states)
     x = states[:1]
-    frames = random_frames(m, 1, directions, rng)
+    frames = random_frames(m, directions, 1, rng).reshape(1, directions, *m.state_shape)
     try:
         _, pushed = m.push(x, frames)
     except (RuntimeError, NotImplementedError) as error:
@@ -99,22 +134,25 @@ def check_derivative(m: LoopMap, states: Any, rng: np.random.Generator, *, direc
         raise DerivativeError(
             f"{m.name} cannot be differentiated: {first} Use eager attention, or plain torch operations."
         ) from error
-    base, J = m.numpy(m(x)), m.numpy(pushed)[0]
-    h = np.sqrt(m.precision) * max(1.0, float(np.abs(m.numpy(x)).max()))
-    moved = m.numpy(x) + h * m.numpy(frames)[0]
-    differences = (m.numpy(m(m.native(moved))) - base) / h
-    noise = 20 * np.sqrt(m.precision) * (1 + np.abs(base).max())
+    point, V, J = m.numpy(x), m.numpy(frames)[0], m.numpy(pushed)[0]
     if not np.isfinite(J).all():
         raise DerivativeError(f"the derivative of {m.name} is NaN or infinite at the state that was tried")
-    if np.abs(J).max() == 0 and np.abs(differences).max() > noise:
+    fine = m.precision <= 1e-15  # central differences of a dtype with fewer digits show gross errors only
+    h = m.precision ** (1 / 3 if fine else 1 / 2) * max(1.0, float(np.abs(point).max()))
+    here, up, down = (m.numpy(m(m.native(point + s * h * V))) for s in (0, 1, -1))
+    differences = np.stack([  # the last two for a point at an edge, where the map jumps on one side
+        m.displacement(up, down) / (2 * h), m.displacement(up, here) / h, m.displacement(here, down) / h,
+    ])  # fmt: skip
+    noise = 40 * m.precision / h * (1 + np.abs(up).max())
+    size = np.abs(differences).reshape(3, len(J), -1).max(axis=2)
+    if np.abs(J).max() == 0 and size.min(axis=0).max() > noise:
         raise DerivativeError(
             f"the derivative of {m.name} is zero although the map moves: something inside cuts it "
             "(torch.no_grad, .detach(), inference_mode). Give layers without it."
         )
-    off = np.abs(J - differences).reshape(len(J), -1).max(axis=1)
-    size = np.abs(differences).reshape(len(J), -1).max(axis=1)
-    if m.precision <= 1e-15 and np.all(off > 0.05 * size + noise):
+    off = np.abs(J - differences).reshape(3, len(J), -1).max(axis=2) / (size + noise / (1e-3 if fine else 0.5))
+    if np.all(off > (1e-3 if fine else 0.5)):
         raise DerivativeError(
-            f"the derivative of {m.name} is {np.min(off / (size + noise)):.1%} off finite differences at best: "
+            f"the derivative of {m.name} is {off.min():.1%} off finite differences at best: "
             "a part of it is cut (torch.no_grad, .detach()) or wrong. Give layers without it, or a correct Jacobian."
         )

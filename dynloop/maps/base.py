@@ -67,8 +67,8 @@ class Stretch:
         The state after the last loop.
     frames : native array, (batch, k, *state_shape)
         The orthonormal frame there; a direction that was contracted to nothing is zero.
-    logs : ndarray, (loops, batch, k)
-        log R_jj of every loop; −inf where a direction falls below rank tolerance.
+    logs : ndarray, (loops // every, batch, k)
+        log R_jj of every QR; −inf where a direction falls below rank tolerance.
     """
 
     states: Any
@@ -161,12 +161,17 @@ class LoopMap(ABC):
         """Return F(x) and DF(x)ᵀ·W for native states ``(batch, *s)`` and frames ``(batch, k, *s)``."""
 
     @abstractmethod
-    def stretch(self, states: Any, frames: Any, loops: int, mask: Any = None) -> Stretch:
-        """Iterate `loops` times, carrying orthonormal frames ``(batch, k, *s)`` along by QR at every loop.
+    def stretch(self, states: Any, frames: Any, loops: int, mask: Any = None, *, every: int = 1) -> Stretch:
+        """Iterate `loops` times, carrying frames ``(batch, k, *s)`` along, orthonormalised after each `every` loops.
 
         `mask` ``(batch, *s)``, if given, multiplies the frames after every loop; with a mask of ones on the first rows
-        it gives the exponents of a prefix of a causal map.
+        it gives the exponents of a prefix of a causal map. `loops` is a multiple of `every`. A direction is gone, its
+        log R_jj −inf, where R_jj ≤ n·u·(the longest vector of the frame), u the unit roundoff (theory note T8).
         """
+
+    @abstractmethod
+    def part(self, l: int) -> LoopMap:
+        """Return layer `l`, counted from 0, as a map of its own."""
 
     @abstractmethod
     def twin(self) -> LoopMap:

@@ -22,6 +22,7 @@ __all__ = [
     "central_tangent",
     "complex_tangent",
     "composed_tangents",
+    "dot",
     "jit",
     "push_loop",
     "stretch_loop",
@@ -51,8 +52,9 @@ def _copy(source: Array, target: Array) -> None:
         target[j] = source[j]
 
 
-@jit
-def _dot(a: Array, b: Array) -> float:
+@numba.njit(fastmath={"reassoc"})
+def dot(a: Array, b: Array) -> float:
+    """Return the inner product of two vectors, summed in any order, so that it runs in vector registers."""
     total = 0.0
     for j in range(a.shape[0]):
         total += a[j] * b[j]
@@ -238,33 +240,37 @@ def push_loop(parts: tuple[Compiled, ...], dim: int) -> Compiled:
 
 @lru_cache(_KEPT)
 def stretch_loop(parts: tuple[Compiled, ...], dim: int) -> Compiled:
-    """Return ``stretch(states, frames, params, mask, repeat, logs)``: iterate, orthonormalise, record log R_jj."""
+    """Return ``stretch(states, frames, params, mask, repeat, every, logs)``: carry a frame, record log R_jj."""
     tangent = composed_tangents(parts, dim)
 
     @jit
-    def stretch(states: Array, frames: Array, params: Array, mask: Array, repeat: int, logs: Array) -> None:
+    def stretch(states: Array, frames: Array, params: Array, mask: Array, repeat: int, every: int, logs: Array) -> None:
         k = frames.shape[1]
         y, W = np.empty(dim), np.empty((k, dim))
         for b in range(states.shape[0]):
             x, V = states[b], frames[b]
             for t in range(logs.shape[0]):
-                for _ in range(repeat):
-                    tangent(x, V, params, y, W)
-                    _copy(y, x)
+                for _ in range(every):
+                    for _ in range(repeat):
+                        tangent(x, V, params, y, W)
+                        _copy(y, x)
+                        for a in range(k):
+                            _copy(W[a], V[a])
                     for a in range(k):
-                        _copy(W[a], V[a])
+                        for j in range(dim):
+                            V[a, j] *= mask[b, j]
+                longest = 0.0
+                for a in range(k):
+                    longest = max(longest, np.sqrt(dot(V[a], V[a])))
                 for a in range(k):  # modified Gram–Schmidt, twice for safety where directions nearly coincide
-                    for j in range(dim):
-                        V[a, j] *= mask[b, j]
-                    before = np.sqrt(_dot(V[a], V[a]))
                     for _ in range(2):
                         for c in range(a):
-                            along = _dot(V[c], V[a])
+                            along = dot(V[c], V[a])
                             for j in range(dim):
                                 V[a, j] -= along * V[c, j]
-                    length = np.sqrt(_dot(V[a], V[a]))
+                    length = np.sqrt(dot(V[a], V[a]))
                     # below rank tolerance nothing but rounding is left of the direction
-                    if length <= dim * 2.3e-16 * before or length == 0.0:
+                    if length <= dim * 2.3e-16 * longest or length == 0.0:
                         logs[t, b, a] = -np.inf
                         for j in range(dim):
                             V[a, j] = 0.0

@@ -14,6 +14,7 @@ from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_pow
 __all__ = ["KernelMap"]
 
 Step = Callable[[Array, Array, Array], None]
+Push = Callable[[Array, Array, Array, Array, Array], None]
 
 
 class KernelMap(LoopMap):
@@ -32,6 +33,9 @@ class KernelMap(LoopMap):
         ``jacobian(x, params, out)`` fills ``out[i, j] = ∂F_i/∂x_j``; one a layer. Left out, derivatives come from
         complex steps where the step is analytic and compiles for complex numbers, else from central differences
         (relative error about 1e-10).
+    tangent : callable or sequence of callables, optional
+        In place of `jacobian`, where products with it cost less than its entries: ``tangent(x, V, params, out, W)``
+        fills `out` with F(x) and the rows of `W` with DF(x) times the rows of `V` ``(k, dim)``.
     periods : sequence of float or None, optional
         Length of each angle coordinate, None where a coordinate is no angle.
     name : str
@@ -60,6 +64,7 @@ class KernelMap(LoopMap):
         *,
         params: Sequence[float] | Array = (),
         jacobian: Step | Sequence[Step] | None = None,
+        tangent: Push | Sequence[Push] | None = None,
         periods: Sequence[float | None] | None = None,
         name: str = "",
         layer_names: Sequence[str] | None = None,
@@ -69,11 +74,10 @@ class KernelMap(LoopMap):
         if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim < 1:
             raise InvalidArgumentError(f"dim must be a positive int, the number of coordinates; got {dim!r}")
         steps = _as_tuple(step, "step")
-        jacobians = None if jacobian is None else _as_tuple(jacobian, "jacobian")
-        if jacobians is not None and len(jacobians) != len(steps):
-            raise InvalidArgumentError(
-                f"jacobian has {len(jacobians)} functions for {len(steps)} steps; give one a step"
-            )
+        if jacobian is not None and tangent is not None:
+            raise InvalidArgumentError("jacobian and tangent are two forms of one thing; leave out one of them")
+        jacobians = None if jacobian is None else _as_tuple(jacobian, "jacobian", len(steps))
+        pushes = None if tangent is None else _as_tuple(tangent, "tangent", len(steps))
         names = (
             [getattr(f, "__name__", f"layer {l}") for l, f in enumerate(steps)] if layer_names is None else layer_names
         )
@@ -86,7 +90,8 @@ class KernelMap(LoopMap):
             raise InvalidArgumentError(f"params must be a sequence of numbers; got {params!r}") from None
         self._steps = tuple(compiled.jit(f) for f in steps)
         self._jacobians = None if jacobians is None else tuple(compiled.jit(f) for f in jacobians)
-        self._cycle = _shortest_cycle(self._steps, self._jacobians or self._steps)
+        self._pushes = None if pushes is None else tuple(compiled.jit(f) for f in pushes)
+        self._cycle = _shortest_cycle(self._steps, self._jacobians or self._pushes or self._steps)
         self._tangents: tuple[Any, ...] | None = None
         self._wrap = np.full(dim, np.nan) if self.periods is None else self.periods
         self._try_out(steps)
@@ -105,27 +110,35 @@ class KernelMap(LoopMap):
         if p == 1:
             return self
         names = [f"{name}@{i + 1}" for i in range(p) for name in self.layer_names]
-        jacobians = None if self._jacobians is None else self._jacobians * p
-        return self._with(self._steps * p, jacobians, names, f"{self.name}^{p}")
+        return self._with(list(range(self.layer_count)) * p, names, f"{self.name}^{p}")
 
     def rotate(self, l: int) -> KernelMap:
         """Return the cyclic permutation that starts before layer `l`, counted from 0 (modulo the number of layers)."""
         l = self.check_layer(l)
         if l == 0:
             return self
-        jacobians = None if self._jacobians is None else self._jacobians[l:] + self._jacobians[:l]
         names = self.layer_names[l:] + self.layer_names[:l]
-        name = f"{self.name}, from before {self.layer_names[l]!r}"
-        rotated = self._with(self._steps[l:] + self._steps[:l], jacobians, names, name)
+        order = [*range(l, self.layer_count), *range(l)]
+        rotated = self._with(order, names, f"{self.name}, from before {self.layer_names[l]!r}")
         original = self
         rotated._start = (lambda rng, n: original.sections(original.start(rng, n))[l]) if self._start else None
         return rotated
 
-    def _with(self, steps: Any, jacobians: Any, names: Sequence[str], name: str) -> KernelMap:
+    def part(self, l: int) -> KernelMap:
+        """Return layer `l`, counted from 0, as a map of its own."""
+        l = self.check_layer(l)
+        return self._with([l], self.layer_names[l : l + 1], f"{self.layer_names[l]} of {self.name}")
+
+    def _with(self, order: Sequence[int], names: Sequence[str], name: str) -> KernelMap:
+        """Return a map of these layers in this order."""
         periods = None if self.periods is None else [None if np.isnan(p) else float(p) for p in self.periods]
+        steps, jacobians, pushes = (
+            None if known is None else [known[l] for l in order]
+            for known in (self._steps, self._jacobians, self._pushes)
+        )
         return KernelMap(
-            steps, self.dimension, params=self.params, jacobian=jacobians, periods=periods, name=name,
-            layer_names=names, start=self._start,
+            steps or (), self.dimension, params=self.params, jacobian=jacobians, tangent=pushes, periods=periods,
+            name=name, layer_names=names, start=self._start,
         )  # fmt: skip
 
     # -- arrays --------------------------------------------------------------------------------------------------
@@ -189,20 +202,24 @@ class KernelMap(LoopMap):
         new, columns = self.push(states, identity)  # columns[b, j] = J e_j
         return new, np.einsum("bji,bki->bkj", columns, frames)
 
-    def stretch(self, states: Array, frames: Array, loops: int, mask: Array | None = None) -> Stretch:
-        """Iterate and orthonormalise: see `LoopMap.stretch`. A mask is applied to the frames after every loop."""
-        states, frames = states.copy(), np.array(frames, dtype=np.float64)
+    def stretch(
+        self, states: Array, frames: Array, loops: int, mask: Array | None = None, *, every: int = 1
+    ) -> Stretch:
+        """Iterate and orthonormalise: see `LoopMap.stretch`."""
+        states, frames = states.copy(), np.array(frames, dtype=np.float64, order="C")
         mask = np.ones_like(states) if mask is None else np.asarray(mask, dtype=np.float64)
-        logs = np.empty((loops, *frames.shape[:2]))
+        logs = np.empty((loops // every, *frames.shape[:2]))
         stretch = compiled.stretch_loop(self._tangent_parts(), self.dimension)
-        stretch(states, frames, self.params, mask, self._repeat, logs)
+        stretch(states, frames, self.params, mask, self._repeat, every, logs)
         return Stretch(states=states, frames=frames, logs=logs)
 
     def _tangent_parts(self) -> tuple[Any, ...]:
         """Return the compiled tangents of the steps of one cycle: analytic, by complex steps, or by differences."""
         if self._tangents is None:
             steps, dim = self._steps[: self._cycle], self.dimension
-            if self._jacobians is not None:
+            if self._pushes is not None:
+                self._tangents = self._pushes[: self._cycle]
+            elif self._jacobians is not None:
                 pairs = zip(steps, self._jacobians[: self._cycle], strict=True)
                 self._tangents = tuple(compiled.analytic_tangent(f, J, dim) for f, J in pairs)
             else:
@@ -261,10 +278,13 @@ class KernelMap(LoopMap):
                 raise InvalidArgumentError(f"step {name!r} changes its input x; a step writes to `out` alone")
 
 
-def _as_tuple(functions: Any, argument: str) -> tuple[Any, ...]:
+def _as_tuple(functions: Any, argument: str, count: int | None = None) -> tuple[Any, ...]:
     found = (functions,) if callable(functions) else tuple(functions)
     if not found or not all(callable(f) for f in found):
-        raise InvalidArgumentError(f"{argument} must be a function {argument}(x, params, out) or a sequence of them")
+        form = "(x, V, params, out, W)" if argument == "tangent" else "(x, params, out)"
+        raise InvalidArgumentError(f"{argument} must be a function {argument}{form} or a sequence of them")
+    if count is not None and len(found) != count:
+        raise InvalidArgumentError(f"{argument} has {len(found)} functions for {count} steps; give one a step")
     return found
 
 

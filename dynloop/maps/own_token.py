@@ -8,7 +8,6 @@ A·v₀ + diag(A)·(v − v₀). So one push does for every token what would tak
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,11 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from dynloop.maps.base import Array
+from dynloop.maps.base import Stretch
+from dynloop.maps.dual.attention import within_tokens
+from dynloop.maps.frames import orthonormalise
 from dynloop.maps.torch import TorchMap
+from dynloop.maps.torch_tangent import TorchTangent, working_dtype
 
 __all__ = ["OwnToken"]
 
@@ -74,21 +76,15 @@ class OwnToken:
     """
 
     def __init__(self, m: TorchMap) -> None:
+        tokens = m.state_shape[0]
         self.m = m
-        self._view = m.with_layers([self._within(f) for f in m.layers])
-
-    def _within(self, f: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-        tokens = self.m.state_shape[0]
-
-        def layer(x: torch.Tensor) -> torch.Tensor:
-            with _OwnAttention(tokens):
-                return f(x)
-
-        return layer
+        self.tangent = TorchTangent(m.loop, dual=lambda: within_tokens(tokens), graph=lambda: _OwnAttention(tokens))
 
     def push(self, states: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return F(x), and every block applied to its token's tangents ``(batch, k, tokens, width)``."""
-        return self._view.push(states, frames)
+        wide = frames.transpose(0, 1).to(working_dtype(frames.dtype), copy=True)
+        new, pushed = self.tangent.carry(states, wide)
+        return new, pushed.to(frames.dtype).transpose(0, 1)
 
     def exact(self, states: torch.Tensor, rng: np.random.Generator) -> bool:
         """Say whether the blocks agree with the full product at the first of `states`, for a few tokens.
@@ -105,23 +101,35 @@ class OwnToken:
         rest = own.clone()
         rest[range(len(tried)), tried] = 0  # a block-diagonal derivative leaves the other tokens alone
         size = torch.stack([full[i, token] for i, token in enumerate(tried)]).abs().amax()
-        return bool(gap.abs().amax() <= _AGREE * size and rest.abs().amax() <= _AGREE * size)
+        working = torch.finfo(working_dtype(states.dtype)).eps
+        agree = max(_AGREE, 64 * working, 4 * self.m.precision if self.m.precision > working else 0.0)
+        return bool(gap.abs().amax() <= agree * size and rest.abs().amax() <= agree * size)
 
-    def stretch(self, states: torch.Tensor, frames: torch.Tensor, loops: int) -> tuple[Any, Any, Array]:
-        """Iterate, carrying one tangent a token ``(batch, tokens, width)``, each normalised at every loop.
+    def stretch(self, states: torch.Tensor, frames: torch.Tensor, loops: int, *, every: int = 1) -> Stretch:
+        """Iterate, carrying k tangents in every token, orthonormalised within each.
+
+        Parameters
+        ----------
+        states : Tensor, (batch, tokens, width)
+            Where to begin.
+        frames : Tensor, (batch, k, tokens, width)
+            k ≤ width tangents in every token.
+        loops, every : int
+            How many loops, and after how many the frames are orthonormalised.
 
         Returns
         -------
-        states, frames : tensor
-            After the last loop.
-        logs : ndarray, (loops, batch, tokens)
-            Growth of each tangent, natural log; −inf where it was contracted to nothing, nan once the orbit is lost.
+        Stretch
+            `logs` is ``(loops // every, batch, tokens, k)``: log R_jj of every token; −inf where a direction is gone,
+            nan once the orbit is lost.
         """
-        logs = torch.empty((loops, len(states), self.m.state_shape[0]), dtype=torch.float64, device=states.device)
-        frames = frames[:, None]
+        V = frames.transpose(0, 1).to(working_dtype(frames.dtype), copy=True).contiguous()
+        k, count, tokens = V.shape[:3]
+        logs = torch.empty((loops // every, count, tokens, k), dtype=torch.float64, device=states.device)
+        tolerance = V[0, 0, 0].numel() * torch.finfo(V.dtype).eps
         for t in range(loops):
-            states, frames = self.push(states, frames)
-            lengths = torch.linalg.vector_norm(frames, dim=-1, keepdim=True)
-            logs[t] = lengths[:, 0, :, 0].double().log()
-            frames = torch.where(lengths > 0, frames / lengths, 0)
-        return states, frames[:, 0], logs.cpu().numpy()
+            states, V = self.tangent.carry(states, V)
+            if (t + 1) % every == 0:
+                flat, grown = orthonormalise(V.reshape(k, count * tokens, -1), tolerance)
+                V, logs[t // every] = flat.reshape(V.shape), grown.reshape(count, tokens, k)
+        return Stretch(states=states, frames=V.transpose(0, 1), logs=logs.cpu().numpy())

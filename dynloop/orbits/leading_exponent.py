@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.calculus.lyapunov import mean_and_error
+from dynloop.calculus.averages import time_average
 from dynloop.calculus.tangent import random_frames
 from dynloop.calculus.token_growth import token_growth
 from dynloop.maps.base import Array, LoopMap
@@ -72,9 +72,9 @@ def leading_exponents(m: LoopMap, states: Array, loops: int, rng: np.random.Gene
     at_once = max(1, _NUMBERS_AT_ONCE // m.dimension)
     for first in range(0, len(states), at_once):
         part = m.native(states[first : first + at_once])
-        logs = token_growth(m, part, loops, rng) if m.causal else _growth(m, part, loops, rng)
+        logs = token_growth(m, part, loops, rng).logs[..., 0] if m.causal else _growth(m, part, loops, rng)
         with np.errstate(invalid="ignore"):
-            (value, error), (half, half_error) = mean_and_error(logs), mean_and_error(logs[: loops // 2])
+            (value, error, _), (half, half_error, _) = time_average(logs), time_average(logs[: loops // 2])
         for b in range(len(part)):
             own = [
                 LeadingExponent(value=v, error=e, half=h, half_error=d, loops=loops)

@@ -1,4 +1,4 @@
-"""A classification as a JSON document: what `dynloop classify --json` prints; NaN and infinity become null."""
+"""A result as a JSON document: what the commands print with `--json`; NaN and infinity become null."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.maps.base import LoopMap
 from dynloop.orbits.verdict import Classification
+from dynloop.views.reading import reading
 
-__all__ = ["dumps", "map_entry", "result_entry"]
+__all__ = ["brief_entry", "dumps", "map_entry", "result_entry"]
 
 _LEFT_OUT = ("states",)  # large; `--out` keeps them
 
@@ -30,15 +32,32 @@ def map_entry(m: LoopMap) -> dict[str, Any]:
     }
 
 
-def result_entry(found: Classification) -> dict[str, Any]:
-    """Describe a classification: its summary, then every field but the states, arrays as nested lists."""
+def result_entry(found: Classification | LyapunovSpectrum) -> dict[str, Any]:
+    """Describe a result: what it says in brief, then every field but the states, arrays as nested lists.
+
+    Where exponents or shares are minus infinity, which JSON does not have, ``minus_infinity`` says so by field.
+    """
     record = {name: value for name, value in found.to_dict().items() if name not in _LEFT_OUT}
-    return {"summary": found.summary(), "shares": found.shares(), **record}
+    return {**brief_entry(found), **record, **_minus_infinity(found)}
+
+
+def brief_entry(found: Classification | LyapunovSpectrum) -> dict[str, Any]:
+    """Describe a result in a sentence, and a classification by the shares of its regimes too."""
+    if isinstance(found, LyapunovSpectrum):
+        return {"summary": reading(found)}
+    return {"summary": found.summary(), "shares": found.shares()}
 
 
 def dumps(document: Any, *, indent: int | None = None) -> str:
     """Write JSON that every parser reads: no NaN, no Infinity, arrays as nested lists."""
     return json.dumps(_clean(document), allow_nan=False, ensure_ascii=False, indent=indent)
+
+
+def _minus_infinity(found: Classification | LyapunovSpectrum) -> dict[str, Any]:
+    if not isinstance(found, LyapunovSpectrum):
+        return {}
+    fields = {"exponents": found.exponents, "by_layer": found.by_layer, "by_token": found.by_token}
+    return {"minus_infinity": {name: None if a is None else np.isneginf(a) for name, a in fields.items()}}
 
 
 def _sentence(m: LoopMap) -> str:

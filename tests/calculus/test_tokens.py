@@ -49,7 +49,7 @@ def test_the_first_tokens_alone():
 def test_growth_at_a_fixed_point_is_the_logarithm_of_the_radius():
     m = block()
     x = m.watch(m.start(0), 400, m.start(0)).states
-    logs = token_growth(m, x, 2000, np.random.default_rng(0))
+    logs = token_growth(m, x, 2000, np.random.default_rng(0)).logs[..., 0]
     assert logs.shape == (2000, 1, TOKENS)
     np.testing.assert_allclose(logs.mean(axis=0)[0], np.log(radii_of(m, x[0])), atol=5e-3)
 
@@ -62,7 +62,7 @@ def test_growth_without_attention_is_measured_token_by_token():
         return torch.stack([first, x[:, 1] / 3 + first], 1)
 
     m = dl.TorchMap([layer], (2, 1), causal=True)
-    logs = token_growth(m, m.native(np.array([[[0.2], [0.1]]])), 256, np.random.default_rng(0))
+    logs = token_growth(m, m.native(np.array([[[0.2], [0.1]]])), 256, np.random.default_rng(0)).logs[..., 0]
     np.testing.assert_allclose(logs.mean(axis=0)[0, 1], np.log(1 / 3), atol=1e-12)
     assert abs(logs.mean(axis=0)[0, 0] - np.log(2)) < 0.06
 
@@ -70,5 +70,5 @@ def test_growth_without_attention_is_measured_token_by_token():
 def test_a_lost_orbit_gives_nan():
     m = dl.TorchMap([lambda x: 1e3 * x**3], (2, 1), causal=True)
     with np.errstate(all="ignore"):
-        logs = token_growth(m, m.native(np.full((1, 2, 1), 2.0)), 64, np.random.default_rng(0))
+        logs = token_growth(m, m.native(np.full((1, 2, 1), 2.0)), 64, np.random.default_rng(0)).logs
     assert np.isnan(logs[-1]).all()

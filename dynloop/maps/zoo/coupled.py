@@ -9,7 +9,7 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
-from dynloop.maps.compiled import jit
+from dynloop.maps.compiled import dot, jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import box, finite
 
@@ -233,7 +233,7 @@ def tanh_network(N: int = 100, g: float = 1.5, seed: int = 0, delta: float = 1.0
     }
     params = np.concatenate([[delta], J.ravel()])
     return KernelMap(
-        _tanh, N, params=params, jacobian=_tanh_jacobian, name="tanh_network", start=_normal(int(N)), facts=facts
+        _tanh, N, params=params, tangent=_tanh_tangent, name="tanh_network", start=_normal(int(N)), facts=facts
     )
 
 
@@ -244,20 +244,23 @@ def _normal(N: int) -> Any:
 @jit
 def _tanh(x: Array, params: Array, out: Array) -> None:
     N, delta = x.shape[0], params[0]
-    for i in range(N):
-        out[i] = (1 - delta) * x[i]
+    t = np.empty(N)
     for j in range(N):
-        t = delta * np.tanh(x[j])
-        for i in range(N):
-            out[i] += params[1 + i * N + j] * t
+        t[j] = np.tanh(x[j])
+    for i in range(N):
+        out[i] = (1 - delta) * x[i] + delta * dot(params[1 + i * N : 1 + (i + 1) * N], t)
 
 
 @jit
-def _tanh_jacobian(x: Array, params: Array, out: Array) -> None:
-    N, delta = x.shape[0], params[0]
+def _tanh_tangent(x: Array, V: Array, params: Array, out: Array, W: Array) -> None:
+    N, k, delta = x.shape[0], V.shape[0], params[0]
+    t, S = np.empty(N), np.empty((k, N))
     for j in range(N):
-        t = np.tanh(x[j])
-        slope = delta * (1 - t * t)
-        for i in range(N):
-            out[i, j] = params[1 + i * N + j] * slope
-        out[j, j] += 1 - delta
+        t[j] = np.tanh(x[j])
+        for a in range(k):
+            S[a, j] = (1 - t[j] * t[j]) * V[a, j]
+    for i in range(N):
+        row = params[1 + i * N : 1 + (i + 1) * N]
+        out[i] = (1 - delta) * x[i] + delta * dot(row, t)
+        for a in range(k):
+            W[a, i] = (1 - delta) * V[a, i] + delta * dot(row, S[a])

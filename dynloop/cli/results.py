@@ -1,0 +1,87 @@
+"""Where results go: a table each, one JSON document at the end, a folder of records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+import dynloop
+from dynloop.cli.cases import Case
+from dynloop.cli.terminal import show
+from dynloop.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from dynloop.calculus.lyapunov import LyapunovSpectrum
+    from dynloop.maps.base import LoopMap
+    from dynloop.orbits.verdict import Classification
+
+__all__ = ["JsonOption", "OutOption", "analyse_all", "empty_folder"]
+
+Found = TypeVar("Found", "Classification", "LyapunovSpectrum")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(help="Save every record in this new or empty folder.", metavar="DIR", show_default=False),
+]
+
+
+def analyse_all(
+    cases: Sequence[Case],
+    analyse: Callable[[LoopMap, Case], Found],
+    draw: Callable[[Found, LoopMap, Case], Any],
+    settings: dict[str, Any],
+    *,
+    as_json: bool,
+    folder: Path | None,
+) -> None:
+    """Analyse case by case; print each table when it is there, the JSON document at the end.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        What is analysed, in order.
+    analyse : callable
+        ``analyse(map, case) -> result``.
+    draw : callable
+        ``draw(result, map, case)``: what the terminal shows of it.
+    settings : dict
+        The options of the command, kept in the document.
+    as_json : bool
+        Whether to print the document instead of what `draw` makes.
+    folder : pathlib.Path or None
+        Where every record is saved, and ``summary.json`` last.
+    """
+    from dynloop.views.document import brief_entry, dumps, map_entry, result_entry
+
+    entries, brief = [], []
+    for number, case in enumerate(cases, 1):
+        m = case.open()
+        found = analyse(m, case)
+        head = {"checkpoint": case.address, "prompt": case.prompt}
+        if folder is not None:
+            saved = found.save(folder / f"{number:04d}.npz").name
+            brief.append({**head, "file": saved, **brief_entry(found), "map": map_entry(m)})
+        if as_json:
+            entries.append({**head, "map": map_entry(m), **result_entry(found)})
+        else:
+            show(draw(found, m, case), gap=number > 1)
+        del m, found
+    head = {"dynloop": dynloop.__version__, "settings": settings}
+    if folder is not None:
+        (folder / "summary.json").write_text(dumps({**head, "results": brief}, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        print(dumps({**head, "results": entries}))
+
+
+def empty_folder(path: Path) -> Path:
+    """Return the folder, made if need be; raise `InvalidArgumentError` where something is in it already."""
+    if path.is_dir() and any(path.iterdir()):
+        raise InvalidArgumentError(f"--out: {path} is not empty; name a new or an empty folder")
+    if path.exists() and not path.is_dir():
+        raise InvalidArgumentError(f"--out: {path} is a file; name a new or an empty folder")
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,1 @@
+"""Dual numbers: one forward pass that carries k tangents, J·V without a graph and without a Jacobian."""

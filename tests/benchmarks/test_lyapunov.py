@@ -1,0 +1,106 @@
+"""What exponents cost beside a forward pass, beside dense QR, and beside the best Python peer: ratios in one run.
+
+`make bench` prints them; docs/performance.md quotes them.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+import dynloop as dl
+from dynloop.calculus.tangent import random_frames
+from dynloop.calculus.token_growth import token_growth
+from tests.benchmarks.timing import ratio
+
+
+def block(layers=4, width=256, tokens=32, **kwargs):
+    return dl.synthetic.looped_transformer(layers=layers, width=width, tokens=tokens, **kwargs)
+
+
+def passes(m, count, loops):
+    """Iterate a batch of `count` states in a bare torch loop."""
+    x = m.start(0, count)
+
+    def work():
+        with torch.no_grad():
+            y = x
+            for _ in range(loops):
+                for layer in m.layers:
+                    y = layer(y)
+
+    return work
+
+
+def test_sixteen_exponents_of_a_wide_block(benchmark):
+    """16 exponents a loop, QR included, beside a forward pass over 17 states; wanted ≤ 1.3."""
+    m, loops = block(), 20
+    x, V = m.start(0), random_frames(m, 1, 16, np.random.default_rng(0))
+    found = ratio(lambda: m.stretch(x, V, loops), passes(m, 17, loops))
+    report(benchmark, "16 exponents / forward pass over 17 states", found)
+    whole = ratio(lambda: dl.lyapunov_spectrum(m, x[0], k=16, loops=100, transient=20), passes(m, 17, 120), rounds=1)
+    report(benchmark, "lyapunov_spectrum(k=16) / as many forward passes over 17 states", whole)
+    benchmark.pedantic(m.stretch, (x, V, 2), rounds=1)
+
+
+@pytest.mark.parametrize(("tokens", "width"), [(12, 64), (32, 64), (32, 256)])
+def test_the_leading_exponent_of_every_token(benchmark, tokens, width):
+    """One own-token tangent in all tokens at once, beside a forward pass; wanted ≤ 2.5."""
+    m, loops = block(width=width, tokens=tokens), 100
+    x, rng = m.start(0), np.random.default_rng(0)
+    found = ratio(lambda: token_growth(m, x, loops, rng, transient=0), passes(m, 1, loops))
+    report(benchmark, f"λ₁ of all of {tokens} tokens × {width} / forward pass", found)
+    benchmark.pedantic(token_growth, (m, x, 2, rng), {"transient": 0}, rounds=1)
+
+
+@pytest.mark.parametrize(("tokens", "wanted"), [(12, 12), (32, 35)])
+def test_the_full_spectrum_by_tokens(benchmark, tokens, wanted):
+    """The union of the tokens' cocycles beside dense QR on tokens × width."""
+    m, loops = block(width=64, tokens=tokens), 3
+    x, rng = m.start(0), np.random.default_rng(0)
+    V = random_frames(m, 1, m.dimension, rng)
+    found = ratio(lambda: m.stretch(x, V, loops), lambda: token_growth(m, x, loops, rng, k=64, transient=0))
+    report(benchmark, f"dense QR / union over tokens, {tokens} × 64 (wanted ≥ {wanted})", found)
+    benchmark.pedantic(token_growth, (m, x, 2, rng), {"k": 64, "transient": 0}, rounds=1)
+
+
+def test_the_cost_by_tokens_grows_linearly(benchmark):
+    rng, made = np.random.default_rng(0), {}
+    for tokens in (16, 64):
+        m = block(width=64, tokens=tokens)
+        x = m.start(0)
+        made[tokens] = lambda m=m, x=x: token_growth(m, x, 3, rng, k=64, transient=0)
+    report(benchmark, "full spectrum of 64 tokens / of 16 tokens (linear: 4)", ratio(made[64], made[16]))
+    benchmark.pedantic(made[16], rounds=1)
+
+
+def test_the_tanh_network_beside_pynamicalsys(benchmark):
+    """N = 256, k = 8, 1000 steps; wanted ≤ 0.5 of the peer's time."""
+    peer = pytest.importorskip("pynamicalsys", reason="the peer is not installed; `pip install pynamicalsys`")
+    numba = pytest.importorskip("numba")
+    N, k, loops = 256, 8, 1000
+    m = dl.zoo.tanh_network(N, g=3.0)
+    J = np.ascontiguousarray(m.params[1:].reshape(N, N))
+
+    @numba.njit
+    def mapping(x, parameters):
+        return np.dot(J, np.tanh(x))
+
+    @numba.njit
+    def jacobian(x, parameters):
+        return J * (1 - np.tanh(x) ** 2)
+
+    system = peer.DiscreteDynamicalSystem(
+        mapping=mapping, jacobian=jacobian, system_dimension=N, number_of_parameters=1
+    )
+    x = m.start(0)[0]
+    settings = {"parameters": [0.0], "num_exponents": k}
+    ours = lambda: dl.lyapunov_spectrum(m, x, k=k, loops=loops, transient=0)  # noqa: E731
+    theirs = lambda: system.lyapunov(x, loops, **settings)  # noqa: E731
+    np.testing.assert_allclose(ours().exponents[0], np.ravel(theirs())[0], atol=0.05)
+    report(benchmark, "tanh network, ours / pynamicalsys", ratio(ours, theirs))
+    benchmark.pedantic(ours, rounds=1)
+
+
+def report(benchmark, what, value):
+    benchmark.extra_info[what] = round(value, 2)
+    print(f"\n{what} = {value:.2f}")
