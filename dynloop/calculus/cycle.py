@@ -19,9 +19,9 @@ from dynloop.calculus.eigenvalues import Eigenvalues, eigenvalues, error_bounds
 from dynloop.calculus.jacobian import jacobians
 from dynloop.maps.base import Array, LoopMap
 
-__all__ = ["cycle_multipliers"]
+__all__ = ["FACTORS_APART", "cycle_multipliers"]
 
-_SMALL = 16  # up to this dimension cycles keep their factors apart, and the rounding of the states enters the errors
+FACTORS_APART = 16  # up to this dimension: the factors of a cycle apart, the rounding of its states in the errors
 _CYCLIC = 128  # largest block-cyclic matrix: 10 ms
 _COPIES = 4  # displaced orbits
 _KNOWN = (
@@ -53,7 +53,7 @@ def cycle_multipliers(m: LoopMap, states: Any, period: int) -> Eigenvalues | Non
     *Improved numerical Floquet multipliers*, Int. J. Bifurcation Chaos 11 (2001) 2389.
     """
     n, u = m.dimension, m.precision
-    if n > _SMALL:
+    if n > FACTORS_APART:
         return _of_product(m, states, period)
     with np.errstate(all="ignore"):
         factors = np.stack(list(_along(m, states, period)))
@@ -80,7 +80,7 @@ def _of_product(m: LoopMap, states: Any, period: int) -> Eigenvalues | None:
 
 def _along(m: LoopMap, states: Any, loops: int) -> Iterator[Array]:
     """Yield DF at the states of an orbit, ``(1 + copies, n, n)``: first its own, then at orbits moved at every loop."""
-    copies = _COPIES if m.dimension <= _SMALL else 0
+    copies = _COPIES if m.dimension <= FACTORS_APART else 0
     signs = np.random.default_rng(0)
     points = np.repeat(m.numpy(states), 1 + copies, axis=0)
     for _ in range(loops):

@@ -26,11 +26,19 @@ class LayerGrowth:
     def __init__(self, m: LoopMap) -> None:
         self.parts: Sequence[LoopMap] = [m.part(l) for l in range(m.layer_count)]
 
-    def stretch(self, states: Any, frames: Any, loops: int, *, every: int = 1) -> Stretch:  # noqa: ARG002 - one loop
+    def stretch(
+        self,
+        states: Any,
+        frames: Any,
+        loops: int,
+        *,
+        every: int = 1,  # noqa: ARG002 - after every layer
+        overwrite: bool = False,
+    ) -> Stretch:
         """Iterate, carrying frames ``(batch, k, *s)``; `logs` is ``(loops, layers, batch, k)``."""
         logs = np.empty((loops, len(self.parts), *frames.shape[:2]))
         for t in range(loops):
             for l, part in enumerate(self.parts):
-                found = part.stretch(states, frames, 1)
+                found = part.stretch(states, frames, 1, overwrite=overwrite or t + l > 0)
                 states, frames, logs[t, l] = found.states, found.frames, found.logs[0]
         return Stretch(states=states, frames=frames, logs=logs)

@@ -207,9 +207,7 @@ class _Options:
             raise InvalidArgumentError(f"per_token needs a causal map; {m.name} is not. Leave per_token out.")
         if per_token and (per_layer or frame is not None):
             other = "per_layer" if per_layer else "frame"
-            raise InvalidArgumentError(
-                f"per_token has frames of its own in every token; leave out {other}"
-            )
+            raise InvalidArgumentError(f"per_token has frames of its own in every token; leave out {other}")
         if per_layer and qr_every != 1:
             raise InvalidArgumentError(f"per_layer orthonormalises after every layer; leave out qr_every={qr_every}")
         width = n // m.state_shape[0]

@@ -198,7 +198,9 @@ def _abscissa(J: LinearOperator, n: int, precision: float) -> float:
     if not symmetric.matvec(start).any():
         return 0.0
     try:
-        found = eigsh(symmetric, k=1, which="LA", v0=start, ncv=min(n, 32), maxiter=RESTARTS, tol=tolerance(precision))[0]
+        found = eigsh(symmetric, k=1, which="LA", v0=start, ncv=min(n, 32), maxiter=RESTARTS, tol=tolerance(precision))[
+            0
+        ]
     except ArpackError:
         return _NAN
     return float(found[0])

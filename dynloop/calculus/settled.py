@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import ArpackError, eigs
 
+from dynloop.calculus.cycle import FACTORS_APART
 from dynloop.calculus.jacobian import DENSE, jacobian, jacobian_operator, token_jacobians
 from dynloop.calculus.layer_growth import LayerGrowth
 from dynloop.calculus.spectrum import multipliers
@@ -69,6 +70,8 @@ def settled_period(m: LoopMap, states: Any, loops: int, largest: Array) -> tuple
 def settled_exponents(m: LoopMap, state: Any, k: int, period: int) -> SettledExponents | None:
     """Return the k largest exponents at a point of a cycle; None if they are not to be had or the cycle is unstable.
 
+    They are not to be had either where a small multiplier is lost in the rounding of DF^p.
+
     Parameters
     ----------
     m : LoopMap
@@ -79,7 +82,7 @@ def settled_exponents(m: LoopMap, state: Any, k: int, period: int) -> SettledExp
         How many exponents, and the period of the cycle.
     """
     found = multipliers(m, state, k, period=period)
-    if len(found.values) < k or not found.radius <= 1 + 1e-6:
+    if len(found.values) < k or not found.radius <= 1 + 1e-6 or _buried(m, found.values, period):
         return None
     return _logarithms(np.abs(found.values), found.errors, period)
 
@@ -102,9 +105,15 @@ def settled_tokens(m: LoopMap, state: Any, k: int, period: int) -> SettledExpone
     order = np.argsort(-size, axis=1, kind="stable")[:, :k]
     size = np.take_along_axis(size, order, axis=1)
     errors = np.take_along_axis(condition * rounding, order, axis=1)
-    if not size.max() <= 1 + 1e-6:
+    size = np.where(size <= rounding, 0.0, size)
+    if not size.max() <= 1 + 1e-6 or _buried(m, size, period):
         return None
-    return _logarithms(np.where(size <= rounding, 0.0, size), errors, period)
+    return _logarithms(size, errors, period)
+
+
+def _buried(m: LoopMap, values: Array, period: int) -> bool:
+    """Say whether a multiplier was lost in the rounding of a product of Jacobians, which QR loop by loop is not."""
+    return period > 1 and m.dimension > FACTORS_APART and bool((values == 0).any())
 
 
 def _logarithms(size: Array, errors: Array, period: int) -> SettledExponents:

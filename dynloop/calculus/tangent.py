@@ -11,6 +11,8 @@ from dynloop.maps.base import Array, LoopMap
 
 __all__ = ["check_derivative", "checked_frame", "orthonormal", "pull", "push", "random_frames"]
 
+_SMALL = 2**20  # numbers of a frame that is drawn and orthonormalised at once
+
 
 def push(m: LoopMap, states: Any, frames: Any) -> tuple[Any, Any]:
     """Push tangent vectors through one loop.
@@ -72,9 +74,17 @@ def _merged(frames: Any, m: LoopMap) -> Any:
 
 
 def random_frames(m: LoopMap, count: int, k: int, rng: np.random.Generator) -> Any:
-    """Draw k random orthonormal tangents for each of `count` states: native array ``(count, k, *state_shape)``."""
-    drawn = orthonormal(rng.standard_normal((count, k, m.dimension)))
-    return m.native(drawn.reshape(count * k, *m.state_shape)).reshape(count, k, *m.state_shape)
+    """Draw k random unit tangents for each of `count` states: native array ``(count, k, *state_shape)``.
+
+    They are orthonormal up to a million numbers in all. Beyond, where independent directions are nearly so by
+    themselves, they are drawn one by one, so that nothing but the result takes memory.
+    """
+    shape = (count, k, *m.state_shape)
+    if count * k * m.dimension <= _SMALL:
+        drawn = orthonormal(rng.standard_normal((count, k, m.dimension)))
+        return m.native(drawn.reshape(count * k, *m.state_shape)).reshape(shape)
+    rows = (orthonormal(rng.standard_normal((1, m.dimension))) for _ in range(count * k))
+    return m.stack([m.native(row.reshape(1, *m.state_shape)) for row in rows]).reshape(shape)
 
 
 def orthonormal(vectors: Array) -> Array:

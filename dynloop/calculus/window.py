@@ -48,7 +48,7 @@ def carry(
     Parameters
     ----------
     stretch : callable
-        ``stretch(states, frames, loops, every=…) -> Stretch``.
+        ``stretch(states, frames, loops, every=…, overwrite=…) -> Stretch``; the frames are overwritten.
     states, frames : native array
         Where to begin.
     loops, transient : int
@@ -65,7 +65,7 @@ def carry(
         logs = []
         for first in range(0, length, piece):
             now = min(piece, length - first)
-            found = stretch(states, frames, now, every=every)
+            found = stretch(states, frames, now, every=every, overwrite=True)
             states, frames = found.states, found.frames
             logs.append(found.logs)
             done += now

@@ -24,6 +24,7 @@ app = typer.Typer(
     help="Looped transformers as discrete maps: which regime is a recurrent block in, and how do we know?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich would take half of the time that --help may take
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -161,12 +161,15 @@ class LoopMap(ABC):
         """Return F(x) and DF(x)ᵀ·W for native states ``(batch, *s)`` and frames ``(batch, k, *s)``."""
 
     @abstractmethod
-    def stretch(self, states: Any, frames: Any, loops: int, mask: Any = None, *, every: int = 1) -> Stretch:
+    def stretch(
+        self, states: Any, frames: Any, loops: int, mask: Any = None, *, every: int = 1, overwrite: bool = False
+    ) -> Stretch:
         """Iterate `loops` times, carrying frames ``(batch, k, *s)`` along, orthonormalised after each `every` loops.
 
         `mask` ``(batch, *s)``, if given, multiplies the frames after every loop; with a mask of ones on the first rows
         it gives the exponents of a prefix of a causal map. `loops` is a multiple of `every`. A direction is gone, its
         log R_jj −inf, where R_jj ≤ n·u·(the longest vector of the frame), u the unit roundoff (theory note T8).
+        `overwrite` allows to work in the array of frames that is given, which saves a copy of it.
         """
 
     @abstractmethod

@@ -52,7 +52,7 @@ def _copy(source: Array, target: Array) -> None:
         target[j] = source[j]
 
 
-@numba.njit(fastmath={"reassoc"})
+@numba.njit(fastmath={"reassoc"})  # type: ignore[untyped-decorator] # numba has no types
 def dot(a: Array, b: Array) -> float:
     """Return the inner product of two vectors, summed in any order, so that it runs in vector registers."""
     total = 0.0

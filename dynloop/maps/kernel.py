@@ -203,7 +203,14 @@ class KernelMap(LoopMap):
         return new, np.einsum("bji,bki->bkj", columns, frames)
 
     def stretch(
-        self, states: Array, frames: Array, loops: int, mask: Array | None = None, *, every: int = 1
+        self,
+        states: Array,
+        frames: Array,
+        loops: int,
+        mask: Array | None = None,
+        *,
+        every: int = 1,
+        overwrite: bool = False,  # noqa: ARG002 - frames of few coordinates are copied
     ) -> Stretch:
         """Iterate and orthonormalise: see `LoopMap.stretch`."""
         states, frames = states.copy(), np.array(frames, dtype=np.float64, order="C")

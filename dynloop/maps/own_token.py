@@ -105,7 +105,9 @@ class OwnToken:
         agree = max(_AGREE, 64 * working, 4 * self.m.precision if self.m.precision > working else 0.0)
         return bool(gap.abs().amax() <= agree * size and rest.abs().amax() <= agree * size)
 
-    def stretch(self, states: torch.Tensor, frames: torch.Tensor, loops: int, *, every: int = 1) -> Stretch:
+    def stretch(
+        self, states: torch.Tensor, frames: torch.Tensor, loops: int, *, every: int = 1, overwrite: bool = False
+    ) -> Stretch:
         """Iterate, carrying k tangents in every token, orthonormalised within each.
 
         Parameters
@@ -116,6 +118,8 @@ class OwnToken:
             k ≤ width tangents in every token.
         loops, every : int
             How many loops, and after how many the frames are orthonormalised.
+        overwrite : bool
+            Whether the array of frames may be worked in.
 
         Returns
         -------
@@ -123,7 +127,7 @@ class OwnToken:
             `logs` is ``(loops // every, batch, tokens, k)``: log R_jj of every token; −inf where a direction is gone,
             nan once the orbit is lost.
         """
-        V = frames.transpose(0, 1).to(working_dtype(frames.dtype), copy=True).contiguous()
+        V = frames.transpose(0, 1).to(working_dtype(frames.dtype), copy=not overwrite).contiguous()
         k, count, tokens = V.shape[:3]
         logs = torch.empty((loops // every, count, tokens, k), dtype=torch.float64, device=states.device)
         tolerance = V[0, 0, 0].numel() * torch.finfo(V.dtype).eps

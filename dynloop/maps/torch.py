@@ -311,9 +311,10 @@ class TorchMap(LoopMap):
         mask: torch.Tensor | None = None,
         *,
         every: int = 1,
+        overwrite: bool = False,
     ) -> Stretch:
         """Iterate and orthonormalise: see `LoopMap.stretch`. Frames are carried in float32 or float64."""
-        V = frames.transpose(0, 1).to(working_dtype(frames.dtype), copy=True).contiguous()
+        V = frames.transpose(0, 1).to(working_dtype(frames.dtype), copy=not overwrite).contiguous()
         k, count = V.shape[:2]
         logs = torch.empty((loops // every, count, k), dtype=torch.float64, device=states.device)
         tolerance = self.dimension * torch.finfo(V.dtype).eps

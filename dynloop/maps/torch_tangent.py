@@ -15,12 +15,23 @@ __all__ = ["TorchTangent", "working_dtype"]
 
 Loop = Callable[[torch.Tensor], torch.Tensor]
 Context = Callable[[], AbstractContextManager[object]]
-_AT_ONCE = 2**22  # bytes of tangents in a layer four times as wide as the state: stays in cache, and bounds the memory
+_AT_ONCE = 2**22  # bytes of tangents in a layer four times as wide as the state: more would leave the cache
+_WIDE = 2**18  # bytes of a state from which memory comes before speed
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the dtype in which tangents of states of `dtype` are carried: float32 for what has fewer digits."""
     return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+
+
+def _at_once(k: int, size: int) -> int:
+    """Return how many of k tangents of `size` bytes each go through a loop together.
+
+    In a layer four times as wide as the state some 14 states are alive for the value and for each tangent (measured
+    with GELU). Wide states are limited so that all of them together stay within 3(k + 1) states.
+    """
+    cached = max(1, _AT_ONCE // (4 * max(1, size)))
+    return cached if size < _WIDE else max(1, min(cached, (2 * k - 3) // 14 - 1))
 
 
 class TorchTangent:
@@ -54,7 +65,7 @@ class TorchTangent:
         tangents : Tensor, (k, batch, *state_shape)
             V; a floating dtype of the states' precision or more. Overwritten by J·V where there are many.
         """
-        at_once = max(1, _AT_ONCE // max(1, 4 * states.numel() * tangents.element_size()))
+        at_once = _at_once(len(tangents), states.numel() * tangents.element_size())
         if len(tangents) <= at_once:
             return self._carry(states, tangents)
         new = states
@@ -123,7 +134,8 @@ class TorchTangent:
 
 @contextmanager
 def differentiable() -> Iterator[None]:
-    """Force attention that torch can differentiate twice, and keep torch's own jit notice quiet; restores both."""
+    """Force attention that torch can differentiate twice, and keep torch's own notices quiet; restores both."""
     with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad=True to a scalar")
         warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
         yield

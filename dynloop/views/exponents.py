@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -62,17 +63,22 @@ def render(
         if len(hidden):
             parts.append(_indented(_rest(hidden, errors(found)[_SHOWN:])))
         if found.by_layer is not None:
-            parts += [Text(), _indented("Share of each layer:", "bold"), _indented(_layers(found, found.by_layer, m))]
+            table = _layers(found, found.by_layer, m)
+            parts += _headed("What each layer adds to the exponents", table, len(found.exponents))
         if found.by_token is not None:
-            parts += [
-                Text(),
-                _indented("Own exponents of each token, conditional:", "bold"),
-                _indented(_tokens(found, found.by_token, m)),
-            ]
+            table = _tokens(found, found.by_token, m)
+            parts += _headed("Exponents of each token's own, conditional", table, found.by_token.shape[1])
             parts.append(_indented(_CONDITIONAL, "dim"))
     parts += [Text(), _indented(reading(found), _STYLES[sign(found)])]
     parts += [_indented(line) for line in (invariants(found, m.dimension), _status(found), how(found)) if line]
     return Group(*parts)
+
+
+def _headed(head: str, table: Table, exponents: int) -> list[RenderableType]:
+    """Put a head over a table, which says so if not all the exponents have a column."""
+    columns = sum(str(column.header).startswith("λ") for column in table.columns)
+    shown = f" (the first {columns} of {exponents})" if columns < exponents else ""
+    return [Text(), _indented(f"{head}{shown}:", "bold"), _indented(table)]
 
 
 def _indented(what: RenderableType, style: str = "") -> RenderableType:
@@ -152,7 +158,7 @@ def _tokens(found: LyapunovSpectrum, own: Array, m: LoopMap) -> Table:
 
 def _columns(names: Sequence[str], wanted: int) -> int:
     """Return how many columns of numbers fit beside the names."""
-    return min(wanted, (_WIDTH - 8 - min(_NAME, max(map(len, names)))) // 9)
+    return min(wanted, (_WIDTH - 8 - min(_NAME, max(map(cell_len, names)))) // 10)
 
 
 def _coarse(error: float) -> float:

@@ -23,11 +23,14 @@ def errors(found: LyapunovSpectrum) -> Array:
 
 
 def margins(found: LyapunovSpectrum) -> Array:
-    """Return how far from every exponent its limit may lie, ``(k,)``: a 95 % interval, and twice the bias."""
+    """Return how far from every exponent its limit may lie, ``(k,)``.
+
+    By QR a 95 % interval and twice the bias, and not less than log(loops) / loops: over one window, growth by a power
+    of time, as on a ray or a sheared torus, looks like an exponent of that size.
+    """
     margin = 1.96 * found.standard_error + 2 * found.bias
-    if found.period:
-        margin = np.maximum(margin, _SETTLED)
-    return np.where(np.isneginf(found.exponents), 0.0, margin)
+    least = _SETTLED if found.period else math.log(max(2, found.loops)) / max(2, found.loops)
+    return np.where(np.isneginf(found.exponents), 0.0, np.maximum(margin, least))
 
 
 def sign(found: LyapunovSpectrum) -> int:
@@ -63,16 +66,19 @@ def reading(found: LyapunovSpectrum) -> str:
     if not math.isfinite(error):
         return f"{on} may separate or approach: the error of the largest exponent is not known{so_far}."
     factor = math.exp(min(largest, 700.0))
-    mean = f"by a factor of {with_error(factor, factor * error)} per loop" + ", on average" * (found.period != 1)
+    mean = f"by {'a' if found.period == 1 else 'an average'} factor of {with_error(factor, factor * error)} per loop"
     if sign(found) > 0:
         return f"{on} separate: while it is small, their distance grows {mean}{_doubling(largest, error)}{so_far}."
     if sign(found) < 0:
         to = "approach it: their distance to it" if found.period else "approach each other: their distance"
         return f"{on} {to} shrinks {mean}{so_far}."
-    return (
-        f"{on} neither separate nor approach at a rate that can be told from none: the largest exponent is zero "
-        f"within its error{so_far}."
-    )
+    if found.period:
+        return f"{on} neither approach nor leave it at a rate that can be told from none{so_far}."
+    if abs(largest) <= 1.96 * found.standard_error[0] + 2 * found.bias[0]:
+        why = "the largest exponent is zero within its error and bias"
+    else:
+        why = "over so few, a change by a power of time shows an exponent as large"
+    return f"{on} neither separate nor approach exponentially, as far as {_loops(found.loops)} can tell: {why}{so_far}."
 
 
 def how(found: LyapunovSpectrum) -> str:
@@ -100,7 +106,9 @@ def invariants(found: LyapunovSpectrum, n: int) -> str:
     said = []
     open_sign, margin = sign(found) == 0, margins(found)
     dimension, entropy = found.kaplan_yorke_dimension, found.entropy_bound
-    if open_sign and np.isfinite(margin).all():
+    if np.isnan(margin).any():
+        return ""
+    if open_sign:
         above = found.exponents + margin
         dimension, entropy = kaplan_yorke_dimension(above, n), entropy_bound(above, n)
     if not math.isnan(dimension):

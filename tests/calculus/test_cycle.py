@@ -153,7 +153,7 @@ def test_long_cycles_and_wide_ones_take_the_product(monkeypatch):
     monkeypatch.setattr(cycle, "_CYCLIC", 4)
     product = dl.multipliers(linear(A), np.zeros(2), period=10)
     np.testing.assert_allclose(product.values, expected.values, rtol=1e-10)
-    monkeypatch.setattr(cycle, "_SMALL", 1)
+    monkeypatch.setattr(cycle, "FACTORS_APART", 1)
     np.testing.assert_allclose(dl.multipliers(linear(A), np.zeros(2), period=10).values, expected.values, rtol=1e-10)
 
 
