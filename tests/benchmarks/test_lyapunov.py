@@ -86,7 +86,7 @@ def test_the_tanh_network_beside_pynamicalsys(benchmark):
         return np.dot(J, np.tanh(x))
 
     @numba.njit
-    def jacobian(x, parameters):
+    def jacobian(x, parameters, mapping):
         return J * (1 - np.tanh(x) ** 2)
 
     system = peer.DiscreteDynamicalSystem(

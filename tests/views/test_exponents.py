@@ -1,6 +1,7 @@
 """The table of exponents and its reading: right words, no more digits than the error supports, nothing cut off."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def spectrum(exponents, error=0.01, bias=0.0, **fields):
 
 
 def drawn(found, m, width=80, **options):
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115 - closed with the process
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(render(found, m, **options))
     return console.export_text()
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -56,8 +57,7 @@ def attention(
     q = q * scale
     scores = q @ k.mT
     if is_causal:
-        seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-        scores = scores.masked_fill(~seen, -math.inf)
+        scores.masked_fill_(_unseen(scores.shape[-2], scores.shape[-1], scores.device), -math.inf)
     if attn_mask is not None:
         masked = attn_mask.dtype == torch.bool
         scores = scores.masked_fill(~attn_mask, -math.inf) if masked else scores + attn_mask
@@ -83,6 +83,12 @@ def attention(
         else:
             out[1:] += weights @ dv
     return joined(out)
+
+
+@lru_cache(64)
+def _unseen(queries: int, keys: int, device: torch.device) -> torch.Tensor:
+    """Return which keys a causal mask hides from which queries, ``(queries, keys)``."""
+    return torch.ones((queries, keys), dtype=torch.bool, device=device).triu(1)
 
 
 def _parts(x: Any) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -43,9 +43,10 @@ def rms_norm(x: Dual, normalized_shape: Any, weight: Any = None, eps: float | No
         raise NoRuleError("no rule for weights that depend on the state")
     X, axes = x.stack, tuple(range(-len(normalized_shape), 0))
     eps = torch.finfo(X.dtype).eps if eps is None else eps
-    scale = torch.rsqrt(X[0].square().mean(axes, keepdim=True) + eps)
-    out = X * scale
-    out[1:].addcmul_((out[1:] * out[0]).mean(axes, keepdim=True), out[0], value=-1)
+    value = X[0]
+    out = X * torch.rsqrt((value * value).mean(axes, keepdim=True).add_(eps))
+    value, tangents = out[0], out[1:]
+    tangents.addcmul_((tangents * value).mean(axes, keepdim=True), value, value=-1)
     return joined(out if weight is None else out.mul_(weight))
 
 
