@@ -60,7 +60,7 @@ class LyapunovSpectrum(Result):
     period : int
         0 by QR; from multipliers the period p of the cycle on which the orbit has settled.
     loops, transient, qr_every : int
-        Length of the window (0 from multipliers), loops dropped before it, loops between two QR decompositions.
+        Length of the window (0 from multipliers), loops iterated before it, loops between two QR decompositions.
     """
 
     exponents: Array
@@ -98,7 +98,8 @@ def lyapunov_spectrum(
 
     Where the orbit has settled on a fixed point or a cycle, after the transient or by the end of the window, the
     exponents are logarithms of the moduli of the multipliers of DF^p there, exact to rounding; else they are averages
-    over the window by repeated QR.
+    over the window by repeated QR. An orbit that is still settling after the transient is followed, without tangents,
+    for up to `loops` loops more.
 
     Parameters
     ----------
@@ -162,7 +163,7 @@ def lyapunov_spectrum(
     check_derivative(m, states, generator)
     frames = random_frames(m, 1, options.k, generator) if frame is None else checked_frame(m, frame)
     largest = np.linalg.norm(m.numpy(states).reshape(m.rows, -1), axis=1)
-    settled = _settled(m, states, options.transient, largest, options)
+    settled = _settled(m, states, options.transient, largest, options, more=options.loops)
     if settled is not None:
         return settled
     if options.qr_every > 1:
@@ -175,7 +176,8 @@ def lyapunov_spectrum(
         stretch = LayerGrowth(m).stretch if per_layer else m.stretch
         window = carry(stretch, states, frames, options.loops, **pace)
         logs = window.logs[..., 0, :]
-    settled = _settled(m, window.states, options.loops // 16, largest, options)
+    before = options.transient + options.loops
+    settled = _settled(m, window.states, options.loops // 16, largest, options, before=before)
     return settled if settled is not None else _of_logs(m, logs, options)
 
 
@@ -235,11 +237,13 @@ def _check_spread(m: LoopMap, states: Any, frames: Any, every: int) -> None:
         )
 
 
-def _settled(m: LoopMap, states: Any, loops: int, largest: Array, options: _Options) -> LyapunovSpectrum | None:
+def _settled(
+    m: LoopMap, states: Any, loops: int, largest: Array, options: _Options, *, before: int = 0, more: int = 0
+) -> LyapunovSpectrum | None:
     """Iterate; return the exponents from multipliers, if the orbit has settled and they are to be had."""
     if loops < 4:
         return None
-    states, period = settled_period(m, states, loops, largest)
+    states, period, done = settled_period(m, states, loops, largest, more=more)
     if not period:
         return None
     by_token = by_layer = None
@@ -266,7 +270,7 @@ def _settled(m: LoopMap, states: Any, loops: int, largest: Array, options: _Opti
         status=Status.CONVERGED if np.isfinite(exponents).all() else Status.BELOW_RANK_TOLERANCE,
         kaplan_yorke_dimension=kaplan_yorke_dimension(exponents, m.dimension),
         entropy_bound=entropy_bound(exponents, m.dimension),
-        period=period, loops=0, transient=options.transient, qr_every=options.qr_every,
+        period=period, loops=0, transient=before + done, qr_every=options.qr_every,
     )  # fmt: skip
 
 

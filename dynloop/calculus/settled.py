@@ -34,8 +34,9 @@ class SettledExponents:
     errors: Array
 
 
-def settled_period(m: LoopMap, states: Any, loops: int, largest: Array) -> tuple[Any, int]:
-    """Iterate; return the state then, and the least p such that the orbit repeats itself after p loops, 0 if none.
+def settled_period(m: LoopMap, states: Any, loops: int, largest: Array, *, more: int = 0) -> tuple[Any, int, int]:
+    """Iterate; return the state then, the least p such that the orbit repeats itself after p loops (0 if none), and
+    the number of loops iterated.
 
     Parameters
     ----------
@@ -47,24 +48,40 @@ def settled_period(m: LoopMap, states: Any, loops: int, largest: Array) -> tuple
         How many to iterate. A cycle is looked for in the second half of them, up to 128 loops, and must be seen twice.
     largest : ndarray, (rows,)
         Norm of every row at the start: the scale of a row that shrinks to zero.
+    more : int
+        How many further loops an orbit may have that is still settling: as long as its nearest return halves at least
+        from one look to the next.
     """
     late = min(2 * _LONGEST, loops // 2)
     early = m.watch(states, max(1, loops - late), states)
     if m.precision > _COARSE or late < 2:
-        return early.states, 0
-    seen = m.watch(early.states, late, early.states)
-    norms, returns = seen.norms[:, 0], seen.returns[:, 0]
-    if not np.isfinite(norms).all():
-        return seen.states, 0
-    largest = np.maximum(largest, np.maximum(norms, early.norms[-1, 0]).max(axis=0))
-    tolerance = m.precision * (16 * norms.max(axis=0) + 4 * largest)
+        return early.states, 0, loops - late
+    states, largest, nearest = early.states, np.maximum(largest, early.norms[-1, 0]), np.inf
+    for done in range(loops, loops + more + 1, late):
+        seen = m.watch(states, late, states)
+        norms, returns, states = seen.norms[:, 0], seen.returns[:, 0], seen.states
+        if not np.isfinite(norms).all():
+            break
+        largest = np.maximum(largest, norms.max(axis=0))
+        tolerance = m.precision * (16 * norms.max(axis=0) + 4 * largest)
+        period = _repeats(returns, tolerance)
+        if period:
+            return states, period, done
+        gap = float((returns / np.maximum(tolerance, np.finfo(float).tiny)).max(axis=1).min())
+        if not gap <= nearest / 2:
+            break
+        nearest = gap
+    return states, 0, done
+
+
+def _repeats(returns: Array, tolerance: Array) -> int:
+    """Return the least p at whose multiples the state is back, ``returns`` being (loops, rows); 0 if none or unclear."""
     back = (returns <= tolerance).all(axis=1)  # after t + 1 loops
-    for p in range(1, late // 2 + 1):
+    for p in range(1, len(returns) // 2 + 1):
         if back[p - 1 :: p].all():
             divisors = [d for d in range(1, p) if p % d == 0]
-            prime = all((returns[d - 1] > 1e3 * tolerance).any() for d in divisors)
-            return seen.states, p if prime else 0
-    return seen.states, 0
+            return p if all((returns[d - 1] > 1e3 * tolerance).any() for d in divisors) else 0
+    return 0
 
 
 def settled_exponents(m: LoopMap, state: Any, k: int, period: int) -> SettledExponents | None:

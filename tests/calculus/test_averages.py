@@ -106,11 +106,17 @@ def test_intervals_of_the_exponent_of_the_logistic_map_cover():
 
 @pytest.mark.slow
 def test_intervals_of_a_chaotic_block_cover():
-    """The truth is the pooled mean of 200 starts; a single start is 14 times less well known."""
+    """The truth is the pooled mean of 200 starts; a single start is 14 times less well known.
+
+    Two in a hundred random starts of this block fall to another attractor; all these begin beside one point of the
+    chaotic one, and forget it in the transient.
+    """
     m = dl.synthetic.looped_transformer(
-        norm="pre", injection="concat", gain=6.0, layers=2, width=16, heads=2, tokens=4, seed=5
+        norm="pre", injection="concat", gain=5.0, layers=2, width=16, heads=2, tokens=4, seed=0
     )
-    found = time_average(growth(m, m.numpy(m.start(0, 200)), 1000, transient=500))
+    landed = m.stretch(m.start(0), random_frames(m, 1, 1, np.random.default_rng(0)), 1000).states
+    near = m.numpy(landed) + 1e-3 * np.random.default_rng(1).standard_normal((200, *m.state_shape))
+    found = time_average(growth(m, near, 2000, transient=1000))
     assert np.all(found.mean > 0)
     assert np.ptp(found.mean) < 12 * np.median(found.standard_error)  # one attractor
     assert 0.90 <= coverage(found, found.mean.mean()) <= 0.99

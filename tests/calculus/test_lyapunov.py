@@ -167,6 +167,14 @@ def test_the_exponents_of_a_power_are_multiples():
     np.testing.assert_allclose(three.exponents, 4 * one.exponents, atol=1e-9)
 
 
+def test_an_orbit_that_is_still_settling_is_followed():
+    found = dl.lyapunov_spectrum(settled_block(), k=2)
+    assert (found.period, found.loops) == (1, 0)
+    assert 100 < found.transient < 400
+    moving = dl.lyapunov_spectrum(moving_block(), k=2, loops=64)
+    assert (moving.period, moving.loops, moving.transient) == (0, 64, 100)
+
+
 def test_every_section_has_the_same_exponents():
     m = settled_block()
     whole = dl.lyapunov_spectrum(m, k=6).exponents
@@ -213,7 +221,7 @@ def test_windows_and_history_are_those_of_the_exponents():
 
 def moving_block():
     """A block that never settles: chaotic at this gain and seed."""
-    return block(norm="pre", gain=6.0, seed=5)
+    return block(norm="pre", gain=6.0, seed=0)
 
 
 @pytest.mark.parametrize("make", [settled_block, moving_block], ids=["settled", "moving"])
