@@ -1,4 +1,4 @@
-"""What the README promises: the quoted output of `make demo`, and the first lines of Python.
+"""What the README and the pages of docs promise: the quoted output of commands, and the first lines of Python.
 
 The output is compared in structure, not in its last digits, which differ between machines. To quote it again, put what
 ``dynloop classify demo`` prints between the two comments.
@@ -21,6 +21,10 @@ def quoted() -> str:
     return block
 
 
+def plain_environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR", "DYNLOOP_DEBUG")}
+
+
 def verdicts(output: str) -> list[str]:
     """The rows of every table in order: regime with its period, and share."""
     return re.findall(rf"^  ((?:{REGIMES})(?:\(\d+\))? +[\d.]+ %)", output, re.MULTILINE)
@@ -32,15 +36,30 @@ def layout(output: str) -> list[str]:
 
 
 def test_the_demo_output_is_what_the_command_prints():
-    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR", "DYNLOOP_DEBUG")}
     done = subprocess.run(
         [sys.executable, "-m", "dynloop", "classify", "demo"],
-        capture_output=True, text=True, encoding="utf-8", check=False, env=environment,
+        capture_output=True, text=True, encoding="utf-8", check=False, env=plain_environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert verdicts(done.stdout) == verdicts(quoted())
     assert layout(done.stdout) == layout(quoted())
     assert verdicts(quoted()), "the README quotes no verdict"
+
+
+def test_the_quoted_exponents_are_what_the_command_prints():
+    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    [(command, block)] = re.findall(r"```\n\$ dynloop (lyapunov .*?)\n(.*?)```", page, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-m", "dynloop", *command.split()],
+        capture_output=True, text=True, encoding="utf-8", check=False, env=plain_environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert without_digits(done.stdout) == without_digits(block)
+
+
+def without_digits(text: str) -> str:
+    """Text with every number, and the width that it takes in a table, left out."""
+    return re.sub(r"[\s─]+", " ", re.sub(r"-?\d+(\.\d+)?", "#", text)).strip()
 
 
 def test_the_python_runs_and_prints_what_its_comments_say(capsys):
@@ -50,7 +69,10 @@ def test_the_python_runs_and_prints_what_its_comments_say(capsys):
     assert printed[0] == "100 % of tokens CYCLIC"
     assert printed[1] == "(2, 6)"
     assert 0 < float(printed[2]) < 1
-    assert printed[-1].endswith("CHAOTIC")
+    assert printed[-3].endswith("CHAOTIC")
+    found = [float(number) for number in re.findall(r"-?\d+\.\d+", printed[-2])]
+    assert found == pytest.approx([0.419, -1.623, 0.002, 0.002], abs=0.001)
+    assert float(printed[-1]) == pytest.approx(1.258, abs=0.002)
 
 
 @pytest.mark.parametrize("regime", REGIMES.split("|"))

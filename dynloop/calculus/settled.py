@@ -162,7 +162,8 @@ def layer_shares(m: LoopMap, state: Any, exponents: Array, period: int) -> Array
     Returns
     -------
     ndarray or None
-        None where the shares do not add up to the exponents within 1e-9: the eigenvectors nearly coincide.
+        None where the shares do not add up to the exponents within 1e-9, or what the dtype resolves: the eigenvectors
+        nearly coincide.
     """
     k = len(exponents)
     basis, pairs = _real_eigenvectors(m.power(period), state, k)
@@ -177,7 +178,8 @@ def layer_shares(m: LoopMap, state: Any, exponents: Array, period: int) -> Array
         found = logs[:, :k]
         kept = np.isfinite(exponents)
         gap = np.abs(found.sum(axis=0) - exponents)[kept]
-    return found if np.all(gap <= 1e-9 * np.maximum(1, np.abs(exponents[kept]))) else None
+    allowed = max(1e-9, 64 * m.precision)
+    return found if np.all(gap <= allowed * np.maximum(1, np.abs(exponents[kept]))) else None
 
 
 def _real_eigenvectors(m: LoopMap, state: Any, k: int) -> tuple[Array | None, list[int]]:
