@@ -35,8 +35,10 @@ class SettledExponents:
 
 
 def settled_period(m: LoopMap, states: Any, loops: int, largest: Array, *, more: int = 0) -> tuple[Any, int, int]:
-    """Iterate; return the state then, the least p such that the orbit repeats itself after p loops (0 if none), and
-    the number of loops iterated.
+    """Iterate until the orbit repeats itself, or does not seem to settle.
+
+    Returned are the state then, the least p such that the orbit repeats itself after p loops (0 if none), and how many
+    loops were iterated.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def settled_period(m: LoopMap, states: Any, loops: int, largest: Array, *, more:
 
 
 def _repeats(returns: Array, tolerance: Array) -> int:
-    """Return the least p at whose multiples the state is back, ``returns`` being (loops, rows); 0 if none or unclear."""
+    """Return the least p at whose multiples the state is back, of returns (loops, rows); 0 if none or unclear."""
     back = (returns <= tolerance).all(axis=1)  # after t + 1 loops
     for p in range(1, len(returns) // 2 + 1):
         if back[p - 1 :: p].all():

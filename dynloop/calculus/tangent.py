@@ -114,13 +114,13 @@ def checked_frame(m: LoopMap, frame: Any) -> Any:
     if not np.isfinite(vectors).all():
         raise InvalidArgumentError("frame holds NaN or infinity; every tangent must be finite")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    Q, R = np.linalg.qr((vectors / np.where(lengths > 0, lengths, 1)).T)
-    rank = int(np.sum(np.abs(np.diag(R)) > m.dimension * max(m.precision, 1e-15)))
+    unit = vectors / np.where(lengths > 0, lengths, 1)
+    rank = int(np.linalg.matrix_rank(unit, tol=m.dimension * max(m.precision, 1e-15)))
     if rank < shape[0]:
         raise InvalidArgumentError(
             f"frame must be of full rank; its {shape[0]} tangents span {rank} directions. Leave it out."
         )
-    return m.native((Q * np.sign(np.diag(R))).T.reshape(shape))[None]
+    return m.native(orthonormal(unit).reshape(shape))[None]
 
 
 def check_derivative(m: LoopMap, states: Any, rng: np.random.Generator, *, directions: int = 3) -> None:
