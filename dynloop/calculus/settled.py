@@ -78,7 +78,7 @@ def settled_period(m: LoopMap, states: Any, loops: int, largest: Array, *, more:
 
 def _repeats(returns: Array, tolerance: Array) -> int:
     """Return the least p at whose multiples the state is back, of returns (loops, rows); 0 if none or unclear."""
-    back = (returns <= tolerance).all(axis=1)  # after t + 1 loops
+    back: Array = np.all(returns <= tolerance, axis=1)  # after t + 1 loops
     for p in range(1, len(returns) // 2 + 1):
         if back[p - 1 :: p].all():
             divisors = [d for d in range(1, p) if p % d == 0]
