@@ -33,12 +33,14 @@ class LayerGrowth:
         loops: int,
         *,
         every: int = 1,  # noqa: ARG002 - after every layer
+        gather: int = 1,
         overwrite: bool = False,
     ) -> Stretch:
-        """Iterate, carrying frames ``(batch, k, *s)``; `logs` is ``(loops, layers, batch, k)``."""
-        logs = np.empty((loops, len(self.parts), *frames.shape[:2]))
+        """Iterate, carrying frames ``(batch, k, *s)``; `logs` is ``(loops // gather, layers, batch, k)``."""
+        logs = np.zeros((loops // gather, len(self.parts), *frames.shape[:2]))
         for t in range(loops):
             for l, part in enumerate(self.parts):
                 found = part.stretch(states, frames, 1, overwrite=overwrite or t + l > 0)
-                states, frames, logs[t, l] = found.states, found.frames, found.logs[0]
+                states, frames = found.states, found.frames
+                logs[t // gather, l] += found.logs[0]
         return Stretch(states=states, frames=frames, logs=logs)

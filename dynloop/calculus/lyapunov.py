@@ -20,6 +20,7 @@ from dynloop.result import Result, Status
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
+_RECORDS = 8192  # of a window, whatever its length
 _POINTS = 64  # of the history, and windows of the finite-time exponents
 _DIGITS = 30.0  # nats that a frame may spread between two QR decompositions, in float64 (theory note T8)
 
@@ -110,7 +111,8 @@ def lyapunov_spectrum(
     k : int, optional
         How many exponents; all n if left out.
     loops, transient : int
-        Length of the window (rounded up to a multiple of `qr_every`), and loops dropped before it.
+        Length of the window (rounded up to a multiple of `qr_every`, and above 8192 decompositions, where records
+        gather several, to a multiple of that), and loops dropped before it.
     qr_every : int
         Loops between two QR decompositions. Refused where ``qr_every · (λ_1 − λ_k)`` comes near the digits of the
         dtype: the small exponents would be rounding.
@@ -168,7 +170,9 @@ def lyapunov_spectrum(
         return settled
     if options.qr_every > 1:
         _check_spread(m, states, frames, options.qr_every)
-    pace: dict[str, Any] = {"transient": options.transient, "every": options.qr_every, "progress": progress}
+    pace: dict[str, Any] = {
+        "transient": options.transient, "every": options.qr_every, "gather": options.gather, "progress": progress
+    }  # fmt: skip
     if per_token:
         window = token_growth(m, states, options.loops, generator, k=options.in_token, **pace)
         logs = window.logs[:, 0]
@@ -188,6 +192,7 @@ class _Options:
     loops: int
     transient: int
     qr_every: int
+    gather: int
     per_layer: bool
     per_token: bool
 
@@ -214,11 +219,26 @@ class _Options:
             raise InvalidArgumentError(f"per_layer orthonormalises after every layer; leave out qr_every={qr_every}")
         width = n // m.state_shape[0]
         every = int(qr_every)
+        records, gather = _records(-(-int(loops) // every))
         return cls(
             k=n if k is None else int(k), in_token=width if k is None else min(int(k), width),
-            loops=every * -(-int(loops) // every), transient=int(transient), qr_every=every,
+            loops=every * gather * records, transient=int(transient), qr_every=every, gather=gather,
             per_layer=bool(per_layer), per_token=bool(per_token),
         )  # fmt: skip
+
+
+def _records(decompositions: int) -> tuple[int, int]:
+    """Return how many records a window has, and how many decompositions one of them gathers.
+
+    Rather no more decompositions than asked for; where their number has no fitting divisor, the window is lengthened.
+    """
+    if decompositions <= _RECORDS:
+        return decompositions, 1
+    for records in range(_RECORDS, _RECORDS // 8, -1):
+        if decompositions % records == 0:
+            return records, decompositions // records
+    gather = -(-decompositions // _RECORDS)
+    return -(-decompositions // gather), gather
 
 
 def _check_spread(m: LoopMap, states: Any, frames: Any, every: int) -> None:
@@ -276,7 +296,8 @@ def _settled(
 
 def _of_logs(m: LoopMap, logs: Array, options: _Options) -> LyapunovSpectrum:
     """Turn growth by QR into exponents: ``(records, k)``, ``(records, layers, k)`` or ``(records, tokens, k)``."""
-    logs = logs / options.qr_every
+    record = options.qr_every * options.gather
+    logs = logs / record
     by_layer = by_token = None
     with np.errstate(invalid="ignore"):
         if options.per_token:
@@ -298,22 +319,22 @@ def _of_logs(m: LoopMap, logs: Array, options: _Options) -> LyapunovSpectrum:
     exponents = average.mean
     return LyapunovSpectrum(
         exponents=exponents, standard_error=average.standard_error, bias=bias, history=sums[marks - 1] / marks[:, None],
-        finite_time=windows, effective_size=average.effective_size * options.qr_every, by_layer=by_layer,
-        by_token=by_token, status=_status(logs),
+        finite_time=windows, effective_size=average.effective_size * record, by_layer=by_layer,
+        by_token=by_token, status=_status(logs, options.loops),
         kaplan_yorke_dimension=kaplan_yorke_dimension(exponents, m.dimension),
         entropy_bound=entropy_bound(exponents, m.dimension),
         period=0, loops=options.loops, transient=options.transient, qr_every=options.qr_every,
     )  # fmt: skip
 
 
-def _status(logs: Array) -> Status:
+def _status(logs: Array, loops: int) -> Status:
     """Say whether the two halves of a window agree within their errors and the bias of a regular orbit."""
     halves = [time_average(half) for half in np.array_split(logs, 2)]
     mean = logs.mean(axis=0)
     finite = np.isfinite(mean)
     with np.errstate(invalid="ignore"):
         gap = np.abs(halves[0].mean - halves[1].mean)
-        allowed = 5 * np.hypot(halves[0].standard_error, halves[1].standard_error) + 5 * np.log(len(logs)) / len(logs)
+        allowed = 5 * np.hypot(halves[0].standard_error, halves[1].standard_error) + 5 * np.log(loops) / loops
     if np.isnan(mean).any():
         return Status.DIVERGED
     if np.any(gap[finite] > allowed[finite]):

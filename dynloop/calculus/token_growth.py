@@ -11,8 +11,6 @@ from dynloop.calculus.tangent import orthonormal
 from dynloop.calculus.window import Progress, Window, carry
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import LoopMap
-from dynloop.maps.own_token import OwnToken
-from dynloop.maps.torch import TorchMap
 
 __all__ = ["token_growth"]
 
@@ -26,6 +24,7 @@ def token_growth(
     k: int = 1,
     transient: int | None = None,
     every: int = 1,
+    gather: int = 1,
     progress: Progress | None = None,
 ) -> Window:
     """Measure the growth of k orthonormal tangents in each token by loop, natural log.
@@ -48,15 +47,17 @@ def token_growth(
     transient : int, optional
         Loops dropped first, so that the tangents align; max(16, loops / 8) if left out.
     every : int
-        Loops between two QR decompositions; divides `loops` and `transient`.
+        Loops between two QR decompositions.
+    gather : int
+        How many decompositions make one record; ``every · gather`` divides `loops`.
     progress : callable, optional
         ``progress(done, all)``, called now and then.
 
     Returns
     -------
     Window
-        `logs` is ``(loops // every, count, tokens, k)``: log R_jj within each token, by QR. Divided by `every`, its
-        means are the tokens' own, *conditional*, exponents; nan once the orbit is lost.
+        `logs` is ``(loops // every // gather, count, tokens, k)``: log R_jj within each token, by QR, summed over a
+        record. Divided by its loops, the means are the tokens' own, *conditional*, exponents; nan once the orbit is lost.
 
     Raises
     ------
@@ -67,13 +68,12 @@ def token_growth(
         raise InvalidArgumentError(f"growth within tokens needs a causal map; {m.name} is not. Leave per_token out.")
     tokens, count = m.state_shape[0], len(states)
     dropped = max(16, loops // 8) if transient is None else transient
-    settings: dict[str, Any] = {"transient": dropped, "every": every, "progress": progress}
+    settings: dict[str, Any] = {"transient": dropped, "every": every, "gather": gather, "progress": progress}
     drawn = orthonormal(rng.standard_normal((count, tokens, k, m.dimension // tokens))).swapaxes(1, 2)
     frames = m.native(drawn.reshape(-1, *m.state_shape)).reshape(count, k, *m.state_shape)
-    if isinstance(m, TorchMap):
-        own = OwnToken(m)
-        if own.exact(states, rng):
-            return carry(own.stretch, states, frames, loops, **settings)
+    own = m.within_tokens(states, rng)
+    if own is not None:
+        return carry(own.stretch, states, frames, loops, **settings)
     masks = np.zeros((count, tokens, *m.state_shape))
     masks[:, np.arange(tokens), np.arange(tokens)] = 1
     weights = m.native(masks.reshape(-1, *m.state_shape))

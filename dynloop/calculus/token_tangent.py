@@ -9,8 +9,6 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap
-from dynloop.maps.own_token import OwnToken
-from dynloop.maps.torch import TorchMap
 
 __all__ = ["token_push"]
 
@@ -18,7 +16,7 @@ __all__ = ["token_push"]
 def token_push(m: LoopMap, states: Any) -> Callable[[Array], Array]:
     """Return the function that applies every token's own block ∂F_i/∂x_i to that token's tangents.
 
-    Where attention is all that mixes tokens, k tangents cost one push of k (`OwnToken`); where a comparison with the
+    Where attention is all that mixes tokens, k tangents cost one push of k (`LoopMap.within_tokens`); where a comparison with the
     full product shows that it is not, they cost a push of k × tokens, each masked to its token.
 
     Parameters
@@ -40,10 +38,9 @@ def token_push(m: LoopMap, states: Any) -> Callable[[Array], Array]:
     """
     if not m.causal:
         raise InvalidArgumentError(f"token blocks need a causal map; {m.name} is not. Use multipliers(m, state).")
-    if isinstance(m, TorchMap):
-        own = OwnToken(m)
-        if own.exact(states, np.random.default_rng(0)):
-            return lambda tangents: m.numpy(own.push(states, m.native(tangents)[None])[1][0])
+    own = m.within_tokens(states, np.random.default_rng(0))
+    if own is not None:
+        return lambda tangents: m.numpy(own.push(states, m.native(tangents)[None])[1][0])
     return lambda tangents: _masked(m, states, tangents)
 
 

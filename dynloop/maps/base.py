@@ -9,14 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from dynloop.errors import InvalidArgumentError, NoStartError, ShapeError
 
-__all__ = ["Array", "LoopMap", "Starter", "Stretch", "Watch", "as_rng"]
+__all__ = ["Array", "LoopMap", "Starter", "Stretch", "Watch", "WithinTokens", "as_rng"]
 
 Array = npt.NDArray[Any]
 Starter = Callable[[np.random.Generator, int], Any]
@@ -67,13 +67,25 @@ class Stretch:
         The state after the last loop.
     frames : native array, (batch, k, *state_shape)
         The orthonormal frame there; a direction that was contracted to nothing is zero.
-    logs : ndarray, (loops // every, batch, k)
-        log R_jj of every QR; −inf where a direction falls below rank tolerance.
+    logs : ndarray, (loops // every // gather, batch, k)
+        log R_jj of every QR, summed over `gather` of them; −inf where a direction falls below rank tolerance.
     """
 
     states: Any
     frames: Any
     logs: Array
+
+
+class WithinTokens(Protocol):
+    """A causal map whose derivative is its diagonal blocks, one a token: tangents of one token do not reach another."""
+
+    def push(self, states: Any, frames: Any) -> tuple[Any, Any]:
+        """Return F(x), and every block applied to its token's tangents ``(batch, k, tokens, width)``."""
+
+    def stretch(
+        self, states: Any, frames: Any, loops: int, *, every: int = 1, gather: int = 1, overwrite: bool = False
+    ) -> Stretch:
+        """Iterate and orthonormalise within each token; `logs` is ``(…, batch, tokens, k)``: see `LoopMap.stretch`."""
 
 
 class LoopMap(ABC):
@@ -162,15 +174,23 @@ class LoopMap(ABC):
 
     @abstractmethod
     def stretch(
-        self, states: Any, frames: Any, loops: int, mask: Any = None, *, every: int = 1, overwrite: bool = False
-    ) -> Stretch:
+        self, states: Any, frames: Any, loops: int, mask: Any = None,
+        *, every: int = 1, gather: int = 1, overwrite: bool = False,
+    ) -> Stretch:  # fmt: skip
         """Iterate `loops` times, carrying frames ``(batch, k, *s)`` along, orthonormalised after each `every` loops.
 
         `mask` ``(batch, *s)``, if given, multiplies the frames after every loop; with a mask of ones on the first rows
-        it gives the exponents of a prefix of a causal map. `loops` is a multiple of `every`. A direction is gone, its
-        log R_jj −inf, where R_jj ≤ n·u·(the longest vector of the frame), u the unit roundoff (theory note T8).
+        it gives the exponents of a prefix of a causal map. `gather` decompositions next to each other make one record,
+        their sum; `loops` is a multiple of ``every · gather``. A direction is gone, its log R_jj −inf, where R_jj ≤ n·u·(the longest vector of the frame), u the unit roundoff (theory note T8).
         `overwrite` allows to work in the array of frames that is given, which saves a copy of it.
         """
+
+    def within_tokens(self, states: Any, rng: np.random.Generator) -> WithinTokens | None:  # noqa: ARG002
+        """Return a way to carry tangents within every token of a causal map at once; None if there is none.
+
+        `states` ``(batch, *s)`` and `rng` are for trying whether it gives the diagonal blocks ∂F_i/∂x_i.
+        """
+        return None
 
     @abstractmethod
     def part(self, l: int) -> LoopMap:

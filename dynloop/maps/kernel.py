@@ -8,8 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.maps import compiled
 from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_power
+from dynloop.maps.compiled import jit
+from dynloop.maps.compiled.loops import apply_loop, push_loop, stretch_loop, watch_loop
+from dynloop.maps.compiled.memory import memory
+from dynloop.maps.compiled.tangents import Tangent, analytic_tangent, central_tangent, complex_tangent, given_tangent
 
 __all__ = ["KernelMap"]
 
@@ -88,11 +91,11 @@ class KernelMap(LoopMap):
             self.params = np.array(params, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError):
             raise InvalidArgumentError(f"params must be a sequence of numbers; got {params!r}") from None
-        self._steps = tuple(compiled.jit(f) for f in steps)
-        self._jacobians = None if jacobians is None else tuple(compiled.jit(f) for f in jacobians)
-        self._pushes = None if pushes is None else tuple(compiled.jit(f) for f in pushes)
+        self._steps = tuple(jit(f) for f in steps)
+        self._jacobians = None if jacobians is None else tuple(jit(f) for f in jacobians)
+        self._pushes = None if pushes is None else tuple(jit(f) for f in pushes)
         self._cycle = _shortest_cycle(self._steps, self._jacobians or self._pushes or self._steps)
-        self._tangents: tuple[Any, ...] | None = None
+        self._tangents: tuple[Tangent, ...] | None = None
         self._wrap = np.full(dim, np.nan) if self.periods is None else self.periods
         self._try_out(steps)
 
@@ -101,7 +104,7 @@ class KernelMap(LoopMap):
     def layer(self, l: int, states: Array) -> Array:
         """Apply layer `l` (counted from 0) to states ``(batch, dim)``."""
         out = np.empty_like(states)
-        compiled.apply_loop(self._steps[l])(states, self.params, out)
+        apply_loop(self._steps[l])(states, self.params[None], out)
         return out
 
     def power(self, p: int) -> KernelMap:
@@ -185,15 +188,15 @@ class KernelMap(LoopMap):
         """Iterate `loops` times, measuring the step, the norm and the distance to `reference`, compiled."""
         found = np.empty((3, loops, len(states), 1))
         states = states.copy()
-        watch = compiled.watch_loop(self._steps[: self._cycle], self.dimension)
-        watch(states, np.ascontiguousarray(reference), self.params, self._wrap, self._repeat, found)
+        watch = watch_loop(self._steps[: self._cycle], self.dimension)
+        watch(states, np.ascontiguousarray(reference), self.params[None], self._wrap, self._repeat, found)
         return Watch(states=states, steps=found[0], norms=found[1], returns=found[2])
 
     def push(self, states: Array, frames: Array) -> tuple[Array, Array]:
         """Return F(x) and J·V: states ``(batch, dim)``, frames ``(batch, k, dim)``."""
         new, pushed = np.empty_like(states), np.empty(frames.shape)
-        push = compiled.push_loop(self._tangent_parts(), self.dimension)
-        push(states, np.ascontiguousarray(frames, dtype=np.float64), self.params, self._repeat, new, pushed)
+        push = push_loop(self._tangent_parts(), self.dimension)
+        push(states, np.ascontiguousarray(frames, dtype=np.float64), self.params[None], self._repeat, new, pushed)
         return new, pushed
 
     def pull(self, states: Array, frames: Array) -> tuple[Array, Array]:
@@ -210,45 +213,48 @@ class KernelMap(LoopMap):
         mask: Array | None = None,
         *,
         every: int = 1,
+        gather: int = 1,
         overwrite: bool = False,  # noqa: ARG002 - frames of few coordinates are copied
     ) -> Stretch:
         """Iterate and orthonormalise: see `LoopMap.stretch`."""
         states, frames = states.copy(), np.array(frames, dtype=np.float64, order="C")
         mask = np.ones_like(states) if mask is None else np.asarray(mask, dtype=np.float64)
-        logs = np.empty((loops // every, *frames.shape[:2]))
-        stretch = compiled.stretch_loop(self._tangent_parts(), self.dimension)
-        stretch(states, frames, self.params, mask, self._repeat, every, logs)
+        logs = np.empty((loops // (every * gather), *frames.shape[:2]))
+        k = frames.shape[1]
+        stretch = stretch_loop(self._tangent_parts(), self.dimension, k if memory(k, self.dimension).small else 0)
+        stretch(states, frames, self.params[None], mask, self._repeat, every, gather, logs)
         return Stretch(states=states, frames=frames, logs=logs)
 
-    def _tangent_parts(self) -> tuple[Any, ...]:
+    def _tangent_parts(self) -> tuple[Tangent, ...]:
         """Return the compiled tangents of the steps of one cycle: analytic, by complex steps, or by differences."""
         if self._tangents is None:
             steps, dim = self._steps[: self._cycle], self.dimension
             if self._pushes is not None:
-                self._tangents = self._pushes[: self._cycle]
+                self._tangents = tuple(given_tangent(f) for f in self._pushes[: self._cycle])
             elif self._jacobians is not None:
                 pairs = zip(steps, self._jacobians[: self._cycle], strict=True)
-                self._tangents = tuple(compiled.analytic_tangent(f, J, dim) for f, J in pairs)
+                self._tangents = tuple(analytic_tangent(f, J, dim) for f, J in pairs)
             else:
                 wrap = tuple(np.nan_to_num(self._wrap).tolist())
-                central = tuple(compiled.central_tangent(f, dim, wrap) for f in steps)
+                central = tuple(central_tangent(f, dim, wrap) for f in steps)
                 self._tangents = self._complex_parts(steps, central) or central
         return self._tangents
 
-    def _complex_parts(self, steps: tuple[Any, ...], central: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    def _complex_parts(self, steps: tuple[Any, ...], central: tuple[Tangent, ...]) -> tuple[Tangent, ...] | None:
         """Return complex-step tangents where every step allows them and they agree with differences, else None."""
-        parts = tuple(compiled.complex_tangent(f, self.dimension) for f in steps)
+        parts = tuple(complex_tangent(f, self.dimension) for f in steps)
         x = np.random.default_rng(0).uniform(0.05, 0.95, (3, self.dimension))
         V = np.eye(self.dimension)
         y, exact, near = np.empty(self.dimension), np.empty_like(V), np.empty_like(V)
+        work = np.empty(4 * self.dimension)
         with np.errstate(all="ignore"):
             for part, difference in zip(parts, central, strict=True):
                 for probe in x:
                     try:
-                        part(probe, V, self.params, y, exact)
+                        part.call(probe, V, self.params, y, exact, work)
                     except Exception:  # numba raises many kinds here
                         return None  # the step compares, takes moduli or rounds: it has no complex form
-                    difference(probe, V, self.params, y, near)
+                    difference.call(probe, V, self.params, y, near, work)
                     if not np.allclose(exact, near, rtol=1e-6, atol=1e-7, equal_nan=True):
                         return None
         return parts

@@ -8,7 +8,7 @@ A·v₀ + diag(A)·(v − v₀). So one push does for every token what would tak
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from torch.overrides import TorchFunctionMode
 from dynloop.maps.base import Stretch
 from dynloop.maps.dual.attention import within_tokens
 from dynloop.maps.frames import orthonormalise
-from dynloop.maps.torch import TorchMap
 from dynloop.maps.torch_tangent import TorchTangent, working_dtype
+
+if TYPE_CHECKING:
+    from dynloop.maps.torch import TorchMap
 
 __all__ = ["OwnToken"]
 
@@ -106,7 +108,14 @@ class OwnToken:
         return bool(gap.abs().amax() <= agree * size and rest.abs().amax() <= agree * size)
 
     def stretch(
-        self, states: torch.Tensor, frames: torch.Tensor, loops: int, *, every: int = 1, overwrite: bool = False
+        self,
+        states: torch.Tensor,
+        frames: torch.Tensor,
+        loops: int,
+        *,
+        every: int = 1,
+        gather: int = 1,
+        overwrite: bool = False,
     ) -> Stretch:
         """Iterate, carrying k tangents in every token, orthonormalised within each.
 
@@ -116,24 +125,25 @@ class OwnToken:
             Where to begin.
         frames : Tensor, (batch, k, tokens, width)
             k ≤ width tangents in every token.
-        loops, every : int
-            How many loops, and after how many the frames are orthonormalised.
+        loops, every, gather : int
+            How many loops, after how many the frames are orthonormalised, and how many of these make a record.
         overwrite : bool
             Whether the array of frames may be worked in.
 
         Returns
         -------
         Stretch
-            `logs` is ``(loops // every, batch, tokens, k)``: log R_jj of every token; −inf where a direction is gone,
+            `logs` is ``(loops // every // gather, batch, tokens, k)``: log R_jj of every token; −inf where a direction is gone,
             nan once the orbit is lost.
         """
         V = frames.transpose(0, 1).to(working_dtype(frames.dtype), copy=not overwrite).contiguous()
         k, count, tokens = V.shape[:3]
-        logs = torch.empty((loops // every, count, tokens, k), dtype=torch.float64, device=states.device)
+        record = every * gather
+        logs = torch.zeros((loops // record, count, tokens, k), dtype=torch.float64, device=states.device)
         tolerance = V[0, 0, 0].numel() * torch.finfo(V.dtype).eps
         for t in range(loops):
             states, V = self.tangent.carry(states, V)
             if (t + 1) % every == 0:
                 flat, grown = orthonormalise(V.reshape(k, count * tokens, -1), tolerance)
-                V, logs[t // every] = flat.reshape(V.shape), grown.reshape(count, tokens, k)
+                V, logs[t // record] = flat.reshape(V.shape), logs[t // record] + grown.reshape(count, tokens, k)
         return Stretch(states=states, frames=V.transpose(0, 1), logs=logs.cpu().numpy())

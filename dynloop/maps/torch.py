@@ -12,6 +12,7 @@ import torch
 from dynloop.errors import InvalidArgumentError, NoTwinError, ShapeError
 from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_power
 from dynloop.maps.frames import orthonormalise
+from dynloop.maps.own_token import OwnToken
 from dynloop.maps.torch_tangent import TorchTangent, working_dtype
 
 __all__ = ["TorchMap"]
@@ -303,6 +304,11 @@ class TorchMap(LoopMap):
             self._tangent = TorchTangent(self.loop)
         return self._tangent
 
+    def within_tokens(self, states: torch.Tensor, rng: np.random.Generator) -> OwnToken | None:
+        """Return the own-token tangent, if attention is all that mixes the tokens: see `LoopMap.within_tokens`."""
+        own = OwnToken(self)
+        return own if own.exact(states, rng) else None
+
     def stretch(
         self,
         states: torch.Tensor,
@@ -311,12 +317,14 @@ class TorchMap(LoopMap):
         mask: torch.Tensor | None = None,
         *,
         every: int = 1,
+        gather: int = 1,
         overwrite: bool = False,
     ) -> Stretch:
         """Iterate and orthonormalise: see `LoopMap.stretch`. Frames are carried in float32 or float64."""
         V = frames.transpose(0, 1).to(working_dtype(frames.dtype), copy=not overwrite).contiguous()
         k, count = V.shape[:2]
-        logs = torch.empty((loops // every, count, k), dtype=torch.float64, device=states.device)
+        record = every * gather
+        logs = torch.zeros((loops // record, count, k), dtype=torch.float64, device=states.device)
         tolerance = self.dimension * torch.finfo(V.dtype).eps
         states = states.detach()
         for t in range(loops):
@@ -324,8 +332,8 @@ class TorchMap(LoopMap):
             if mask is not None:
                 V = V * mask
             if (t + 1) % every == 0:
-                flat, logs[t // every] = orthonormalise(V.reshape(k, count, self.dimension), tolerance)
-                V = flat.reshape(V.shape)
+                flat, grown = orthonormalise(V.reshape(k, count, self.dimension), tolerance)
+                V, logs[t // record] = flat.reshape(V.shape), logs[t // record] + grown
         return Stretch(states=states, frames=V.transpose(0, 1), logs=logs.cpu().numpy())
 
 

@@ -112,7 +112,7 @@ def test_division_by_zero_is_infinite_not_an_error():
 
 
 def test_maps_of_one_family_share_their_compiled_loops():
-    from dynloop.maps.compiled import apply_loop
+    from dynloop.maps.compiled.loops import apply_loop
 
     assert apply_loop(dl.zoo.logistic(3.0)._steps[0]) is apply_loop(dl.zoo.logistic(3.5)._steps[0])
 

@@ -1,0 +1,217 @@
+"""The compiled loops behind `KernelMap`: batches of steps, tangents, and the frame that is carried along.
+
+Every builder takes compiled steps, or tangents of them, and returns a compiled function of arrays. Builders are memoised
+by the steps they are given, so maps that share compiled steps (one family, many parameters) are compiled once. `params`
+is ``(rows, parameters)``, one row for all states or one for each. A loop is the steps, `repeat` times.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from dynloop.maps.base import Array
+from dynloop.maps.compiled.jit import Compiled, copy, dot, explained, jit
+from dynloop.maps.compiled.kept import keep
+from dynloop.maps.compiled.memory import memory
+from dynloop.maps.compiled.tangents import Tangent, composed_tangents
+
+__all__ = ["apply_loop", "push_loop", "stretch_loop", "watch_loop"]
+
+_KEPT = 512  # compiled loops that are remembered
+
+
+@jit
+def _row(params: Array, b: int) -> Array:
+    """Return the parameters of row b."""
+    return params[b if params.shape[0] > 1 else 0]
+
+
+@jit
+def _beyond(x: Array) -> bool:
+    """Say whether a state is not finite, or so large that its square is not."""
+    for j in range(x.shape[0]):
+        if not abs(x[j]) < 1e150:
+            return True
+    return False
+
+
+@lru_cache(_KEPT)
+def apply_loop(step: Compiled) -> Compiled:
+    """Return ``apply(states, params, out)``: one step on every row."""
+
+    @jit
+    def apply(states: Array, params: Array, out: Array) -> None:
+        for b in range(states.shape[0]):
+            step(states[b], _row(params, b), out[b])
+
+    return explained(keep(apply, step))
+
+
+def composed(steps: tuple[Compiled, ...]) -> Compiled:
+    """Return ``loop(x, params, out, spare)``, the composition of the steps; `x` is left as it was."""
+    if len(steps) == 1:
+        only = steps[0]
+
+        @jit
+        def loop(x: Array, params: Array, out: Array, spare: Array) -> None:  # noqa: ARG001 - as below
+            only(x, params, out)
+
+        return loop  # type: ignore[no-any-return]
+    before, last = composed(steps[:-1]), steps[-1]
+
+    @jit
+    def loop_and_one(x: Array, params: Array, out: Array, spare: Array) -> None:
+        before(x, params, spare, out)
+        last(spare, params, out)
+
+    return loop_and_one  # type: ignore[no-any-return]
+
+
+@lru_cache(_KEPT)
+def watch_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
+    """Return ``watch(states, reference, params, periods, repeat, found)``.
+
+    `found` ``(3, loops, batch, 1)`` receives the step, the norm and the distance to the reference, angles wrapped.
+    """
+    once = composed(steps)
+    _, vector, _, _ = memory(1, dim)
+
+    @jit
+    def watch(states: Array, reference: Array, params: Array, periods: Array, repeat: int, found: Array) -> None:
+        work = np.empty(4 * dim)
+        x, y, z, spare = vector(work, 0, dim), vector(work, dim, dim), vector(work, 2 * dim, dim), vector(work, 3 * dim, dim)
+        for b in range(states.shape[0]):
+            own = _row(params, b)
+            copy(states[b], x)
+            for t in range(found.shape[1]):
+                once(x, own, y, spare)
+                for _ in range(repeat - 1):
+                    copy(y, z)
+                    once(z, own, y, spare)
+                step2 = norm2 = return2 = 0.0
+                for j in range(dim):
+                    d, n, r = y[j] - x[j], y[j], y[j] - reference[b, j]
+                    if periods[j] == periods[j]:
+                        d -= np.round(d / periods[j]) * periods[j]
+                        n -= np.round(n / periods[j]) * periods[j]
+                        r -= np.round(r / periods[j]) * periods[j]
+                    step2 += d * d
+                    norm2 += n * n
+                    return2 += r * r
+                found[0, t, b, 0] = np.sqrt(step2)
+                found[1, t, b, 0] = np.sqrt(norm2)
+                found[2, t, b, 0] = np.sqrt(return2)
+                copy(y, x)
+            copy(x, states[b])
+
+    return explained(keep(watch, steps, dim))
+
+
+@lru_cache(_KEPT)
+def push_loop(tangents: tuple[Tangent, ...], dim: int) -> Compiled:
+    """Return ``push(states, frames, params, repeat, new, pushed)``: F(x) and J·V of the steps, `repeat` times."""
+    whole = composed_tangents(tangents, dim, 0)
+    tangent, fixed, each = whole.call, whole.fixed, whole.each
+
+    @jit
+    def push(states: Array, frames: Array, params: Array, repeat: int, new: Array, pushed: Array) -> None:
+        x, V = np.empty(dim), np.empty((frames.shape[1], dim))
+        work = np.empty(fixed + each * frames.shape[1])
+        for b in range(states.shape[0]):
+            own = _row(params, b)
+            tangent(states[b], frames[b], own, new[b], pushed[b], work)
+            for _ in range(repeat - 1):
+                copy(new[b], x)
+                for a in range(V.shape[0]):
+                    copy(pushed[b, a], V[a])
+                tangent(x, V, own, new[b], pushed[b], work)
+
+    return explained(keep(push, whole.parts, dim))
+
+
+@jit
+def _orthonormalise(V: Array, lengths: Array) -> None:
+    """Orthonormalise the rows of V by modified Gram–Schmidt, twice for safety where directions nearly coincide.
+
+    `lengths` receives R_jj; it and the row are 0 where nothing but rounding is left of a direction (theory note T8).
+    """
+    k, dim = V.shape
+    longest = 0.0
+    for a in range(k):
+        longest = max(longest, dot(V[a], V[a]))
+    gone = dim * 2.3e-16 * np.sqrt(longest)
+    for a in range(k):
+        for _ in range(2 if a > 0 else 0):
+            for c in range(a):
+                along = dot(V[c], V[a])
+                for j in range(dim):
+                    V[a, j] -= along * V[c, j]
+        length = np.sqrt(dot(V[a], V[a]))
+        if length <= gone or length == 0.0:
+            length = 0.0
+            for j in range(dim):
+                V[a, j] = 0.0
+        else:
+            for j in range(dim):
+                V[a, j] /= length
+        lengths[a] = length
+
+
+@lru_cache(_KEPT)
+def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int) -> Compiled:
+    """Return ``stretch(states, frames, params, mask, repeat, every, gather, logs)``: carry a frame, record log R_jj.
+
+    A record sums `gather` of them: the logarithm of a product, taken as seldom as its range allows.
+    `k` is the number of tangents where ``memory(k, dim)`` is small; larger frames share one function, of k = 0.
+    """
+    whole = composed_tangents(tangents, dim, k)
+    tangent, fixed, each = whole.call, whole.fixed, whole.each
+    _, vector, _, matrix = memory(k, dim)
+
+    @jit
+    def stretch(
+        states: Array, frames: Array, params: Array, mask: Array, repeat: int, every: int, gather: int, logs: Array
+    ) -> None:
+        count = frames.shape[1]
+        own_work = np.empty(2 * dim + count * (2 * dim + 2))
+        work = np.empty(fixed + each * count)
+        x, y = vector(own_work, 0, dim), vector(own_work, dim, dim)
+        V, W = matrix(own_work, 2 * dim, k, count, dim), matrix(own_work, (2 + count) * dim, k, count, dim)
+        lengths = matrix(own_work, (2 + 2 * count) * dim, k, count, 1)[:, 0]
+        grown = matrix(own_work, (2 + 2 * count) * dim + count, k, count, 1)[:, 0]
+        for b in range(states.shape[0]):
+            own = _row(params, b)
+            copy(states[b], x)
+            for a in range(V.shape[0]):
+                copy(frames[b, a], V[a])
+            for t in range(logs.shape[0]):
+                for a in range(V.shape[0]):
+                    logs[t, b, a] = 0.0
+                    grown[a] = 1.0
+                for _ in range(gather):
+                    for _ in range(every):
+                        for _ in range(repeat):
+                            tangent(x, V, own, y, W, work)
+                            copy(y, x)
+                            for a in range(V.shape[0]):
+                                copy(W[a], V[a])
+                        for a in range(V.shape[0]):
+                            for j in range(dim):
+                                V[a, j] *= mask[b, j]
+                    _orthonormalise(V, lengths)
+                    for a in range(V.shape[0]):
+                        product = grown[a] * lengths[a]
+                        if 1e-200 < product < 1e200:
+                            grown[a] = product
+                        else:
+                            logs[t, b, a] += np.log(grown[a]) + np.log(lengths[a])
+                            grown[a] = 1.0
+                for a in range(V.shape[0]):
+                    logs[t, b, a] += np.log(grown[a])
+            copy(x, states[b])
+            for a in range(V.shape[0]):
+                copy(V[a], frames[b, a])
+
+    return explained(keep(stretch, whole.parts, dim, k))
