@@ -57,7 +57,8 @@ def token_growth(
     -------
     Window
         `logs` is ``(loops // every // gather, count, tokens, k)``: log R_jj within each token, by QR, summed over a
-        record. Divided by its loops, the means are the tokens' own, *conditional*, exponents; nan once the orbit is lost.
+        record. Divided by its loops, the means are the tokens' own, *conditional*, exponents; nan once the orbit is
+        lost.
 
     Raises
     ------

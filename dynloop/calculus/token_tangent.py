@@ -16,8 +16,8 @@ __all__ = ["token_push"]
 def token_push(m: LoopMap, states: Any) -> Callable[[Array], Array]:
     """Return the function that applies every token's own block ∂F_i/∂x_i to that token's tangents.
 
-    Where attention is all that mixes tokens, k tangents cost one push of k (`LoopMap.within_tokens`); where a comparison with the
-    full product shows that it is not, they cost a push of k × tokens, each masked to its token.
+    Where attention is all that mixes tokens, k tangents cost one push of k (`LoopMap.within_tokens`); where a
+    comparison with the full product shows that it is not, they cost a push of k × tokens, each masked to its token.
 
     Parameters
     ----------

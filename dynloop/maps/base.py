@@ -181,8 +181,9 @@ class LoopMap(ABC):
 
         `mask` ``(batch, *s)``, if given, multiplies the frames after every loop; with a mask of ones on the first rows
         it gives the exponents of a prefix of a causal map. `gather` decompositions next to each other make one record,
-        their sum; `loops` is a multiple of ``every · gather``. A direction is gone, its log R_jj −inf, where R_jj ≤ n·u·(the longest vector of the frame), u the unit roundoff (theory note T8).
-        `overwrite` allows to work in the array of frames that is given, which saves a copy of it.
+        their sum; `loops` is a multiple of ``every · gather``. A direction is gone, its log R_jj −inf, where
+        R_jj ≤ n·u·(the longest vector of the frame), u the unit roundoff (theory note T8). `overwrite` allows to work
+        in the array of frames that is given, which saves a copy of it.
         """
 
     def within_tokens(self, states: Any, rng: np.random.Generator) -> WithinTokens | None:  # noqa: ARG002

@@ -104,7 +104,7 @@ class KernelMap(LoopMap):
     def layer(self, l: int, states: Array) -> Array:
         """Apply layer `l` (counted from 0) to states ``(batch, dim)``."""
         out = np.empty_like(states)
-        apply_loop(self._steps[l])(states, self.params[None], out)
+        apply_loop(self._steps[l])(len(states), self.dimension, states, self.params[None], out)
         return out
 
     def power(self, p: int) -> KernelMap:
@@ -188,15 +188,17 @@ class KernelMap(LoopMap):
         """Iterate `loops` times, measuring the step, the norm and the distance to `reference`, compiled."""
         found = np.empty((3, loops, len(states), 1))
         states = states.copy()
-        watch = watch_loop(self._steps[: self._cycle], self.dimension)
-        watch(states, np.ascontiguousarray(reference), self.params[None], self._wrap, self._repeat, found)
+        watch, reference = watch_loop(self._steps[: self._cycle], self.dimension), np.ascontiguousarray(reference)
+        work = loops * self.layer_count * self.dimension
+        watch(len(states), work, states, reference, self.params[None], self._wrap, self._repeat, found)
         return Watch(states=states, steps=found[0], norms=found[1], returns=found[2])
 
     def push(self, states: Array, frames: Array) -> tuple[Array, Array]:
         """Return F(x) and J·V: states ``(batch, dim)``, frames ``(batch, k, dim)``."""
         new, pushed = np.empty_like(states), np.empty(frames.shape)
         push = push_loop(self._tangent_parts(), self.dimension)
-        push(states, np.ascontiguousarray(frames, dtype=np.float64), self.params[None], self._repeat, new, pushed)
+        frames, work = np.ascontiguousarray(frames, dtype=np.float64), self.layer_count * frames[0].size
+        push(len(states), work, states, frames, self.params[None], self._repeat, new, pushed)
         return new, pushed
 
     def pull(self, states: Array, frames: Array) -> tuple[Array, Array]:
@@ -218,11 +220,13 @@ class KernelMap(LoopMap):
     ) -> Stretch:
         """Iterate and orthonormalise: see `LoopMap.stretch`."""
         states, frames = states.copy(), np.array(frames, dtype=np.float64, order="C")
-        mask = np.ones_like(states) if mask is None else np.asarray(mask, dtype=np.float64)
+        masks = np.ascontiguousarray(np.empty((0, 0)) if mask is None else mask, dtype=np.float64)
         logs = np.empty((loops // (every * gather), *frames.shape[:2]))
         k = frames.shape[1]
-        stretch = stretch_loop(self._tangent_parts(), self.dimension, k if memory(k, self.dimension).small else 0)
-        stretch(states, frames, self.params[None], mask, self._repeat, every, gather, logs)
+        literal = k if memory(k, self.dimension).small else 0
+        stretch = stretch_loop(self._tangent_parts(), self.dimension, literal, masked=mask is not None)
+        work = loops * self.layer_count * (1 + k) * self.dimension
+        stretch(len(states), work, states, frames, self.params[None], masks, self._repeat, every, gather, logs)
         return Stretch(states=states, frames=frames, logs=logs)
 
     def _tangent_parts(self) -> tuple[Tangent, ...]:

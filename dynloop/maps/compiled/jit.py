@@ -1,8 +1,10 @@
-"""Compilation by numba with the project's settings, and what a failure of it says."""
+"""Compilation by numba with the project's settings, and how compiled loops are run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -14,7 +16,9 @@ from dynloop.maps.base import Array
 __all__ = ["COMPILING", "Compiled", "copy", "dot", "explained", "jit"]
 
 Compiled = Callable[..., Any]
-COMPILING = not numba.config.DISABLE_JIT  # false under NUMBA_DISABLE_JIT=1: everything then runs as plain Python
+_WORTH_A_THREAD = 2_000_000  # steps of one coordinate: about ten milliseconds
+_PIECES = 4  # that a thread is given, so that none waits long for the last
+COMPILING: bool = not numba.config.DISABLE_JIT  # false under NUMBA_DISABLE_JIT=1: everything then runs as plain Python
 
 
 def jit(function: Any) -> Any:
@@ -49,16 +53,26 @@ def dot(a: Array, b: Array) -> float:
 
 
 def explained(kernel: Compiled) -> Compiled:
-    """Wrap a compiled function so that a numba traceback becomes one sentence, and division by zero stays silent."""
+    """Make ``run(rows, work, *arrays)`` of a compiled ``kernel(first, last, *arrays)``, which treats some of the rows.
 
-    def call(*arguments: Any) -> None:
+    Rows run in threads where their `work`, in steps of one coordinate, is worth it. A row is treated alike whatever the
+    number of threads. A numba traceback becomes one sentence, and division by zero stays silent.
+    """
+
+    def run(rows: int, work: float, *arrays: Any) -> None:
+        threads = min(rows, numba.config.NUMBA_NUM_THREADS) if COMPILING and rows * work >= _WORTH_A_THREAD else 1
         try:
             with np.errstate(all="ignore"):
-                kernel(*arguments)
+                kernel(0, rows if threads == 1 else 0, *arrays)  # of no rows, it is compiled
         except numba.core.errors.NumbaError as error:
             first = next((line.strip() for line in str(error).splitlines() if line.strip()), "unknown reason")
             raise InvalidArgumentError(
                 f"numba cannot compile the step: {first}. Use numbers, NumPy functions and indexing only."
             ) from error
+        if threads > 1:
+            ends = np.linspace(0, rows, min(rows, _PIECES * threads) + 1).astype(int)
+            with ThreadPoolExecutor(threads) as pool:
+                for done in [pool.submit(kernel, int(a), int(b), *arrays) for a, b in pairwise(ends)]:
+                    done.result()
 
-    return call
+    return run

@@ -1,9 +1,9 @@
 """Compiled loops that outlive the process: numba's own cache on disk, under a key that is the same in every process.
 
-numba keys a cached function by what it closes over, and a compiled step it closes over looks different in every process.
-Here the key is a digest of all that the compiled code depends on: the bytecode, constants, closed-over and global values
-of the user's functions, and the text of this package. A function that refers to anything else (an object of the user's, a
-module other than NumPy and math) is compiled anew in every process, as is one that stands in no file.
+numba keys a cached function by what it closes over, and a compiled step that it closes over looks different in every
+process. Here the key is a digest of all that the compiled code depends on: the bytecode, constants, closed-over and
+global values of the user's functions, and the text of this package. A function that refers to anything else (an object
+of the user's, a module other than NumPy and math) is compiled anew in every process, as is one that stands in no file.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The compiled loops behind `KernelMap`: batches of steps, tangents, and the frame that is carried along.
 
-Every builder takes compiled steps, or tangents of them, and returns a compiled function of arrays. Builders are memoised
-by the steps they are given, so maps that share compiled steps (one family, many parameters) are compiled once. `params`
-is ``(rows, parameters)``, one row for all states or one for each. A loop is the steps, `repeat` times.
+Every builder takes compiled steps, or tangents of them, and returns ``run(rows, work, *arrays)`` (see `explained`); the
+arrays are named in its first line. Builders are memoised by the steps they are given, so maps that share compiled steps
+(one family, many parameters) are compiled once. `params` is ``(rows, parameters)``, one row for all states or one for
+each. A loop is the steps, `repeat` times.
 """
 
 from __future__ import annotations
@@ -23,18 +24,9 @@ _KEPT = 512  # compiled loops that are remembered
 
 
 @jit
-def _row(params: Array, b: int) -> Array:
+def row_of(params: Array, b: int) -> Array:
     """Return the parameters of row b."""
     return params[b if params.shape[0] > 1 else 0]
-
-
-@jit
-def _beyond(x: Array) -> bool:
-    """Say whether a state is not finite, or so large that its square is not."""
-    for j in range(x.shape[0]):
-        if not abs(x[j]) < 1e150:
-            return True
-    return False
 
 
 @lru_cache(_KEPT)
@@ -42,9 +34,9 @@ def apply_loop(step: Compiled) -> Compiled:
     """Return ``apply(states, params, out)``: one step on every row."""
 
     @jit
-    def apply(states: Array, params: Array, out: Array) -> None:
-        for b in range(states.shape[0]):
-            step(states[b], _row(params, b), out[b])
+    def apply(first: int, last: int, states: Array, params: Array, out: Array) -> None:
+        for b in range(first, last):
+            step(states[b], row_of(params, b), out[b])
 
     return explained(keep(apply, step))
 
@@ -79,11 +71,14 @@ def watch_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
     _, vector, _, _ = memory(1, dim)
 
     @jit
-    def watch(states: Array, reference: Array, params: Array, periods: Array, repeat: int, found: Array) -> None:
+    def watch(
+        first: int, last: int, states: Array, reference: Array, params: Array, periods: Array, repeat: int, found: Array
+    ) -> None:
         work = np.empty(4 * dim)
-        x, y, z, spare = vector(work, 0, dim), vector(work, dim, dim), vector(work, 2 * dim, dim), vector(work, 3 * dim, dim)
-        for b in range(states.shape[0]):
-            own = _row(params, b)
+        x, y = vector(work, 0, dim), vector(work, dim, dim)
+        z, spare = vector(work, 2 * dim, dim), vector(work, 3 * dim, dim)
+        for b in range(first, last):
+            own = row_of(params, b)
             copy(states[b], x)
             for t in range(found.shape[1]):
                 once(x, own, y, spare)
@@ -116,11 +111,13 @@ def push_loop(tangents: tuple[Tangent, ...], dim: int) -> Compiled:
     tangent, fixed, each = whole.call, whole.fixed, whole.each
 
     @jit
-    def push(states: Array, frames: Array, params: Array, repeat: int, new: Array, pushed: Array) -> None:
+    def push(
+        first: int, last: int, states: Array, frames: Array, params: Array, repeat: int, new: Array, pushed: Array
+    ) -> None:
         x, V = np.empty(dim), np.empty((frames.shape[1], dim))
         work = np.empty(fixed + each * frames.shape[1])
-        for b in range(states.shape[0]):
-            own = _row(params, b)
+        for b in range(first, last):
+            own = row_of(params, b)
             tangent(states[b], frames[b], own, new[b], pushed[b], work)
             for _ in range(repeat - 1):
                 copy(new[b], x)
@@ -160,11 +157,13 @@ def _orthonormalise(V: Array, lengths: Array) -> None:
 
 
 @lru_cache(_KEPT)
-def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int) -> Compiled:
+def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int, masked: bool = False) -> Compiled:
     """Return ``stretch(states, frames, params, mask, repeat, every, gather, logs)``: carry a frame, record log R_jj.
 
     A record sums `gather` of them: the logarithm of a product, taken as seldom as its range allows.
-    `k` is the number of tangents where ``memory(k, dim)`` is small; larger frames share one function, of k = 0.
+    `k` is the number of tangents where ``memory(k, dim)`` is small; larger frames share one function, of k = 0. A single
+    tangent is not normalised before its length nears the end of its range, or the end of a record. `mask` ``(batch, dim)``
+    multiplies the tangents after every loop if `masked`.
     """
     whole = composed_tangents(tangents, dim, k)
     tangent, fixed, each = whole.call, whole.fixed, whole.each
@@ -172,8 +171,9 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int) -> Compiled:
 
     @jit
     def stretch(
-        states: Array, frames: Array, params: Array, mask: Array, repeat: int, every: int, gather: int, logs: Array
-    ) -> None:
+        first: int, last: int, states: Array, frames: Array, params: Array, mask: Array,
+        repeat: int, every: int, gather: int, logs: Array,
+    ) -> None:  # fmt: skip
         count = frames.shape[1]
         own_work = np.empty(2 * dim + count * (2 * dim + 2))
         work = np.empty(fixed + each * count)
@@ -181,8 +181,8 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int) -> Compiled:
         V, W = matrix(own_work, 2 * dim, k, count, dim), matrix(own_work, (2 + count) * dim, k, count, dim)
         lengths = matrix(own_work, (2 + 2 * count) * dim, k, count, 1)[:, 0]
         grown = matrix(own_work, (2 + 2 * count) * dim + count, k, count, 1)[:, 0]
-        for b in range(states.shape[0]):
-            own = _row(params, b)
+        for b in range(first, last):
+            own = row_of(params, b)
             copy(states[b], x)
             for a in range(V.shape[0]):
                 copy(frames[b, a], V[a])
@@ -190,16 +190,19 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int) -> Compiled:
                 for a in range(V.shape[0]):
                     logs[t, b, a] = 0.0
                     grown[a] = 1.0
-                for _ in range(gather):
+                for g in range(gather):
                     for _ in range(every):
                         for _ in range(repeat):
                             tangent(x, V, own, y, W, work)
                             copy(y, x)
                             for a in range(V.shape[0]):
                                 copy(W[a], V[a])
-                        for a in range(V.shape[0]):
-                            for j in range(dim):
-                                V[a, j] *= mask[b, j]
+                        if masked:
+                            for a in range(V.shape[0]):
+                                for j in range(dim):
+                                    V[a, j] *= mask[b, j]
+                    if V.shape[0] == 1 and g + 1 < gather and 1e-100 < dot(V[0], V[0]) < 1e100:
+                        continue
                     _orthonormalise(V, lengths)
                     for a in range(V.shape[0]):
                         product = grown[a] * lengths[a]
@@ -214,4 +217,4 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int) -> Compiled:
             for a in range(V.shape[0]):
                 copy(V[a], frames[b, a])
 
-    return explained(keep(stretch, whole.parts, dim, k))
+    return explained(keep(stretch, whole.parts, dim, k, masked))

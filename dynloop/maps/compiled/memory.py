@@ -1,7 +1,7 @@
-"""Working memory of compiled loops: on the stack for small maps, where it ends up in registers, else in one scratch array.
+"""Working memory of compiled loops: on the stack for small maps, where it ends up in registers, else one scratch array.
 
-Both kinds have the same calls, ``vector(work, at, n)`` and ``matrix(work, at, rows, count, n)``: the small kind takes its
-sizes from literals and ignores the scratch array, the large kind cuts a piece out of it.
+Both kinds have the same calls, ``vector(work, at, n)`` and ``matrix(work, at, rows, count, n)``: the small kind takes
+its sizes from literals and ignores the scratch array, the large kind cuts a piece out of it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,137 @@
+"""Compiled loops of sweeps over many states and parameters: the period of every orbit, and its states one by one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from dynloop.maps.base import Array
+from dynloop.maps.compiled.jit import Compiled, copy, explained, jit
+from dynloop.maps.compiled.kept import keep
+from dynloop.maps.compiled.loops import composed, row_of
+from dynloop.maps.compiled.memory import memory
+
+__all__ = ["period_loop", "record_loop"]
+
+_KEPT = 512  # compiled loops that are remembered
+
+
+@jit
+def _lost(x: Array) -> bool:
+    """Say whether a state is not finite, or so large that its square is not."""
+    for j in range(x.shape[0]):  # noqa: SIM110 - numba compiles no generator
+        if not abs(x[j]) < 1e150:
+            return True
+    return False
+
+
+@jit
+def _apart(x: Array, y: Array, periods: Array) -> float:
+    """Return the largest difference between two states, angles wrapped."""
+    most = 0.0
+    for j in range(x.shape[0]):
+        d = x[j] - y[j]
+        if periods[j] == periods[j]:
+            d -= np.round(d / periods[j]) * periods[j]
+        most = max(most, abs(d))
+    return most
+
+
+@lru_cache(_KEPT)
+def record_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
+    """Record ``record(states, params, repeat, transient, found)``: the states after the transient.
+
+    `found` is ``(rows, loops, dim)``; nan from where an orbit is lost, in the transient or later.
+    """
+    once = composed(steps)
+    _, vector, _, _ = memory(1, dim)
+
+    @jit
+    def record(
+        first: int, last: int, states: Array, params: Array, repeat: int, transient: int, found: Array
+    ) -> None:
+        work = np.empty(3 * dim)
+        x, y, spare = vector(work, 0, dim), vector(work, dim, dim), vector(work, 2 * dim, dim)
+        for b in range(first, last):
+            own = row_of(params, b)
+            copy(states[b], x)
+            lost = False
+            for t in range(transient + found.shape[1]):
+                if not lost:
+                    for _ in range(repeat):
+                        once(x, own, y, spare)
+                        copy(y, x)
+                    if _lost(x):
+                        lost = True
+                        for j in range(dim):
+                            x[j] = np.nan
+                if t >= transient:
+                    copy(x, found[b, t - transient])
+            copy(x, states[b])
+
+    return explained(keep(record, steps, dim))
+
+
+@lru_cache(_KEPT)
+def period_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
+    """Find ``period(states, params, periods, repeat, transient, longest, tolerance, found)``: the period of each orbit.
+
+    `found` ``(rows,)`` receives the least p up to `longest` after which the orbit is back within tolerance·max|x| twice,
+    the second time no farther than the first, or than rounding; 0 where there is none; −1 where the orbit is lost.
+    Nothing is found either where a proper divisor of p brings the orbit back within a thousand tolerances: it may still
+    be settling on a shorter cycle.
+    """
+    once = composed(steps)
+    _, vector, _, _ = memory(1, dim)
+
+    @jit
+    def period(
+        first: int, last: int, states: Array, params: Array, periods: Array,
+        repeat: int, transient: int, longest: int, tolerance: float, found: Array,
+    ) -> None:  # fmt: skip
+        work = np.empty(4 * dim)
+        gaps = np.empty(longest + 1)
+        x, y = vector(work, 0, dim), vector(work, dim, dim)
+        reference, spare = vector(work, 2 * dim, dim), vector(work, 3 * dim, dim)
+        for b in range(first, last):
+            own = row_of(params, b)
+            copy(states[b], x)
+            found[b] = 0
+            for _ in range(transient):
+                for _ in range(repeat):
+                    once(x, own, y, spare)
+                    copy(y, x)
+                if _lost(x):
+                    found[b] = -1
+                    break
+            if found[b] < 0:
+                continue
+            copy(x, reference)
+            size = 0.0
+            for j in range(dim):
+                size = max(size, abs(x[j]))
+            p, t = 0, 0
+            while t < (2 * p if p else longest):
+                t += 1
+                for _ in range(repeat):
+                    once(x, own, y, spare)
+                    copy(y, x)
+                if _lost(x):
+                    found[b] = -1
+                    break
+                gap = _apart(x, reference, periods)
+                if t <= longest:
+                    gaps[t] = gap
+                if p == 0 and gap <= tolerance * size:
+                    p = t
+            if p == 0 or found[b] < 0:
+                continue
+            if gap > max(1.5 * gaps[p], 1e-15 * size):
+                continue
+            found[b] = p
+            for d in range(1, p // 2 + 1):
+                if p % d == 0 and gaps[d] <= 1e3 * tolerance * size:
+                    found[b] = 0
+
+    return explained(keep(period, steps, dim))
