@@ -16,6 +16,12 @@ _HOME = {
     "TorchMap": "dynloop.maps.torch",
     "open_checkpoint": "dynloop.adapters.registry",
     "register_adapter": "dynloop.adapters.registry",
+    "orbit_diagram": "dynloop.diagrams.orbits",
+    "OrbitDiagram": "dynloop.diagrams.orbits",
+    "exponent_diagram": "dynloop.diagrams.exponents",
+    "ExponentDiagram": "dynloop.diagrams.exponents",
+    "period_diagram": "dynloop.diagrams.periods",
+    "PeriodDiagram": "dynloop.diagrams.periods",
     "trajectory": "dynloop.orbits.trajectory",
     "Trajectory": "dynloop.orbits.trajectory",
     "precision_floor": "dynloop.orbits.floor",
@@ -40,7 +46,10 @@ _HOME = {
     "Status": "dynloop.result",
     "load": "dynloop.result",
 }
-_ROOMS = {"adapters", "calculus", "errors", "maps", "nn", "orbits", "result", "synthetic", "testing", "views", "zoo"}
+_ROOMS = {
+    "adapters", "calculus", "diagrams", "errors", "maps", "nn", "orbits", "result", "synthetic", "testing", "views",
+    "zoo",
+}  # fmt: skip
 _MOVED = {"synthetic": "dynloop.maps.synthetic", "zoo": "dynloop.maps.zoo"}
 
 __all__ = [*sorted(_HOME), "synthetic", "testing", "zoo"]
@@ -63,6 +72,12 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.calculus.spectrum import Spectrum as Spectrum
     from dynloop.calculus.spectrum import multipliers as multipliers
     from dynloop.calculus.spectrum import spectral_radius as spectral_radius
+    from dynloop.diagrams.exponents import ExponentDiagram as ExponentDiagram
+    from dynloop.diagrams.exponents import exponent_diagram as exponent_diagram
+    from dynloop.diagrams.orbits import OrbitDiagram as OrbitDiagram
+    from dynloop.diagrams.orbits import orbit_diagram as orbit_diagram
+    from dynloop.diagrams.periods import PeriodDiagram as PeriodDiagram
+    from dynloop.diagrams.periods import period_diagram as period_diagram
     from dynloop.maps import synthetic as synthetic
     from dynloop.maps import zoo as zoo
     from dynloop.maps.base import LoopMap as LoopMap

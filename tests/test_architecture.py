@@ -15,14 +15,14 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     ("cli", "__main__"),
     ("inference", "testing", "basins", "views"),
-    ("orbits",),
+    ("orbits", "diagrams"),
     ("calculus", "adapters", "studies"),
     ("maps",),
     ("result", "nn"),
     ("errors",),
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
-MATHEMATICS = {"maps", "calculus", "orbits", "basins", "nn", "result", "errors"}
+MATHEMATICS = {"maps", "calculus", "orbits", "diagrams", "basins", "nn", "result", "errors"}
 MODELS_AND_PICTURES = {"transformers", "tokenizers", "matplotlib", "plotly", "typer", "rich"}
 
 

@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from dynloop.errors import ShapeError
 from dynloop.maps.base import Array
 
-__all__ = ["TimeAverage", "time_average"]
+__all__ = ["TimeAverage", "halves_disagree", "straying", "time_average"]
 
 _FEWEST = 8  # loops from which an error is estimated
 _BAND = 36  # frequencies, counted in half turns over the window, that tell the error
@@ -116,6 +116,30 @@ def time_average(series: Array) -> TimeAverage:
             found[:, first : first + at_once] = _averages(columns[:, first : first + at_once])
     mean, error, size = found.reshape(3, *shape)
     return TimeAverage(mean, error, size)
+
+
+def straying(series: Array) -> Array:
+    """Return how far the running sum of a series strays from a straight line, over its length: ``series.shape[1:]``.
+
+    It is the size of the error of order 1/loops that the ends of a window make, which on a regular orbit is all there
+    is and which no standard error covers.
+    """
+    with np.errstate(invalid="ignore"):
+        strays = np.cumsum(series - series.mean(axis=0), axis=0)
+        return np.asarray((np.maximum(strays.max(axis=0), 0) - np.minimum(strays.min(axis=0), 0)) / len(series))
+
+
+def halves_disagree(series: Array, loops: int) -> Array:
+    """Say of which columns the two halves of a window disagree, ``series.shape[1:]``, beyond five times their errors.
+
+    Allowed is the bias of a regular orbit beside, of order log(loops) / loops. A column that is not finite throughout
+    never disagrees.
+    """
+    halves = [time_average(half) for half in np.array_split(series, 2)]
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(halves[0].mean - halves[1].mean)
+        allowed = 5 * np.hypot(halves[0].standard_error, halves[1].standard_error) + 5 * np.log(loops) / loops
+        return np.asarray(gap > allowed)
 
 
 def _averages(columns: Array) -> tuple[Array, Array, Array]:

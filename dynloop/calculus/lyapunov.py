@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.calculus.averages import time_average
+from dynloop.calculus.averages import halves_disagree, straying, time_average
 from dynloop.calculus.dimension import entropy_bound, kaplan_yorke_dimension
 from dynloop.calculus.layer_growth import LayerGrowth
 from dynloop.calculus.settled import layer_shares, settled_exponents, settled_period, settled_tokens
@@ -313,14 +313,13 @@ def _of_logs(m: LoopMap, logs: Array, options: _Options) -> LyapunovSpectrum:
         average = time_average(logs)
         marks = np.unique(np.linspace(1, len(logs), min(_POINTS, len(logs))).astype(int))
         sums = np.cumsum(logs, axis=0)
-        strays = sums - average.mean * np.arange(1, len(logs) + 1)[:, None]
-        bias = (np.maximum(strays.max(axis=0), 0) - np.minimum(strays.min(axis=0), 0)) / len(logs)
         windows = np.stack([part.mean(axis=0) for part in np.array_split(logs, len(marks))])
     exponents = average.mean
     return LyapunovSpectrum(
-        exponents=exponents, standard_error=average.standard_error, bias=bias, history=sums[marks - 1] / marks[:, None],
-        finite_time=windows, effective_size=average.effective_size * record, by_layer=by_layer,
-        by_token=by_token, status=_status(logs, options.loops),
+        exponents=exponents, standard_error=average.standard_error, bias=straying(logs),
+        history=sums[marks - 1] / marks[:, None], finite_time=windows,
+        effective_size=average.effective_size * record, by_layer=by_layer, by_token=by_token,
+        status=_status(logs, options.loops),
         kaplan_yorke_dimension=kaplan_yorke_dimension(exponents, m.dimension),
         entropy_bound=entropy_bound(exponents, m.dimension),
         period=0, loops=options.loops, transient=options.transient, qr_every=options.qr_every,
@@ -329,14 +328,9 @@ def _of_logs(m: LoopMap, logs: Array, options: _Options) -> LyapunovSpectrum:
 
 def _status(logs: Array, loops: int) -> Status:
     """Say whether the two halves of a window agree within their errors and the bias of a regular orbit."""
-    halves = [time_average(half) for half in np.array_split(logs, 2)]
     mean = logs.mean(axis=0)
-    finite = np.isfinite(mean)
-    with np.errstate(invalid="ignore"):
-        gap = np.abs(halves[0].mean - halves[1].mean)
-        allowed = 5 * np.hypot(halves[0].standard_error, halves[1].standard_error) + 5 * np.log(loops) / loops
     if np.isnan(mean).any():
         return Status.DIVERGED
-    if np.any(gap[finite] > allowed[finite]):
+    if halves_disagree(logs, loops).any():
         return Status.NOT_CONVERGED
-    return Status.CONVERGED if finite.all() else Status.BELOW_RANK_TOLERANCE
+    return Status.CONVERGED if np.isfinite(mean).all() else Status.BELOW_RANK_TOLERANCE

@@ -12,6 +12,7 @@ from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_pow
 from dynloop.maps.compiled import jit
 from dynloop.maps.compiled.loops import apply_loop, push_loop, stretch_loop, watch_loop
 from dynloop.maps.compiled.memory import memory
+from dynloop.maps.compiled.sweeps import period_loop, record_loop
 from dynloop.maps.compiled.tangents import Tangent, analytic_tangent, central_tangent, complex_tangent, given_tangent
 
 __all__ = ["KernelMap"]
@@ -91,6 +92,7 @@ class KernelMap(LoopMap):
             self.params = np.array(params, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError):
             raise InvalidArgumentError(f"params must be a sequence of numbers; got {params!r}") from None
+        self._table = self.params[None]  # (1, parameters), or a row for each state of a batch
         self._steps = tuple(jit(f) for f in steps)
         self._jacobians = None if jacobians is None else tuple(jit(f) for f in jacobians)
         self._pushes = None if pushes is None else tuple(jit(f) for f in pushes)
@@ -104,7 +106,7 @@ class KernelMap(LoopMap):
     def layer(self, l: int, states: Array) -> Array:
         """Apply layer `l` (counted from 0) to states ``(batch, dim)``."""
         out = np.empty_like(states)
-        apply_loop(self._steps[l])(len(states), self.dimension, states, self.params[None], out)
+        apply_loop(self._steps[l])(len(states), self.dimension, states, self._table, out)
         return out
 
     def power(self, p: int) -> KernelMap:
@@ -139,10 +141,33 @@ class KernelMap(LoopMap):
             None if known is None else [known[l] for l in order]
             for known in (self._steps, self._jacobians, self._pushes)
         )
-        return KernelMap(
+        made = KernelMap(
             steps or (), self.dimension, params=self.params, jacobian=jacobians, tangent=pushes, periods=periods,
             name=name, layer_names=names, start=self._start,
         )  # fmt: skip
+        made._table = self._table
+        return made
+
+    def with_table(self, table: Array) -> KernelMap:
+        """Return the map with parameters of their own, ``(batch, parameters)``, for every state of a batch.
+
+        Facts are left out: they are of one choice of parameters.
+        """
+        table = np.ascontiguousarray(table, dtype=np.float64)
+        if table.ndim != 2 or table.shape[1] != self.params.size:
+            raise ShapeError(
+                f"table must have shape (batch, {self.params.size}), the parameters of {self.name}; got {table.shape}"
+            )
+        made = self._with(list(range(self.layer_count)), self.layer_names, self.name)
+        made._table, made._tangents = table, self._tangent_parts()
+        return made
+
+    def same_loop(self, other: KernelMap) -> bool:
+        """Say whether another map differs in its parameters alone."""
+        mine, theirs = (
+            (m._steps, m._jacobians, m._pushes, m.dimension, m._wrap.tobytes()) for m in (self, other)
+        )  # fmt: skip
+        return mine == theirs
 
     # -- arrays --------------------------------------------------------------------------------------------------
 
@@ -190,15 +215,32 @@ class KernelMap(LoopMap):
         states = states.copy()
         watch, reference = watch_loop(self._steps[: self._cycle], self.dimension), np.ascontiguousarray(reference)
         work = loops * self.layer_count * self.dimension
-        watch(len(states), work, states, reference, self.params[None], self._wrap, self._repeat, found)
+        watch(len(states), work, states, reference, self._table, self._wrap, self._repeat, found)
         return Watch(states=states, steps=found[0], norms=found[1], returns=found[2])
+
+    def record(self, states: Array, loops: int, transient: int) -> Array:
+        """Return the states after the transient, ``(batch, loops, dim)``; nan from where an orbit is lost."""
+        states, found = states.copy(), np.empty((len(states), loops, self.dimension))
+        work = (transient + loops) * self.layer_count * self.dimension
+        record = record_loop(self._steps[: self._cycle], self.dimension)
+        record(len(states), work, states, self._table, self._repeat, transient, found)
+        return found
+
+    def find_periods(self, states: Array, transient: int, longest: int, tolerance: float) -> Array:
+        """Return the period of every orbit, ``(batch,)``: 0 if there is none up to `longest`, −1 if it is lost."""
+        found = np.empty(len(states), dtype=np.int64)
+        work = (transient + 2 * longest) * self.layer_count * self.dimension
+        period = period_loop(self._steps[: self._cycle], self.dimension)
+        settings = (self._repeat, transient, longest, tolerance)
+        period(len(states), work, states, self._table, self._wrap, *settings, found)
+        return found
 
     def push(self, states: Array, frames: Array) -> tuple[Array, Array]:
         """Return F(x) and J·V: states ``(batch, dim)``, frames ``(batch, k, dim)``."""
         new, pushed = np.empty_like(states), np.empty(frames.shape)
         push = push_loop(self._tangent_parts(), self.dimension)
         frames, work = np.ascontiguousarray(frames, dtype=np.float64), self.layer_count * frames[0].size
-        push(len(states), work, states, frames, self.params[None], self._repeat, new, pushed)
+        push(len(states), work, states, frames, self._table, self._repeat, new, pushed)
         return new, pushed
 
     def pull(self, states: Array, frames: Array) -> tuple[Array, Array]:
@@ -226,7 +268,7 @@ class KernelMap(LoopMap):
         literal = k if memory(k, self.dimension).small else 0
         stretch = stretch_loop(self._tangent_parts(), self.dimension, literal, masked=mask is not None)
         work = loops * self.layer_count * (1 + k) * self.dimension
-        stretch(len(states), work, states, frames, self.params[None], masks, self._repeat, every, gather, logs)
+        stretch(len(states), work, states, frames, self._table, masks, self._repeat, every, gather, logs)
         return Stretch(states=states, frames=frames, logs=logs)
 
     def _tangent_parts(self) -> tuple[Tangent, ...]:

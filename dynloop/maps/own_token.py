@@ -133,8 +133,8 @@ class OwnToken:
         Returns
         -------
         Stretch
-            `logs` is ``(loops // every // gather, batch, tokens, k)``: log R_jj of every token; −inf where a direction is gone,
-            nan once the orbit is lost.
+            `logs` is ``(loops // every // gather, batch, tokens, k)``: log R_jj of every token; −inf where a direction
+            is gone, nan once the orbit is lost.
         """
         V = frames.transpose(0, 1).to(working_dtype(frames.dtype), copy=not overwrite).contiguous()
         k, count, tokens = V.shape[:3]

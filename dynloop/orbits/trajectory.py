@@ -101,7 +101,7 @@ def trajectory(
     --------
     >>> import dynloop as dl
     >>> dl.trajectory(dl.zoo.logistic(2.0), [0.25], 2).states.ravel()
-    array([0.25     , 0.375    , 0.46875  ])
+    array([0.25   , 0.375  , 0.46875])
     """
     for name, value, least in (("loops", loops, 1), ("transient", transient, 0), ("every", every, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:

@@ -161,9 +161,9 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int, masked: bool =
     """Return ``stretch(states, frames, params, mask, repeat, every, gather, logs)``: carry a frame, record log R_jj.
 
     A record sums `gather` of them: the logarithm of a product, taken as seldom as its range allows.
-    `k` is the number of tangents where ``memory(k, dim)`` is small; larger frames share one function, of k = 0. A single
-    tangent is not normalised before its length nears the end of its range, or the end of a record. `mask` ``(batch, dim)``
-    multiplies the tangents after every loop if `masked`.
+    `k` is the number of tangents where ``memory(k, dim)`` is small; larger frames share one function, of k = 0. A
+    single tangent is not normalised before its length nears the end of its range, or the end of a record. `mask`
+    ``(batch, dim)`` multiplies the tangents after every loop if `masked`.
     """
     whole = composed_tangents(tangents, dim, k)
     tangent, fixed, each = whole.call, whole.fixed, whole.each

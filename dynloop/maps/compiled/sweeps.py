@@ -77,10 +77,10 @@ def record_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
 def period_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
     """Find ``period(states, params, periods, repeat, transient, longest, tolerance, found)``: the period of each orbit.
 
-    `found` ``(rows,)`` receives the least p up to `longest` after which the orbit is back within tolerance·max|x| twice,
-    the second time no farther than the first, or than rounding; 0 where there is none; −1 where the orbit is lost.
-    Nothing is found either where a proper divisor of p brings the orbit back within a thousand tolerances: it may still
-    be settling on a shorter cycle.
+    `found` ``(rows,)`` receives the least p up to `longest` after which the orbit is back within tolerance·max|x|
+    twice, the second time no farther than the first, or than rounding; 0 where there is none; −1 where the orbit
+    is lost. Nothing is found either where a proper divisor of p brings the orbit back within a thousand tolerances: it
+    may still be settling on a shorter cycle.
     """
     once = composed(steps)
     _, vector, _, _ = memory(1, dim)

@@ -1,0 +1,1 @@
+"""What changes along a family of maps: orbits, exponents and periods against a parameter."""

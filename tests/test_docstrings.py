@@ -1,0 +1,16 @@
+"""Every example in a docstring runs and prints what it says."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import dynloop
+
+MODULES = sorted(m.name for m in pkgutil.walk_packages(dynloop.__path__, "dynloop.") if "__main__" not in m.name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
