@@ -89,9 +89,9 @@ def watch_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
                 for j in range(dim):
                     d, n, r = y[j] - x[j], y[j], y[j] - reference[b, j]
                     if periods[j] == periods[j]:
-                        d -= np.round(d / periods[j]) * periods[j]
-                        n -= np.round(n / periods[j]) * periods[j]
-                        r -= np.round(r / periods[j]) * periods[j]
+                        d -= np.floor(d / periods[j] + 0.5) * periods[j]
+                        n -= np.floor(n / periods[j] + 0.5) * periods[j]
+                        r -= np.floor(r / periods[j] + 0.5) * periods[j]
                     step2 += d * d
                     norm2 += n * n
                     return2 += r * r
@@ -122,7 +122,8 @@ def push_loop(tangents: tuple[Tangent, ...], dim: int) -> Compiled:
             for _ in range(repeat - 1):
                 copy(new[b], x)
                 for a in range(V.shape[0]):
-                    copy(pushed[b, a], V[a])
+                    for j in range(dim):
+                        V[a, j] = pushed[b, a, j]
                 tangent(x, V, own, new[b], pushed[b], work)
 
     return explained(keep(push, whole.parts, dim))
@@ -185,7 +186,8 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int, masked: bool =
             own = row_of(params, b)
             copy(states[b], x)
             for a in range(V.shape[0]):
-                copy(frames[b, a], V[a])
+                for j in range(dim):
+                    V[a, j] = frames[b, a, j]
             for t in range(logs.shape[0]):
                 for a in range(V.shape[0]):
                     logs[t, b, a] = 0.0
@@ -196,7 +198,8 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int, masked: bool =
                             tangent(x, V, own, y, W, work)
                             copy(y, x)
                             for a in range(V.shape[0]):
-                                copy(W[a], V[a])
+                                for j in range(dim):
+                                    V[a, j] = W[a, j]
                         if masked:
                             for a in range(V.shape[0]):
                                 for j in range(dim):
@@ -215,6 +218,7 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int, masked: bool =
                     logs[t, b, a] += np.log(grown[a])
             copy(x, states[b])
             for a in range(V.shape[0]):
-                copy(V[a], frames[b, a])
+                for j in range(dim):
+                    frames[b, a, j] = V[a, j]
 
     return explained(keep(stretch, whole.parts, dim, k, masked))

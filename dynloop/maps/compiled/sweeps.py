@@ -33,7 +33,7 @@ def _apart(x: Array, y: Array, periods: Array) -> float:
     for j in range(x.shape[0]):
         d = x[j] - y[j]
         if periods[j] == periods[j]:
-            d -= np.round(d / periods[j]) * periods[j]
+            d -= np.floor(d / periods[j] + 0.5) * periods[j]
         most = max(most, abs(d))
     return most
 

@@ -119,7 +119,7 @@ def central_tangent(step: Compiled, dim: int, periods: tuple[float, ...]) -> Tan
             for j in range(dim):
                 difference = up[j] - down[j]
                 if wrap[j] > 0:
-                    difference -= np.round(difference / wrap[j]) * wrap[j]
+                    difference -= np.floor(difference / wrap[j] + 0.5) * wrap[j]
                 W[a, j] = difference / (2 * h)
 
     return Tangent(tangent, 3 * dim, 0, ("central", step, dim, periods))
