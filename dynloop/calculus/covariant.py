@@ -11,7 +11,7 @@ from scipy.linalg import solve_triangular
 from dynloop.calculus.averages import time_average
 from dynloop.calculus.tangent import check_derivative, random_frames
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.maps.base import Array, LoopMap, as_rng
+from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.result import Result, Status
 
 __all__ = ["CovariantVectors", "covariant_vectors"]
@@ -29,7 +29,8 @@ class CovariantVectors(Result):
     growth : ndarray, (loops, k)
         By how much each is stretched in one loop, natural log.
     exponents, standard_error : ndarray, (k,)
-        Means of the growth, and their errors.
+        Means of the growth, and their statistical errors. A piece of an orbit is short: the ends of the window add an
+        error of order 1/loops. `lyapunov_spectrum` measures exponents with all of their error.
     angles : ndarray, (loops,)
         Smallest angle between two of the vectors, in radians; near 0 the orbit is not uniformly hyperbolic.
     states : ndarray, (loops, *state_shape)
@@ -81,7 +82,7 @@ def covariant_vectors(
     Returns
     -------
     CovariantVectors
-        Unit vectors, sorted by exponent downwards.
+        Unit vectors, by exponent downwards as far as the transient told the exponents apart.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def covariant_vectors(
     >>> abs(found.vectors[0, 0]).round(6)  # the unstable direction, the same everywhere
     array([0.525731, 0.850651])
     """
-    n = m.dimension
+    n = as_map(m).dimension
     k = n if k is None else k
     _check(n, k=k, loops=loops, transient=transient, backward=backward)
     generator = as_rng(rng)

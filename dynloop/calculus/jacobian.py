@@ -8,11 +8,24 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
+from dynloop.calculus.tangent import check_derivative
 from dynloop.calculus.token_tangent import token_push
 from dynloop.errors import ShapeError
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import Array, LoopMap, as_map
 
-__all__ = ["DENSE", "jacobian", "jacobian_operator", "jacobians", "one_state", "token_blocks", "token_jacobians"]
+__all__ = [
+    "DENSE",
+    "checked_state",
+    "dense_jacobian",
+    "diagonal_blocks",
+    "jacobian",
+    "jacobian_operator",
+    "jacobian_products",
+    "jacobians",
+    "one_state",
+    "token_blocks",
+    "token_jacobians",
+]
 
 DENSE = 1024  # up to this dimension a dense Jacobian (8 MB) costs less than an Arnoldi run: measured at 12 × 64
 _TANGENTS_AT_ONCE = 64  # keeps the frame of a 12 × 64 block in cache; more gains nothing on two cores
@@ -37,6 +50,8 @@ def jacobian(m: LoopMap, state: Any) -> Array:
     ------
     ShapeError
         If `state` is not one state.
+    DerivativeError
+        If the map has no usable derivative.
 
     Examples
     --------
@@ -45,8 +60,13 @@ def jacobian(m: LoopMap, state: Any) -> Array:
     array([[-2.8,  1. ],
            [ 0.3,  0. ]])
     """
-    m, states = one_state(m, state)
-    J: Array = jacobians(m, states)[1][0]
+    m, states = checked_state(m, state)
+    return dense_jacobian(m, states[0])
+
+
+def dense_jacobian(m: LoopMap, state: Any) -> Array:
+    """Return `jacobian` at a state that was checked."""
+    J: Array = jacobians(*one_state(m, state))[1][0]
     return J
 
 
@@ -82,6 +102,8 @@ def jacobian_operator(m: LoopMap, state: Any) -> LinearOperator:
     ------
     ShapeError
         If `state` is not one state.
+    DerivativeError
+        If the map has no usable derivative.
 
     Examples
     --------
@@ -90,6 +112,12 @@ def jacobian_operator(m: LoopMap, state: Any) -> LinearOperator:
     >>> J.matvec([1.0, 0.0]), J.rmatvec([1.0, 0.0])
     (array([-2.8,  0.3]), array([-2.8,  1. ]))
     """
+    m, states = checked_state(m, state)
+    return jacobian_products(m, states[0])
+
+
+def jacobian_products(m: LoopMap, state: Any) -> LinearOperator:
+    """Return `jacobian_operator` at a state that was checked."""
     m, states = one_state(m, state)
     n = m.dimension
 
@@ -135,6 +163,8 @@ def token_jacobians(m: LoopMap, state: Any) -> Array:
         If the map is not causal.
     ShapeError
         If `state` is not one state.
+    DerivativeError
+        If the map has no usable derivative.
 
     Examples
     --------
@@ -143,6 +173,12 @@ def token_jacobians(m: LoopMap, state: Any) -> Array:
     >>> dl.token_jacobians(m, m.start(0)[0]).shape
     (3, 8, 8)
     """
+    m, states = checked_state(m, state)
+    return diagonal_blocks(m, states[0])
+
+
+def diagonal_blocks(m: LoopMap, state: Any) -> Array:
+    """Return `token_jacobians` at a state that was checked."""
     m, states = one_state(m, state)
     return token_blocks(token_push(m, states), m.state_shape)
 
@@ -161,7 +197,14 @@ def token_blocks(apply: Callable[[Array], Array], state_shape: tuple[int, ...]) 
 
 def one_state(m: LoopMap, state: Any) -> tuple[LoopMap, Any]:
     """Return the map in the dtype of one state, and that state as a batch of one."""
-    states, single = m.batch(state)
+    states, single = as_map(m).batch(state)
     if not single:
         raise ShapeError(f"state must be one state of shape {m.state_shape}; got {np.shape(state)}. Pass state[0].")
     return m.in_dtype_of(states), states
+
+
+def checked_state(m: LoopMap, state: Any) -> tuple[LoopMap, Any]:
+    """Return the same as `one_state`; refuse a derivative that is not the map's."""
+    m, states = one_state(m, state)
+    check_derivative(m, states, np.random.default_rng(0), finite=False)
+    return m, states

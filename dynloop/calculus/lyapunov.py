@@ -15,13 +15,14 @@ from dynloop.calculus.tangent import check_derivative, checked_frame, random_fra
 from dynloop.calculus.token_growth import token_growth
 from dynloop.calculus.window import Progress, carry
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.maps.base import Array, LoopMap, as_rng
+from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.result import Result, Status
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
 _RECORDS = 8192  # of a window, whatever its length
 _POINTS = 64  # of the history, and windows of the finite-time exponents
+_APART = 5.0  # nats that two directions grow apart until one is lost beside the other
 _DIGITS = 30.0  # nats that a frame may spread between two QR decompositions, in float64 (theory note T8)
 
 
@@ -34,15 +35,19 @@ class LyapunovSpectrum(Result):
     exponents : ndarray, (k,)
         λ_1 ≥ … ≥ λ_k; −inf where a direction falls below rank tolerance, nan if the orbit was lost.
     standard_error : ndarray, (k,)
-        Of each. By QR: statistical, from the scatter of blocks (`time_average`). From multipliers: a first-order
-        bound.
+        Of each. By QR: statistical, from the low frequencies of the stretches (`time_average`), and what rounding does
+        to a direction beside the longest. From multipliers: a first-order bound. nan where the exponent is −inf by
+        rounding, or the window is shorter than 8 decompositions.
     bias : ndarray, (k,)
-        How far the running sum of the stretches strays from a straight line, divided by the window: the size of the
-        error of order 1/loops, which on a regular orbit is all there is and which no standard error covers. 0 from
-        multipliers.
+        Size of the error of order 1/loops that the ends of the window make, which no standard error covers: how far
+        the running sum of the stretches strays from a straight line, and, for exponents too near to each other to be
+        told apart in the transient, how much their directions may still turn. On an orbit that does not settle and is
+        not chaotic it is the larger error. It knows nothing of exponents beyond k, nor of a transient growth longer
+        than the window (a far from normal map). 0 from multipliers.
     status : Status
-        CONVERGED, NOT_CONVERGED (the two halves of the window disagree beyond their errors), DIVERGED or
-        BELOW_RANK_TOLERANCE (settled apart from exponents that are −inf).
+        CONVERGED, NOT_CONVERGED (the two halves of the window disagree beyond their errors, an error is unknown, or a
+        derivative is not finite on an orbit that is), DIVERGED or BELOW_RANK_TOLERANCE (settled apart from exponents
+        that are −inf).
     kaplan_yorke_dimension : float
         j + Σ_{i≤j} λ_i / |λ_{j+1}|, capped at n; nan if the k exponents do not reach a negative sum.
     entropy_bound : float
@@ -154,7 +159,7 @@ def lyapunov_spectrum(
     >>> round(float(found.exponents.sum()), 9)  # = ln 0.3
     -1.203972804
     """
-    options = _Options.checked(m, k, loops, transient, qr_every, per_layer, per_token, frame)
+    options = _Options.checked(as_map(m), k, loops, transient, qr_every, per_layer, per_token, frame)
     generator = as_rng(rng)
     states, single = m.batch(start, generator)
     if not single and len(states) > 1:
@@ -167,6 +172,8 @@ def lyapunov_spectrum(
     largest = np.linalg.norm(m.numpy(states).reshape(m.rows, -1), axis=1)
     settled = _settled(m, states, options.transient, largest, options, more=options.loops)
     if settled is not None:
+        if progress is not None:
+            progress(settled.transient, settled.transient)
         return settled
     if options.qr_every > 1:
         _check_spread(m, states, frames, options.qr_every)
@@ -180,9 +187,12 @@ def lyapunov_spectrum(
         stretch = LayerGrowth(m).stretch if per_layer else m.stretch
         window = carry(stretch, states, frames, options.loops, **pace)
         logs = window.logs[..., 0, :]
+    if np.isfinite(m.numpy(window.states)).all():
+        check_derivative(m, window.states, generator, finite=False)  # where the orbit went
     before = options.transient + options.loops
     settled = _settled(m, window.states, options.loops // 16, largest, options, before=before)
-    return settled if settled is not None else _of_logs(m, logs, options)
+    finite = bool(np.isfinite(m.numpy(window.states)).all())
+    return settled if settled is not None else _of_logs(m, logs, options, finite=finite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +276,7 @@ def _settled(
     states, period, done = settled_period(m, states, loops, largest, more=more)
     if not period:
         return None
+    check_derivative(m, states, np.random.default_rng(0), finite=False)
     by_token = by_layer = None
     if options.per_token:
         tokens = settled_tokens(m, states[0], options.in_token, period)
@@ -285,7 +296,8 @@ def _settled(
                 return None
     ones = np.ones_like(exponents)
     return LyapunovSpectrum(
-        exponents=exponents, standard_error=errors, bias=0 * ones, history=exponents[None], finite_time=exponents[None],
+        exponents=exponents + 0.0, standard_error=errors + 0.0, bias=np.zeros_like(ones),
+        history=exponents[None], finite_time=exponents[None],
         effective_size=np.nan * ones, by_layer=by_layer, by_token=by_token,
         status=Status.CONVERGED if np.isfinite(exponents).all() else Status.BELOW_RANK_TOLERANCE,
         kaplan_yorke_dimension=kaplan_yorke_dimension(exponents, m.dimension),
@@ -294,7 +306,7 @@ def _settled(
     )  # fmt: skip
 
 
-def _of_logs(m: LoopMap, logs: Array, options: _Options) -> LyapunovSpectrum:
+def _of_logs(m: LoopMap, logs: Array, options: _Options, *, finite: bool) -> LyapunovSpectrum:
     """Turn growth by QR into exponents: ``(records, k)``, ``(records, layers, k)`` or ``(records, tokens, k)``."""
     record = options.qr_every * options.gather
     logs = logs / record
@@ -314,23 +326,45 @@ def _of_logs(m: LoopMap, logs: Array, options: _Options) -> LyapunovSpectrum:
         marks = np.unique(np.linspace(1, len(logs), min(_POINTS, len(logs))).astype(int))
         sums = np.cumsum(logs, axis=0)
         windows = np.stack([part.mean(axis=0) for part in np.array_split(logs, len(marks))])
-    exponents = average.mean
+    exponents = average.mean + 0.0  # no −0
+    errors = np.hypot(average.standard_error, _rounding(m, exponents, options.qr_every))
+    bias = straying(logs) + _turning(exponents, options)
     return LyapunovSpectrum(
-        exponents=exponents, standard_error=average.standard_error, bias=straying(logs),
+        exponents=exponents, standard_error=errors, bias=bias,
         history=sums[marks - 1] / marks[:, None], finite_time=windows,
         effective_size=average.effective_size * record, by_layer=by_layer, by_token=by_token,
-        status=_status(logs, options.loops),
+        status=_status(logs, errors, options.loops, finite=finite),
         kaplan_yorke_dimension=kaplan_yorke_dimension(exponents, m.dimension),
         entropy_bound=entropy_bound(exponents, m.dimension),
         period=0, loops=options.loops, transient=options.transient, qr_every=options.qr_every,
     )  # fmt: skip
 
 
-def _status(logs: Array, loops: int) -> Status:
+def _rounding(m: LoopMap, exponents: Array, every: int) -> Array:
+    """Return what rounding does to exponents by QR: a direction is known to rounding of the longest beside it."""
+    finite = exponents[np.isfinite(exponents)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = np.exp(every * (finite.max(initial=-np.inf) - exponents))
+        return np.asarray(max(2, m.layer_count) * m.precision * spread / every)
+
+
+def _turning(exponents: Array, options: _Options) -> Array:
+    """Return how much directions may still turn that the transient has not told apart, as on a defective map.
+
+    Each such neighbour may add growth like log t.
+    """
+    with np.errstate(invalid="ignore"):
+        near = np.abs(exponents[:, None] - exponents) * options.transient < _APART
+    neighbours = near.sum(axis=1) - np.isfinite(exponents)
+    return np.asarray(neighbours * np.log1p(options.loops / max(1, options.transient)) / options.loops)
+
+
+def _status(logs: Array, errors: Array, loops: int, *, finite: bool) -> Status:
     """Say whether the two halves of a window agree within their errors and the bias of a regular orbit."""
     mean = logs.mean(axis=0)
     if np.isnan(mean).any():
-        return Status.DIVERGED
-    if halves_disagree(logs, loops).any():
+        return Status.NOT_CONVERGED if finite else Status.DIVERGED
+    known = np.isfinite(mean)
+    if halves_disagree(logs, loops).any() or not np.isfinite(errors[known]).all():
         return Status.NOT_CONVERGED
-    return Status.CONVERGED if np.isfinite(mean).all() else Status.BELOW_RANK_TOLERANCE
+    return Status.CONVERGED if known.all() else Status.BELOW_RANK_TOLERANCE

@@ -11,9 +11,9 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from dynloop.calculus.arnoldi import RESTARTS, tolerance
 from dynloop.calculus.eigenvalues import block_eigenvalues
-from dynloop.calculus.jacobian import DENSE, jacobian, jacobian_operator, one_state, token_jacobians
+from dynloop.calculus.jacobian import DENSE, checked_state, dense_jacobian, diagonal_blocks, jacobian_products
 from dynloop.calculus.singular import singular_values
-from dynloop.calculus.spectrum import blocks_fit, multipliers
+from dynloop.calculus.spectrum import blocks_fit, point_multipliers
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, as_rng
 from dynloop.result import Result, Status
@@ -119,9 +119,9 @@ def normality(m: LoopMap, state: Any, *, probes: int = 64, rng: int | np.random.
             f"probes must be an int of at least 2, for an error; got {probes!r}. Pass probes=64."
         )
     generator = as_rng(rng)
-    m, states = one_state(m, state)
+    m, states = checked_state(m, state)
     if m.dimension <= DENSE:
-        return _dense(jacobian(m, states[0]))
+        return _dense(dense_jacobian(m, states[0]))
     return _large(m, states[0], int(probes), generator)
 
 
@@ -158,8 +158,8 @@ def _departure_squared(A: Array) -> float:
 
 
 def _large(m: LoopMap, state: Any, probes: int, rng: np.random.Generator) -> Normality:
-    J, n = jacobian_operator(m, state), m.dimension
-    blocks = token_jacobians(m, state) if blocks_fit(m) else None
+    J, n = jacobian_products(m, state), m.dimension
+    blocks = diagonal_blocks(m, state) if blocks_fit(m) else None
     Z = rng.choice([-1.0, 1.0], (n, probes))
     rest = J.matmat(Z)
     if not np.isfinite(rest).all():
@@ -173,7 +173,7 @@ def _large(m: LoopMap, state: Any, probes: int, rng: np.random.Generator) -> Nor
     frobenius, frobenius_error = _root(inner + squared, error)
     departure, departure_error = _root(own + squared, error) if blocks is not None else (_NAN, _NAN)
     found = None if blocks is None else block_eigenvalues(blocks, m.precision)
-    radius = multipliers(m, state, 1).radius if found is None else float(np.abs(found.values[0]))
+    radius = point_multipliers(m, state, 1).radius if found is None else float(np.abs(found.values[0]))
     largest, abscissa = singular_values(m, state, 1), _abscissa(J, n, m.precision)
     norm = float(largest.values[0]) if largest.status is Status.SOLVED else _NAN
     known = bool(np.isfinite([radius, norm, abscissa]).all())

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.sparse.linalg import ArpackError, eigs
 
 from dynloop.calculus.cycle import FACTORS_APART
-from dynloop.calculus.jacobian import DENSE, jacobian, jacobian_operator, token_jacobians
+from dynloop.calculus.jacobian import DENSE, dense_jacobian, diagonal_blocks, jacobian_products
 from dynloop.calculus.layer_growth import LayerGrowth
-from dynloop.calculus.spectrum import multipliers
+from dynloop.calculus.spectrum import point_multipliers
 from dynloop.maps.base import Array, LoopMap
 
 __all__ = ["SettledExponents", "layer_shares", "settled_exponents", "settled_period", "settled_tokens"]
@@ -27,7 +27,7 @@ class SettledExponents:
     Attributes
     ----------
     exponents, errors : ndarray, (…, k)
-        Each with a first-order bound on its error.
+        Each with a first-order bound on its error; nan where a multiplier may be zero or any number below its error.
     """
 
     exponents: Array
@@ -100,7 +100,7 @@ def settled_exponents(m: LoopMap, state: Any, k: int, period: int) -> SettledExp
     k, period : int
         How many exponents, and the period of the cycle.
     """
-    found = multipliers(m, state, k, period=period)
+    found = point_multipliers(m, state, k, period=period)
     if len(found.values) < k or not found.radius <= 1 + 1e-6 or _buried(m, found.values, period):
         return None
     return _logarithms(np.abs(found.values), found.errors, period)
@@ -111,7 +111,7 @@ def settled_tokens(m: LoopMap, state: Any, k: int, period: int) -> SettledExpone
 
     None if the cycle is unstable. Arguments are those of `settled_exponents`; the map is causal.
     """
-    blocks = token_jacobians(m.power(period), state)
+    blocks = diagonal_blocks(m.power(period), state)
     values, vectors = np.linalg.eig(blocks)
     with np.errstate(all="ignore"):
         try:
@@ -140,7 +140,7 @@ def _logarithms(size: Array, errors: Array, period: int) -> SettledExponents:
         exponents = np.log(size) / period
         relative = np.where(size > 0, errors / size, np.nan)
         bounds = np.where(relative < 1, -np.log1p(-relative), np.inf) / period
-    return SettledExponents(exponents=exponents, errors=np.where(size > 0, bounds, 0.0))
+    return SettledExponents(exponents=exponents, errors=np.where(size > 0, bounds, np.where(errors > 0, np.nan, 0.0)))
 
 
 def layer_shares(m: LoopMap, state: Any, exponents: Array, period: int) -> Array | None:
@@ -189,9 +189,9 @@ def _real_eigenvectors(m: LoopMap, state: Any, k: int) -> tuple[Array | None, li
     n = m.dimension
     try:
         if n <= DENSE or k >= n - 2:
-            values, vectors = np.linalg.eig(jacobian(m, state))
+            values, vectors = np.linalg.eig(dense_jacobian(m, state))
         else:
-            values, vectors = eigs(jacobian_operator(m, state), k=k + 1, which="LM", tol=1e-12)
+            values, vectors = eigs(jacobian_products(m, state), k=k + 1, which="LM", tol=1e-12)
     except (np.linalg.LinAlgError, ArpackError):
         return None, []
     order = np.argsort(-np.abs(values), kind="stable")

@@ -10,7 +10,7 @@ import scipy.linalg
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
 from dynloop.calculus.arnoldi import RESTARTS, tolerance
-from dynloop.calculus.jacobian import DENSE, jacobian, jacobian_operator, one_state
+from dynloop.calculus.jacobian import DENSE, checked_state, dense_jacobian, jacobian_products
 from dynloop.calculus.spectrum import checked_count
 from dynloop.maps.base import Array, LoopMap
 from dynloop.result import Result, Status
@@ -75,16 +75,17 @@ def singular_values(m: LoopMap, state: Any, k: int = 6) -> SingularValues:
     >>> dl.singular_values(dl.zoo.henon(), [1.0, 0.0]).values.prod().round(12)  # = |det DF|
     np.float64(0.3)
     """
-    k = min(checked_count(k), m.dimension)
-    m, states = one_state(m, state)
+    k = checked_count(k)
+    m, states = checked_state(m, state)
     n = m.dimension
+    k = min(k, n)
     if n <= DENSE or k >= n - 1:
-        J = jacobian(m, states[0])
+        J = dense_jacobian(m, states[0])
         if not np.isfinite(J).all():
             return _measured(J, J[:, :0], np.empty(0), J[:, :0], Status.DIVERGED)
         left, values, right = scipy.linalg.svd(J)
         return _measured(J, left[:, :k], values[:k], right[:k].T, Status.SOLVED)
-    return _lanczos(jacobian_operator(m, states[0]), n, k, m.precision)
+    return _lanczos(jacobian_products(m, states[0]), n, k, m.precision)
 
 
 def _lanczos(J: LinearOperator, n: int, k: int, precision: float) -> SingularValues:

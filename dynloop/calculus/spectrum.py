@@ -11,7 +11,7 @@ import numpy as np
 from dynloop.calculus.arnoldi import leading_eigenvalues
 from dynloop.calculus.cycle import cycle_multipliers
 from dynloop.calculus.eigenvalues import Eigenvalues, block_eigenvalues
-from dynloop.calculus.jacobian import DENSE, jacobian_operator, one_state, token_jacobians
+from dynloop.calculus.jacobian import DENSE, checked_state, diagonal_blocks, jacobian_products, one_state
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, check_power
 from dynloop.result import Result, Status
@@ -22,6 +22,7 @@ __all__ = [
     "checked_count",
     "leading_multipliers",
     "multipliers",
+    "point_multipliers",
     "spectral_radius",
 ]
 
@@ -99,16 +100,23 @@ def multipliers(m: LoopMap, state: Any, k: int = 6, *, period: int = 1) -> Spect
     >>> dl.multipliers(dl.zoo.logistic(2.5), [0.6]).values.real.round(12)
     array([-0.5])
     """
-    k, period = min(checked_count(k), m.dimension), check_power(period)
+    k, period = checked_count(k), check_power(period)
+    m, states = checked_state(m, state)
+    return point_multipliers(m, states[0], k, period=period)
+
+
+def point_multipliers(m: LoopMap, state: Any, k: int, *, period: int = 1) -> Spectrum:
+    """Return `multipliers` at a state that was checked."""
+    k = min(k, m.dimension)
     m, states = one_state(m, state)
     if m.dimension <= DENSE:
         found = cycle_multipliers(m, states, period)
         return _spectrum(found, k, Status.SOLVED if found else Status.DIVERGED, period)
     orbit = m.power(period)
     if blocks_fit(m):
-        found = block_eigenvalues(token_jacobians(orbit, states[0]), m.precision)
+        found = block_eigenvalues(diagonal_blocks(orbit, states[0]), m.precision)
         return _spectrum(found, k, Status.SOLVED if found else Status.DIVERGED, period)
-    product = jacobian_operator(orbit, states[0]).matvec
+    product = jacobian_products(orbit, states[0]).matvec
     return leading_multipliers(product, m.dimension, k, period=period, precision=m.precision)
 
 

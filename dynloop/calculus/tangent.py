@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.errors import DerivativeError, InvalidArgumentError, ShapeError
+from dynloop.errors import DerivativeError, InvalidArgumentError, NotAutonomousError, NoTwinError, ShapeError
 from dynloop.maps.base import Array, LoopMap
 
 __all__ = ["check_derivative", "checked_frame", "orthonormal", "pull", "push", "random_frames"]
@@ -123,46 +123,84 @@ def checked_frame(m: LoopMap, frame: Any) -> Any:
     return m.native(orthonormal(unit).reshape(shape))[None]
 
 
-def check_derivative(m: LoopMap, states: Any, rng: np.random.Generator, *, directions: int = 3) -> None:
-    """Refuse a map whose derivative is silently zero.
+def check_derivative(
+    m: LoopMap, states: Any, rng: np.random.Generator, *, directions: int = 3, finite: bool = True
+) -> None:
+    """Refuse a loop that is no map, and a derivative that is not its derivative.
 
-    Some code cuts the derivative without a word (an inner ``no_grad``, ``.detach()``). This compares the pushed
-    vectors with central differences along random directions, at the first of `states`.
+    Some code cuts the derivative without a word (an inner ``no_grad``, ``.detach()``). The pushed vectors are compared
+    with differences along random directions, of several lengths and on both sides, at the first of `states`; where no
+    difference agrees there, which at a kink none need do, at a point beside it. In less than float64 they are compared
+    in the map's float64 twin, if it has one. Where the derivative is not finite there is nothing to compare; this is an
+    error if it must be `finite`.
 
     Raises
     ------
     DerivativeError
-        If no direction agrees, or if the map cannot be differentiated at all.
+        If no difference agrees, or if the map cannot be differentiated at all.
+    NotAutonomousError
+        If the map gives two answers for one state.
     """
     m = m.in_dtype_of(states)
     x = states[:1]
+    first = _checked_products(m, x, rng, directions, finite=finite)
+    if first is None:
+        return
+    try:
+        twin = m.twin()
+    except NoTwinError:
+        twin = m
+    point = m.numpy(x)
+    beside = point + 1e-2 * max(1.0, float(np.abs(point).max())) * rng.standard_normal(point.shape)
+    for near in (beside,) if twin is m else (point, beside):
+        if _checked_products(twin, twin.native(near), rng, directions, finite=finite) is None:
+            return
+    raise first
+
+
+def _checked_products(
+    m: LoopMap, x: Any, rng: np.random.Generator, directions: int, *, finite: bool
+) -> DerivativeError | None:
+    """Compare pushed vectors with differences at one state; return what is wrong."""
     frames = random_frames(m, directions, 1, rng).reshape(1, directions, *m.state_shape)
     try:
         _, pushed = m.push(x, frames)
     except (RuntimeError, NotImplementedError) as error:
-        first = (str(error).splitlines() or ["no reason given"])[0]
+        said = (str(error).splitlines() or ["no reason given"])[0]
         raise DerivativeError(
-            f"{m.name} cannot be differentiated: {first} Use eager attention, or plain torch operations."
+            f"{m.name} cannot be differentiated: {said} Use eager attention, or plain torch operations."
         ) from error
-    point, V, J = m.numpy(x), m.numpy(frames)[0], m.numpy(pushed)[0]
+    point, V, J = m.numpy(x), m.numpy(frames)[0], m.numpy(pushed)[0].reshape(directions, -1)
     if not np.isfinite(J).all():
+        if not finite:
+            return None
         raise DerivativeError(f"the derivative of {m.name} is NaN or infinite at the state that was tried")
-    fine = m.precision <= 1e-15  # central differences of a dtype with fewer digits show gross errors only
-    h = m.precision ** (1 / 3 if fine else 1 / 2) * max(1.0, float(np.abs(point).max()))
-    here, up, down = (m.numpy(m(m.native(point + s * h * V))) for s in (0, 1, -1))
-    differences = np.stack([  # the last two for a point at an edge, where the map jumps on one side
-        m.displacement(up, down) / (2 * h), m.displacement(up, here) / h, m.displacement(here, down) / h,
-    ])  # fmt: skip
-    noise = 40 * m.precision / h * (1 + np.abs(up).max())
-    size = np.abs(differences).reshape(3, len(J), -1).max(axis=2)
-    if np.abs(J).max() == 0 and size.min(axis=0).max() > noise:
-        raise DerivativeError(
+    size = max(1.0, float(np.abs(point).max()))
+    center = m.native(np.repeat(point, directions, axis=0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        here, again = m.numpy(m(center)), m.numpy(m(center))
+        if not np.array_equal(here, again, equal_nan=True):
+            raise NotAutonomousError(
+                f"{m.name} gives two answers for one state: it draws random numbers or keeps a memory. "
+                "Call model.eval(), and fix what it draws."
+            )
+        allowed = 1e-3 if m.precision <= 1e-15 else min(0.5, max(1e-2, 60 * m.precision ** (2 / 3)))
+        off, moves = np.full(J.shape, np.inf), False
+        for h in size * np.array([m.precision ** (1 / 3), 30 * m.precision ** (1 / 2), 0.1 * m.precision ** (1 / 8)]):
+            up, down = (m.numpy(m(m.native(point + s * h * V))) for s in (1, -1))
+            noise = 40 * m.precision / h * (1 + np.abs(up).max())
+            for a, b, length in ((up, down, 2 * h), (up, here, h), (here, down, h)):
+                difference = (m.displacement(a, b) / length).reshape(directions, -1)
+                off = np.fmin(off, np.abs(J - difference) / (np.abs(difference) + noise / allowed))
+                moves |= bool((np.abs(difference).max(axis=1) > noise).all())
+    if (off <= allowed).all(axis=1).any():
+        return None
+    if np.abs(J).max() == 0 and moves:
+        return DerivativeError(
             f"the derivative of {m.name} is zero although the map moves: something inside cuts it "
             "(torch.no_grad, .detach(), inference_mode). Give layers without it."
         )
-    off = np.abs(J - differences).reshape(3, len(J), -1).max(axis=2) / (size + noise / (1e-3 if fine else 0.5))
-    if np.all(off > (1e-3 if fine else 0.5)):
-        raise DerivativeError(
-            f"the derivative of {m.name} is {off.min():.1%} off finite differences at best: "
-            "a part of it is cut (torch.no_grad, .detach()) or wrong. Give layers without it, or a correct Jacobian."
-        )
+    return DerivativeError(
+        f"the derivative of {m.name} is {off.max(axis=1).min():.1%} off finite differences at best: "
+        "a part of it is cut (torch.no_grad, .detach()) or wrong. Give layers without it, or a correct Jacobian."
+    )

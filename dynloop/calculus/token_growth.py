@@ -74,7 +74,9 @@ def token_growth(
     frames = m.native(drawn.reshape(-1, *m.state_shape)).reshape(count, k, *m.state_shape)
     own = m.within_tokens(states, rng)
     if own is not None:
-        return carry(own.stretch, states, frames, loops, **settings)
+        found = carry(own.stretch, states, m.detached(frames).clone(), loops, **settings)
+        if not np.isfinite(m.numpy(found.states)).all() or m.within_tokens(found.states, rng) is not None:
+            return found  # what it was right at the start, it is right where the orbit went
     masks = np.zeros((count, tokens, *m.state_shape))
     masks[:, np.arange(tokens), np.arange(tokens)] = 1
     weights = m.native(masks.reshape(-1, *m.state_shape))

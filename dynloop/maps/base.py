@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dynloop.errors import InvalidArgumentError, NoStartError, ShapeError
 
-__all__ = ["Array", "LoopMap", "Starter", "Stretch", "Watch", "WithinTokens", "as_rng"]
+__all__ = ["Array", "LoopMap", "Starter", "Stretch", "Watch", "WithinTokens", "as_map", "as_rng"]
 
 Array = npt.NDArray[Any]
 Starter = Callable[[np.random.Generator, int], Any]
@@ -66,7 +66,7 @@ class Stretch:
     states : native array, (batch, *state_shape)
         The state after the last loop.
     frames : native array, (batch, k, *state_shape)
-        The orthonormal frame there; a direction that was contracted to nothing is zero.
+        The orthonormal frame there; a direction that was contracted to nothing is drawn anew.
     logs : ndarray, (loops // every // gather, batch, k)
         log R_jj of every QR, summed over `gather` of them; −inf where a direction falls below rank tolerance.
     """
@@ -287,6 +287,7 @@ class LoopMap(ABC):
         if single:
             starts = starts[None] if hasattr(starts, "ndim") else np.asarray(starts)[None]
         states = self.native(starts, "starts")
+        states = states.clone() if hasattr(states, "clone") else states  # a layer that writes in place spoils no start
         if len(states) == 0:
             raise ShapeError(f"starts is empty, shape {shape}; give at least one state of shape {self.state_shape}")
         finite = np.isfinite(self.numpy(states)).reshape(len(states), -1).all(axis=1)
@@ -323,6 +324,15 @@ class LoopMap(ABC):
         layers = ", ".join(self.layer_names[:6]) + (", …" if self.layer_count > 6 else "")
         kind = "causal " if self.causal else ""
         return f"<{kind}{type(self).__name__} {self.name!r} on {self.state_shape}, {self.layer_count} layers: {layers}>"
+
+
+def as_map(m: Any) -> LoopMap:
+    """Return `m` if it is a map; raise otherwise."""
+    if not isinstance(m, LoopMap):
+        raise InvalidArgumentError(
+            f"m must be a map; got {type(m).__name__}. Make one by TorchMap([f, …], state_shape) or open_checkpoint."
+        )
+    return m
 
 
 def check_power(p: int) -> int:

@@ -7,8 +7,12 @@ import torch
 __all__ = ["orthonormalise"]
 
 
-def orthonormalise(frames: torch.Tensor, tolerance: float) -> tuple[torch.Tensor, torch.Tensor]:
+def orthonormalise(
+    frames: torch.Tensor, tolerance: float, mask: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Replace frames by the Q of their QR decompositions; return log R_jj.
+
+    A direction that is gone is drawn anew, orthogonal to the others: what one loop annihilates, the next may stretch.
 
     Parameters
     ----------
@@ -16,11 +20,13 @@ def orthonormalise(frames: torch.Tensor, tolerance: float) -> tuple[torch.Tensor
         `count` frames of k ≤ n vectors; float32 or float64. Overwritten.
     tolerance : float
         A direction is *gone* where R_jj ≤ tolerance × the longest vector of its frame: rounding is all that is left.
+    mask : Tensor, (count, n), optional
+        Multiplies what is drawn.
 
     Returns
     -------
     frames : Tensor, (k, count, n)
-        The same array: orthonormal rows, zero where a direction is gone, nan in a frame that is not finite.
+        The same array: orthonormal rows, nan in a frame that is not finite.
     logs : Tensor, (count, k), float64
         Natural logarithm of R_jj; −inf where a direction is gone, nan in a frame that is not finite.
     """
@@ -38,10 +44,24 @@ def orthonormalise(frames: torch.Tensor, tolerance: float) -> tuple[torch.Tensor
     logs = torch.where(gone, -torch.inf, torch.log(diagonal.double()))
     logs[lost] = torch.nan
     if gone.any():
-        frames.mul_(~gone.mT[..., None])
+        _redraw(frames, gone.mT, mask)
     if lost.any():
         frames[:, lost] = torch.nan
     return frames, logs
+
+
+def _redraw(frames: torch.Tensor, gone: torch.Tensor, mask: torch.Tensor | None) -> None:
+    """Draw the directions that are gone, ``(k, count)``, anew."""
+    generator = torch.Generator().manual_seed(0)
+    frames.mul_(~gone[..., None])
+    for a in range(len(frames)):
+        if gone[a].any():
+            drawn = torch.randn(frames.shape[2], generator=generator, dtype=torch.float64).to(frames)
+            new = drawn.expand_as(frames[a]) if mask is None else drawn * mask
+            for _ in range(2):  # twice for safety where it nearly lies in the span of the others
+                new = new - torch.einsum("bcn,bc->cn", frames, torch.einsum("bcn,cn->bc", frames, new))
+            length = torch.linalg.vector_norm(new, dim=-1, keepdim=True)
+            frames[a] = torch.where(gone[a][:, None], new / torch.where(length > 0, length, 1), frames[a])
 
 
 def _factor(frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

@@ -98,7 +98,13 @@ class TorchMap(LoopMap):
 
     def layer(self, l: int, states: torch.Tensor) -> torch.Tensor:
         """Apply layer `l` (counted from 0) to states ``(batch, *state_shape)``."""
+        version = None if states.is_inference() else states._version
         out = self.layers[l](states)
+        if version is not None and states._version != version:
+            raise InvalidArgumentError(
+                f"layer {self.layer_names[l]!r} of {self.name} writes into its input; a layer returns a new tensor. "
+                "Let it begin with x = x.clone()."
+            )
         if not isinstance(out, torch.Tensor) or out.shape != states.shape:
             got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
             raise ShapeError(
@@ -327,12 +333,13 @@ class TorchMap(LoopMap):
         logs = torch.zeros((loops // record, count, k), dtype=torch.float64, device=states.device)
         tolerance = self.dimension * torch.finfo(V.dtype).eps
         states = states.detach()
+        flat_mask = None if mask is None else mask.reshape(count, self.dimension)
         for t in range(loops):
             states, V = self.tangent.carry(states, V)
             if mask is not None:
                 V = V * mask
             if (t + 1) % every == 0:
-                flat, grown = orthonormalise(V.reshape(k, count, self.dimension), tolerance)
+                flat, grown = orthonormalise(V.reshape(k, count, self.dimension), tolerance, flat_mask)
                 V, logs[t // record] = flat.reshape(V.shape), logs[t // record] + grown
         return Stretch(states=states, frames=V.transpose(0, 1), logs=logs.cpu().numpy())
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from dynloop.errors import DerivativeError, InvalidArgumentError
 from dynloop.maps.dual.push import push_stack
 
 __all__ = ["TorchTangent", "working_dtype"]
@@ -94,6 +95,8 @@ class TorchTangent:
                 with self._dual_context():
                     stack = push_stack(self.loop, torch.cat([states[None], tangents])).contiguous()
                 return stack[0], stack[1:]
+            except InvalidArgumentError:  # a layer breaks a rule, and the error says which
+                raise
             except Exception:  # whatever a module does to a tensor of another class; autograd then says what is wrong
                 self._dual = False
         with self._graph_context():
@@ -126,9 +129,13 @@ class TorchTangent:
 
     def pull(self, states: torch.Tensor, cotangents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return F(x) and Jᵀ·W by vmap(vjp), without a graph to the weights; W is ``(k, batch, *state_shape)``."""
-        with torch.no_grad(), differentiable():
-            new, pullback = torch.func.vjp(self.loop, states)  # type: ignore[misc]
-            pulled = torch.func.vmap(lambda w: pullback(w)[0])(cotangents)
+        try:
+            with torch.no_grad(), differentiable():
+                new, pullback = torch.func.vjp(self.loop, states)  # type: ignore[misc]
+                pulled = torch.func.vmap(lambda w: pullback(w)[0])(cotangents)
+        except RuntimeError as error:
+            said = (str(error).splitlines() or ["no reason given"])[0]
+            raise DerivativeError(f"a layer cannot be differentiated backwards: {said} Use plain ones.") from error
         return new.detach(), pulled.detach()
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.calculus.jacobian import jacobian
-from dynloop.calculus.spectrum import multipliers
+from dynloop.calculus.jacobian import dense_jacobian
+from dynloop.calculus.spectrum import point_multipliers
 from dynloop.calculus.token_radius import token_radii
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.finding import Finding, undecided
@@ -215,7 +215,7 @@ def _radii(m: LoopMap, point: Array, period: int, groups: int) -> Array:
     orbit = m.power(period)
     if m.causal:
         return np.asarray(np.maximum.accumulate(token_radii(orbit, orbit.native(point[None]), groups)[0]))
-    spectrum = multipliers(orbit, point, k=min(2, m.dimension))
+    spectrum = point_multipliers(orbit, point, k=min(2, m.dimension))
     return np.array([spectrum.radius if spectrum.status is Status.SOLVED else np.nan])
 
 
@@ -262,7 +262,7 @@ def _is_continuum(m: LoopMap, point: Array, period: int, largest: float) -> bool
     """
     if m.dimension > 64:
         return False
-    A = jacobian(m.power(period), point) - np.eye(m.dimension)
+    A = dense_jacobian(m.power(period), point) - np.eye(m.dimension)
     _, sizes, rows = np.linalg.svd(A)
     values = np.linalg.eigvals(A) + 1
     null = rows[sizes <= 1e-6 * max(1.0, sizes[0])]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, lgmres
 
-from dynloop.calculus.jacobian import DENSE, jacobian
+from dynloop.calculus.jacobian import DENSE, dense_jacobian
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import row_norms
 from dynloop.result import Status
@@ -132,7 +132,7 @@ def _newton_step(orbit: LoopMap, x: Array, gap: Array, free: Array) -> Array:
     step = np.zeros(orbit.dimension)
     right = -gap.reshape(-1)[free]
     if orbit.dimension <= DENSE:
-        A = jacobian(orbit, x)[np.ix_(free, free)] - np.eye(len(free))
+        A = dense_jacobian(orbit, x)[np.ix_(free, free)] - np.eye(len(free))
         if np.isfinite(A).all():
             step[free] = _least_norm(A, right)
     else:

@@ -71,7 +71,8 @@ def test_the_operator_pushes_only_what_it_is_given(monkeypatch):
     plain = m.push
     monkeypatch.setattr(m, "push", lambda states, frames: pushed.append(frames.shape[1]) or plain(states, frames))
     J = dl.jacobian_operator(m, np.zeros(200))
-    assert pushed == []
+    assert sum(pushed) < 10  # to compare with differences
+    pushed.clear()
     assert (J @ np.ones((200, 70))).shape == (200, 70)
     assert max(pushed) <= 64
     assert sum(pushed) == 70

@@ -111,6 +111,11 @@ class Relabelled(nn.Module):
         return 0.5 * x
 
 
+def in_place_unseen(x):
+    x.data.mul_(0.5)  # no count of writes tells of it
+    return x.clone()
+
+
 def in_place(x):
     x.mul_(0.5)
     return x
@@ -162,7 +167,8 @@ BAD = {
     "nan": (lambda: torch_map(lambda x: x * torch.nan), "shapes"),
     "dropout": (lambda: torch_map(nn.Dropout(0.5)), "determinism"),
     "cache": (lambda: torch_map(Counting()), "determinism"),
-    "in place": (lambda: torch_map(in_place), "input unchanged"),
+    "in place": (lambda: torch_map(in_place), "shapes"),
+    "in place, unseen": (lambda: torch_map(in_place_unseen), "input unchanged"),
     "batch mean": (lambda: torch_map(lambda x: x - x.mean(0)), "rows"),
     "batch norm": (lambda: torch_map(nn.BatchNorm1d(4, dtype=D, track_running_stats=False)), "rows"),
     "not causal": (lambda: torch_map(looks_ahead, shape=(3, 2), causal=True), "causality"),

@@ -117,4 +117,3 @@ def _names(code: types.CodeType) -> list[str]:
     """Return what a code object, and those inside it, may look up among the globals."""
     inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
     return sorted({*code.co_names, *(name for c in inner for name in _names(c))})
-

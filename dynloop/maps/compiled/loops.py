@@ -133,7 +133,8 @@ def push_loop(tangents: tuple[Tangent, ...], dim: int) -> Compiled:
 def _orthonormalise(V: Array, lengths: Array) -> None:
     """Orthonormalise the rows of V by modified Gram–Schmidt, twice for safety where directions nearly coincide.
 
-    `lengths` receives R_jj; it and the row are 0 where nothing but rounding is left of a direction (theory note T8).
+    `lengths` receives R_jj, 0 where nothing but rounding is left of a direction (theory note T8). Such a row is drawn
+    anew, orthogonal to the others: what one loop annihilates, the next may stretch.
     """
     k, dim = V.shape
     longest = 0.0
@@ -155,6 +156,19 @@ def _orthonormalise(V: Array, lengths: Array) -> None:
             for j in range(dim):
                 V[a, j] /= length
         lengths[a] = length
+    for a in range(k):
+        if lengths[a] == 0.0:
+            for j in range(dim):
+                V[a, j] = np.cos(12.9898 * (j + 1) + 78.233 * (a + 1))
+            for _ in range(2):
+                for c in range(k):
+                    if c != a:
+                        along = dot(V[c], V[a])
+                        for j in range(dim):
+                            V[a, j] -= along * V[c, j]
+            length = np.sqrt(dot(V[a], V[a]))
+            for j in range(dim):
+                V[a, j] /= length
 
 
 @lru_cache(_KEPT)

@@ -48,9 +48,7 @@ def record_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
     _, vector, _, _ = memory(1, dim)
 
     @jit
-    def record(
-        first: int, last: int, states: Array, params: Array, repeat: int, transient: int, found: Array
-    ) -> None:
+    def record(first: int, last: int, states: Array, params: Array, repeat: int, transient: int, found: Array) -> None:
         work = np.empty(3 * dim)
         x, y, spare = vector(work, 0, dim), vector(work, dim, dim), vector(work, 2 * dim, dim)
         for b in range(first, last):
