@@ -11,7 +11,7 @@ import numpy as np
 from dynloop.calculus.averages import halves_disagree, straying, time_average
 from dynloop.calculus.lyapunov import lyapunov_spectrum
 from dynloop.calculus.tangent import random_frames
-from dynloop.diagrams.family import FamilyLike, Member, members, whole_numbers
+from dynloop.diagrams.family import FamilyLike, Member, members, statuses, whole_numbers
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, as_rng
 from dynloop.maps.kernel import KernelMap
@@ -132,11 +132,10 @@ def _together(member: Member, k: int, loops: int, transient: int, gather: int, r
     average = time_average(logs)
     lost, gone = np.isnan(average.mean).any(axis=1), np.isneginf(average.mean).any(axis=1)
     unsettled = halves_disagree(logs, loops).any(axis=1)
-    status = np.select(
-        [lost, unsettled, gone],
-        [Status.DIVERGED, Status.NOT_CONVERGED, Status.BELOW_RANK_TOLERANCE],
+    status = statuses(
         Status.CONVERGED,
-    )
+        (lost, Status.DIVERGED), (unsettled, Status.NOT_CONVERGED), (gone, Status.BELOW_RANK_TOLERANCE),
+    )  # fmt: skip
     return np.stack([average.mean, average.standard_error, straying(logs)]), status
 
 

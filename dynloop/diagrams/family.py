@@ -11,8 +11,9 @@ import numpy as np
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_rng
 from dynloop.maps.kernel import KernelMap
+from dynloop.result import Status
 
-__all__ = ["FamilyLike", "Member", "members", "whole_numbers"]
+__all__ = ["FamilyLike", "Member", "members", "statuses", "whole_numbers"]
 
 FamilyLike = KernelMap | Callable[[Any], LoopMap]
 
@@ -144,6 +145,14 @@ def _starts(m: LoopMap, starts: Any, rows: int, rng: Any) -> Any:
     if len(states) != rows:
         raise ShapeError(f"starts must be one state, or one for each of the {rows} values; got {len(states)}")
     return states
+
+
+def statuses(otherwise: Status, *cases: tuple[Array, Status]) -> Array:
+    """Return the status of every row: that of the first case, a mask ``(rows,)``, which holds."""
+    found = np.full(len(cases[0][0]), otherwise, dtype=object)
+    for mask, status in reversed(cases):
+        found[mask] = status
+    return found
 
 
 def whole_numbers(**numbers: tuple[Any, int]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.diagrams.family import FamilyLike, Member, members, whole_numbers
+from dynloop.diagrams.family import FamilyLike, Member, members, statuses, whole_numbers
 from dynloop.maps.base import Array
 from dynloop.maps.kernel import KernelMap
 from dynloop.result import Result, Status
@@ -104,8 +104,8 @@ def orbit_diagram(
         if progress is not None:
             progress(member.rows.stop, len(values))
     assert states is not None  # noqa: S101 - there is one value at least
-    lost = ~np.isfinite(states).reshape(len(values), -1).all(axis=1)
-    status = np.where(lost, Status.DIVERGED, Status.CONVERGED)
+    lost = np.isnan(states[:, -1]).reshape(len(values), -1).any(axis=1)
+    status = statuses(Status.CONVERGED, (lost, Status.DIVERGED))
     return OrbitDiagram(states=states, status=status, values=values, loops=int(loops), transient=int(transient))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.diagrams.family import FamilyLike, Member, members, whole_numbers
+from dynloop.diagrams.family import FamilyLike, Member, members, statuses, whole_numbers
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
 from dynloop.maps.kernel import KernelMap
@@ -99,7 +99,7 @@ def period_diagram(
         found[member.rows] = _periods(member, transient, longest, tolerance)
         if progress is not None:
             progress(member.rows.stop, len(values))
-    status = np.where(found > 0, Status.CONVERGED, np.where(found < 0, Status.DIVERGED, Status.OUT_OF_LOOPS))
+    status = statuses(Status.OUT_OF_LOOPS, (found > 0, Status.CONVERGED), (found < 0, Status.DIVERGED))
     return PeriodDiagram(
         period=np.where(found > 0, found, -1), status=status, values=values, transient=int(transient),
         longest=int(longest), tolerance=float(tolerance),

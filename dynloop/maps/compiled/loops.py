@@ -26,7 +26,7 @@ _KEPT = 512  # compiled loops that are remembered
 @jit
 def row_of(params: Array, b: int) -> Array:
     """Return the parameters of row b."""
-    return params[b if params.shape[0] > 1 else 0]
+    return params[b if params.shape[0] > 1 else 0]  # type: ignore[no-any-return]
 
 
 @lru_cache(_KEPT)
