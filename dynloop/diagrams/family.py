@@ -147,7 +147,7 @@ def _starts(m: LoopMap, starts: Any, rows: int, rng: Any) -> Any:
     return states
 
 
-def statuses(otherwise: Status, *cases: tuple[Array, Status]) -> Array:
+def statuses(otherwise: Status, *cases: tuple[Any, Status]) -> Array:
     """Return the status of every row: that of the first case, a mask ``(rows,)``, which holds."""
     found = np.full(len(cases[0][0]), otherwise, dtype=object)
     for mask, status in reversed(cases):
