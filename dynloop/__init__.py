@@ -22,6 +22,9 @@ _HOME = {
     "ExponentDiagram": "dynloop.diagrams.exponents",
     "period_diagram": "dynloop.diagrams.periods",
     "PeriodDiagram": "dynloop.diagrams.periods",
+    "draw_exponent_diagram": "dynloop.views.plot",
+    "draw_orbit_diagram": "dynloop.views.plot",
+    "draw_period_diagram": "dynloop.views.plot",
     "trajectory": "dynloop.orbits.trajectory",
     "Trajectory": "dynloop.orbits.trajectory",
     "precision_floor": "dynloop.orbits.floor",
@@ -92,6 +95,9 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.verdict import Regime as Regime
     from dynloop.result import Status as Status
     from dynloop.result import load as load
+    from dynloop.views.plot import draw_exponent_diagram as draw_exponent_diagram
+    from dynloop.views.plot import draw_orbit_diagram as draw_orbit_diagram
+    from dynloop.views.plot import draw_period_diagram as draw_period_diagram
 
 
 def __getattr__(name: str) -> Any:

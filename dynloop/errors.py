@@ -12,6 +12,7 @@ __all__ = [
     "DynloopError",
     "DynloopWarning",
     "InvalidArgumentError",
+    "MissingPackageError",
     "NoStartError",
     "NoTwinError",
     "NotAutonomousError",
@@ -68,6 +69,10 @@ class UnsafeFileError(CheckpointError):
 
 class PromptError(DynloopError, ValueError):
     """A prompt does not fit the checkpoint."""
+
+
+class MissingPackageError(DynloopError, ImportError):
+    """Something needs a package that dynloop installs only if it is asked to."""
 
 
 class DynloopWarning(UserWarning):

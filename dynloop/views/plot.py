@@ -1,0 +1,159 @@
+"""Plots of what changes along a family of maps: matplotlib Axes in and out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dynloop.diagrams.exponents import ExponentDiagram
+from dynloop.diagrams.orbits import OrbitDiagram
+from dynloop.diagrams.periods import PeriodDiagram
+from dynloop.errors import InvalidArgumentError, MissingPackageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_exponent_diagram", "draw_orbit_diagram", "draw_period_diagram"]
+
+_INK, _ACCENT = "#1f3a5f", "#b5402a"
+
+
+def draw_orbit_diagram(
+    found: OrbitDiagram, *, coordinate: int | tuple[int, ...] = 0, ax: Axes | None = None, **options: Any
+) -> Axes:
+    """Plot one coordinate of the states against the parameter.
+
+    Parameters
+    ----------
+    found : OrbitDiagram
+        Of `orbit_diagram`.
+    coordinate : int or tuple of int
+        Which coordinate of a state.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if left out.
+    **options
+        For `Axes.plot`.
+
+    Returns
+    -------
+    matplotlib Axes
+        With the points; orbits that were lost are not drawn.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a state has no such coordinate, or the values are no numbers.
+    MissingPackageError
+        If matplotlib is not installed.
+    """
+    ax = _axes(ax)
+    index = (coordinate,) if isinstance(coordinate, int) else tuple(coordinate)
+    shape = found.states.shape[2:]
+    if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
+        raise InvalidArgumentError(f"coordinate must index a state of shape {shape}; got {coordinate!r}")
+    points = found.states[(slice(None), slice(None), *index)]
+    size = float(np.clip(2e4 / points.size, 0.2, 2.0))
+    style = {"linestyle": "none", "marker": ".", "markersize": size, "markeredgewidth": 0, "color": _INK, **options}
+    ax.plot(
+        np.repeat(_numbers(found.values), points.shape[1]), points.ravel(), rasterized=points.size > 10_000, **style
+    )
+    ax.set(xlabel="parameter", ylabel=f"coordinate {', '.join(map(str, index))}")
+    return ax
+
+
+def draw_exponent_diagram(found: ExponentDiagram, *, ax: Axes | None = None, **options: Any) -> Axes:
+    """Plot the exponents against the parameter, each with a band of 1.96 standard errors.
+
+    Parameters
+    ----------
+    found : ExponentDiagram
+        Of `exponent_diagram`.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if left out.
+    **options
+        For `Axes.plot`.
+
+    Returns
+    -------
+    matplotlib Axes
+        With one line an exponent, broken where it is unknown or −∞, and a line at zero.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the values are no numbers.
+    MissingPackageError
+        If matplotlib is not installed.
+    """
+    ax = _axes(ax)
+    values = _numbers(found.values)
+    finite = np.where(np.isfinite(found.exponents), found.exponents, np.nan)
+    ax.axhline(0, color="0.6", linewidth=0.8, zorder=0)
+    for j in range(finite.shape[1]):
+        (line,) = ax.plot(values, finite[:, j], **{"linewidth": 0.9, "label": f"λ{j + 1}", **options})
+        half = 1.96 * found.standard_error[:, j]
+        ax.fill_between(
+            values, finite[:, j] - half, finite[:, j] + half, color=line.get_color(), alpha=0.25, linewidth=0
+        )
+    if finite.shape[1] > 1:
+        ax.legend(frameon=False)
+    ax.set(xlabel="parameter", ylabel="Lyapunov exponent (nats per loop)")
+    return ax
+
+
+def draw_period_diagram(found: PeriodDiagram, *, ax: Axes | None = None, **options: Any) -> Axes:
+    """Plot the period against the parameter, on a logarithmic scale.
+
+    Parameters
+    ----------
+    found : PeriodDiagram
+        Of `period_diagram`.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if left out.
+    **options
+        For `Axes.plot`.
+
+    Returns
+    -------
+    matplotlib Axes
+        With one point for each value; values without a period are ticks at the bottom, those whose orbit was lost red.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the values are no numbers.
+    MissingPackageError
+        If matplotlib is not installed.
+    """
+    ax = _axes(ax)
+    values, known = _numbers(found.values), found.period > 0
+    style = {"linestyle": "none", "marker": ".", "markersize": 3, "color": _INK, **options}
+    ax.plot(values[known], found.period[known], **style)
+    ax.set_yscale("log", base=2)
+    ax.set_ylim(0.5, 2 * max(2, found.period.max(initial=1)))
+    lost = np.array([status.name == "DIVERGED" for status in found.status])
+    for rows, color in ((~known & ~lost, "0.6"), (lost, _ACCENT)):
+        ax.plot(values[rows], np.full(rows.sum(), 0.6), linestyle="none", marker="|", markersize=5, color=color)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.set(xlabel="parameter", ylabel="period (loops)")
+    return ax
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise MissingPackageError("plots need matplotlib: pip install 'dynloop[plot]'") from error
+    made: Axes = pyplot.subplots(layout="constrained")[1]
+    return made
+
+
+def _numbers(values: Any) -> Any:
+    if values.dtype.kind != "f":
+        raise InvalidArgumentError(
+            f"values must be numbers to be an axis; got {values[0]!r}. Plot the arrays yourself."
+        )
+    return values
