@@ -28,6 +28,14 @@ _HOME = {
     "trajectory": "dynloop.orbits.trajectory",
     "Trajectory": "dynloop.orbits.trajectory",
     "precision_floor": "dynloop.orbits.floor",
+    "gali": "dynloop.calculus.gali",
+    "Gali": "dynloop.calculus.gali",
+    "weighted_birkhoff": "dynloop.calculus.weighted_birkhoff",
+    "BirkhoffAverage": "dynloop.calculus.weighted_birkhoff",
+    "zero_one_test": "dynloop.orbits.zero_one",
+    "ZeroOneTest": "dynloop.orbits.zero_one",
+    "rotation_number": "dynloop.orbits.rotation",
+    "RotationNumber": "dynloop.orbits.rotation",
     "covariant_vectors": "dynloop.calculus.covariant",
     "CovariantVectors": "dynloop.calculus.covariant",
     "lyapunov_spectrum": "dynloop.calculus.lyapunov",
@@ -63,6 +71,8 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.adapters.registry import register_adapter as register_adapter
     from dynloop.calculus.covariant import CovariantVectors as CovariantVectors
     from dynloop.calculus.covariant import covariant_vectors as covariant_vectors
+    from dynloop.calculus.gali import Gali as Gali
+    from dynloop.calculus.gali import gali as gali
     from dynloop.calculus.jacobian import jacobian as jacobian
     from dynloop.calculus.jacobian import jacobian_operator as jacobian_operator
     from dynloop.calculus.jacobian import token_jacobians as token_jacobians
@@ -75,6 +85,8 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.calculus.spectrum import Spectrum as Spectrum
     from dynloop.calculus.spectrum import multipliers as multipliers
     from dynloop.calculus.spectrum import spectral_radius as spectral_radius
+    from dynloop.calculus.weighted_birkhoff import BirkhoffAverage as BirkhoffAverage
+    from dynloop.calculus.weighted_birkhoff import weighted_birkhoff as weighted_birkhoff
     from dynloop.diagrams.exponents import ExponentDiagram as ExponentDiagram
     from dynloop.diagrams.exponents import exponent_diagram as exponent_diagram
     from dynloop.diagrams.orbits import OrbitDiagram as OrbitDiagram
@@ -88,11 +100,15 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.maps.torch import TorchMap as TorchMap
     from dynloop.orbits.floor import precision_floor as precision_floor
     from dynloop.orbits.regime import classify as classify
+    from dynloop.orbits.rotation import RotationNumber as RotationNumber
+    from dynloop.orbits.rotation import rotation_number as rotation_number
     from dynloop.orbits.trajectory import Trajectory as Trajectory
     from dynloop.orbits.trajectory import trajectory as trajectory
     from dynloop.orbits.verdict import Classification as Classification
     from dynloop.orbits.verdict import Evidence as Evidence
     from dynloop.orbits.verdict import Regime as Regime
+    from dynloop.orbits.zero_one import ZeroOneTest as ZeroOneTest
+    from dynloop.orbits.zero_one import zero_one_test as zero_one_test
     from dynloop.result import Status as Status
     from dynloop.result import load as load
     from dynloop.views.plot import draw_exponent_diagram as draw_exponent_diagram

@@ -144,10 +144,10 @@ def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
     try:
-        from matplotlib import pyplot
+        from matplotlib import pyplot as plt
     except ImportError as error:
         raise MissingPackageError("plots need matplotlib: pip install 'dynloop[plot]'") from error
-    made: Axes = pyplot.subplots(layout="constrained")[1]
+    made: Axes = plt.subplots(layout="constrained")[1]
     return made
 
 
