@@ -187,12 +187,16 @@ def lyapunov_spectrum(
         stretch = LayerGrowth(m).stretch if per_layer else m.stretch
         window = carry(stretch, states, frames, options.loops, **pace)
         logs = window.logs[..., 0, :]
-    if np.isfinite(m.numpy(window.states)).all():
+    alive = np.isfinite(m.numpy(window.states)[0].reshape(m.state_shape[0], -1)).all(axis=1)
+    if alive.all():
         check_derivative(m, window.states, generator, finite=False)  # where the orbit went
+    elif per_token:
+        logs[:, ~alive] = np.nan
+    else:
+        logs[:] = np.nan
     before = options.transient + options.loops
     settled = _settled(m, window.states, options.loops // 16, largest, options, before=before)
-    finite = bool(np.isfinite(m.numpy(window.states)).all())
-    return settled if settled is not None else _of_logs(m, logs, options, finite=finite)
+    return settled if settled is not None else _of_logs(m, logs, options, finite=bool(alive.all()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,14 +111,17 @@ def _periods(member: Member, transient: int, longest: int, tolerance: float) -> 
     m, states = member.map, member.states
     if isinstance(m, KernelMap):
         return m.find_periods(states, transient, longest, tolerance)
+    largest = np.abs(m.numpy(states)).max()
     if transient:
-        states = m.watch(states, transient, states).states
+        seen = m.watch(states, transient, states)
+        states, largest = seen.states, np.maximum(largest, seen.norms.max())
     x = m.numpy(states)
     gaps = np.empty((2 * longest + 1, len(x)))
     for t in range(1, 2 * longest + 1):
         states = m.watch(states, 1, states).states
-        gaps[t] = np.abs(m.displacement(m.numpy(states), x)).reshape(len(x), -1).max(axis=1)
-    size = np.abs(x).reshape(len(x), -1).max(axis=1)
+        with np.errstate(invalid="ignore"):
+            gaps[t] = np.abs(m.displacement(m.numpy(states), x)).reshape(len(x), -1).max(axis=1)
+    size = np.maximum(np.abs(x).reshape(len(x), -1).max(axis=1), m.precision * largest)
     return np.array([_period(*row, longest, tolerance, m.precision) for row in zip(gaps.T, size, strict=True)])
 
 

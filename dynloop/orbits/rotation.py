@@ -99,9 +99,9 @@ def rotation_number(
     """
     if len(as_map(m).state_shape) != 1:
         raise ShapeError(f"rotation numbers are of maps on vectors; {m.name} has states of shape {m.state_shape}")
-    for name, value, least in (("loops", loops, 16), ("transient", transient, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {value!r}")
+    for name, number, least in (("loops", loops, 16), ("transient", transient, 0)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
+            raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {number!r}")
     states, single = m.batch(start, rng)
     if not single and len(states) > 1:
         raise ShapeError(f"start must be one state of shape {m.state_shape}; got {len(states)}. Pass start[0].")
@@ -110,6 +110,7 @@ def rotation_number(
     settings: dict[str, Any] = {"loops": int(loops), "transient": int(transient)}
     if not np.isfinite(orbit).all():
         return RotationNumber(value=np.nan, error=np.nan, status=Status.DIVERGED, centre=None, **settings)
+    middle: Array | None
     if isinstance(chosen, int):
         assert m.periods is not None  # noqa: S101 - the coordinate was seen to be an angle
         turns, middle, known = np.diff(orbit[:, chosen]) / m.periods[chosen], None, True
@@ -119,9 +120,9 @@ def rotation_number(
         away = plane - middle
         known = bool(np.linalg.norm(away, axis=1).min() > 1e-9 * (1 + np.abs(plane).max()))
         turns = np.diff(np.arctan2(away[:, 1], away[:, 0])) / (2 * np.pi)
-    mean = np.angle(np.exp(2j * np.pi * turns).mean()) / (2 * np.pi)
+    mean = float(np.angle(np.exp(2j * np.pi * turns).mean())) / (2 * np.pi)
     turns = mean + (turns - mean + 0.5) % 1.0 - 0.5  # the branch about the circular mean
-    if not known or np.ptp(turns) > 1 - 1e-6:
+    if not known or float(np.ptp(turns)) > 1 - 1e-6:
         return RotationNumber(value=np.nan, error=np.nan, status=Status.NOT_CONVERGED, centre=middle, **settings)
     found = weighted_birkhoff(turns)
     value = float(found.value) % 1.0 if middle is None else (float(found.value) + 0.5) % 1.0 - 0.5

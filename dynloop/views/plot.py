@@ -52,7 +52,8 @@ def draw_orbit_diagram(
     shape = found.states.shape[2:]
     if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
         raise InvalidArgumentError(f"coordinate must index a state of shape {shape}; got {coordinate!r}")
-    points = found.states[(slice(None), slice(None), *index)]
+    where: Any = (..., *index)
+    points = found.states[where]
     size = float(np.clip(2e4 / points.size, 0.2, 2.0))
     style = {"linestyle": "none", "marker": ".", "markersize": size, "markeredgewidth": 0, "color": _INK, **options}
     ax.plot(

@@ -138,3 +138,20 @@ def test_long_windows_keep_few_records():
     assert abs(found.exponents[0] - 0.41922) < 5 * found.standard_error[0]
     np.testing.assert_allclose(found.exponents.sum(), math.log(0.3), atol=1e-9)
     assert dl.lyapunov_spectrum(dl.zoo.henon(), [0.1, 0.1], loops=1_000_003).loops - 1_000_003 < 200
+
+
+def test_an_orbit_that_is_lost_has_no_exponents():
+    for m in (dl.zoo.logistic(4.1), dl.TorchMap([lambda x: 4.1 * x * (1 - x)], (1,))):
+        for options in ({}, {"transient": 0}, {"transient": 0, "qr_every": 2}):
+            found = dl.lyapunov_spectrum(m, [0.3], loops=2000, **options)
+            assert np.isnan(found.exponents).all(), options
+            assert found.status is Status.DIVERGED
+
+
+def test_a_state_that_overflows_is_lost_though_its_derivative_is_not():
+    def double(x, params, out):
+        out[0] = 2 * x[0]
+
+    for m in (dl.KernelMap(double, 1), dl.TorchMap([lambda x: 2 * x], (1,))):
+        assert dl.lyapunov_spectrum(m, [1.0], loops=2000).status is Status.DIVERGED
+        assert dl.lyapunov_spectrum(m, [1.0], loops=100, transient=0).exponents == pytest.approx([math.log(2)])

@@ -17,7 +17,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from dynloop.maps.compiled.jit import COMPILING, Compiled
 
@@ -32,14 +32,22 @@ class _NoKeyError(Exception):
 
 
 class _KeptCache(FunctionCache):  # type: ignore[misc] # numba has no types
-    """numba's cache of one function, under a key of our own."""
+    """numba's cache of one function, under a key of our own, each key in files of its own.
+
+    numba numbers the files of one function. Two processes that compile for different keys at once would take the same
+    number, and one would later be given the code of the other.
+    """
 
     def __init__(self, function: Any, key: str) -> None:
         super().__init__(function)
         self._key = key
+        self._stamp = self._impl.locator.get_source_stamp()
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return sig, codegen.magic_tuple(), self._key
+        key = (sig, codegen.magic_tuple(), self._key)
+        name = hashlib.sha256(repr(key).encode()).hexdigest()[:40]
+        self._cache_file = IndexDataCacheFile(self._cache_path, f"{self._impl.filename_base}.{name}", self._stamp)
+        return key
 
 
 def keep(kernel: Compiled, *parts: Any) -> Compiled:

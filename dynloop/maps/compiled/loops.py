@@ -134,12 +134,21 @@ def _orthonormalise(V: Array, lengths: Array) -> None:
     """Orthonormalise the rows of V by modified Gram–Schmidt, twice for safety where directions nearly coincide.
 
     `lengths` receives R_jj, 0 where nothing but rounding is left of a direction (theory note T8). Such a row is drawn
-    anew, orthogonal to the others: what one loop annihilates, the next may stretch.
+    anew, orthogonal to the others: what one loop annihilates, the next may stretch. All is nan where a row is not
+    finite.
     """
     k, dim = V.shape
-    longest = 0.0
+    longest = total = 0.0
     for a in range(k):
-        longest = max(longest, dot(V[a], V[a]))
+        square = dot(V[a], V[a])
+        longest = max(longest, square)
+        total += square
+    if not total < np.inf:
+        for a in range(k):
+            lengths[a] = np.nan
+            for j in range(dim):
+                V[a, j] = np.nan
+        return
     gone = dim * 2.3e-16 * np.sqrt(longest)
     for a in range(k):
         for _ in range(2 if a > 0 else 0):
@@ -230,6 +239,10 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int, masked: bool =
                             grown[a] = 1.0
                 for a in range(V.shape[0]):
                     logs[t, b, a] += np.log(grown[a])
+                for j in range(dim):
+                    if not abs(x[j]) < np.inf:
+                        for a in range(V.shape[0]):
+                            logs[t, b, a] = np.nan
             copy(x, states[b])
             for a in range(V.shape[0]):
                 for j in range(dim):

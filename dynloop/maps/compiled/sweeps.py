@@ -18,12 +18,13 @@ _KEPT = 512  # compiled loops that are remembered
 
 
 @jit
-def _lost(x: Array) -> bool:
-    """Say whether a state is not finite, or so large that its square is not."""
-    for j in range(x.shape[0]):  # noqa: SIM110 - numba compiles no generator
-        if not abs(x[j]) < 1e150:
-            return True
-    return False
+def _size(x: Array) -> float:
+    """Return the largest coordinate in modulus; nan if one is nan. Orbits beyond 1e150 are lost."""
+    most = 0.0
+    for j in range(x.shape[0]):
+        if not abs(x[j]) <= most and most == most:
+            most = abs(x[j])
+    return most
 
 
 @jit
@@ -60,7 +61,7 @@ def record_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
                     for _ in range(repeat):
                         once(x, own, y, spare)
                         copy(y, x)
-                    if _lost(x):
+                    if not _size(x) < 1e150:
                         lost = True
                         for j in range(dim):
                             x[j] = np.nan
@@ -96,26 +97,26 @@ def period_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
             own = row_of(params, b)
             copy(states[b], x)
             found[b] = 0
+            largest = _size(x)
             for _ in range(transient):
                 for _ in range(repeat):
                     once(x, own, y, spare)
                     copy(y, x)
-                if _lost(x):
+                largest = max(largest, _size(x))
+                if not largest < 1e150:
                     found[b] = -1
                     break
             if found[b] < 0:
                 continue
             copy(x, reference)
-            size = 0.0
-            for j in range(dim):
-                size = max(size, abs(x[j]))
+            size = max(_size(x), 2.2e-16 * largest)  # an orbit that falls to the origin rests there
             p, t = 0, 0
             while t < (2 * p if p else longest):
                 t += 1
                 for _ in range(repeat):
                     once(x, own, y, spare)
                     copy(y, x)
-                if _lost(x):
+                if not _size(x) < 1e150:
                     found[b] = -1
                     break
                 gap = _apart(x, reference, periods)

@@ -1,0 +1,70 @@
+"""Plots: what is on the Axes is what is in the record."""
+
+import numpy as np
+import pytest
+
+import dynloop as dl
+from dynloop.errors import InvalidArgumentError, MissingPackageError
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("agg")
+R = np.array([2.5, 3.2, 4.0, 4.1])
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    from matplotlib import pyplot as plt
+
+    plt.close("all")
+
+
+def test_orbits_are_drawn_at_their_values():
+    found = dl.orbit_diagram(dl.zoo.logistic(), R, loops=5)
+    (line,) = dl.draw_orbit_diagram(found, color="k").lines
+    np.testing.assert_array_equal(line.get_xdata(), np.repeat(R, 5))
+    np.testing.assert_array_equal(line.get_ydata(), found.states.ravel())
+    assert line.get_color() == "k"
+
+
+def test_exponents_are_drawn_with_their_bands():
+    found = dl.exponent_diagram(dl.zoo.henon(), [1.0, 1.4], k=2)
+    ax = dl.draw_exponent_diagram(found)
+    zero, *lines = ax.lines
+    assert list(zero.get_ydata()) == [0, 0]
+    for j, line in enumerate(lines):
+        np.testing.assert_array_equal(line.get_ydata(), found.exponents[:, j])
+    assert len(ax.collections) == 2
+
+
+def test_periods_and_what_has_none():
+    ax = dl.draw_period_diagram(dl.period_diagram(dl.zoo.logistic(), R))
+    known, none, lost = ax.lines
+    assert list(known.get_ydata()) == [1, 2]
+    assert list(none.get_xdata()) == [4.0]
+    assert list(lost.get_xdata()) == [4.1]
+
+
+def test_the_axes_given_are_used():
+    from matplotlib import pyplot as plt
+
+    ax = plt.subplots()[1]
+    assert dl.draw_period_diagram(dl.period_diagram(dl.zoo.logistic(), R), ax=ax) is ax
+
+
+def test_errors():
+    found = dl.orbit_diagram(dl.zoo.logistic(), R, loops=2)
+    with pytest.raises(InvalidArgumentError, match=r"coordinate must index a state of shape \(1,\); got 1"):
+        dl.draw_orbit_diagram(found, coordinate=1)
+    named = dl.period_diagram(lambda _: dl.zoo.logistic(3.2), ["one"])
+    with pytest.raises(InvalidArgumentError, match="values must be numbers to be an axis"):
+        dl.draw_period_diagram(named)
+
+
+def test_without_matplotlib_the_remedy_is_named(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'dynloop\[plot\]'"):
+        dl.draw_period_diagram(dl.period_diagram(dl.zoo.logistic(), R))
