@@ -98,7 +98,7 @@ class TorchMap(LoopMap):
 
     def layer(self, l: int, states: torch.Tensor) -> torch.Tensor:
         """Apply layer `l` (counted from 0) to states ``(batch, *state_shape)``."""
-        version = None if states.is_inference() else states._version
+        version = states._version if type(states) is torch.Tensor and not states.is_inference() else None
         out = self.layers[l](states)
         if version is not None and states._version != version:
             raise InvalidArgumentError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -13,12 +14,14 @@ import numpy as np
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
 
-__all__ = ["COMPILING", "Compiled", "copy", "dot", "explained", "jit"]
+__all__ = ["COMPILING", "Compiled", "copy", "cos", "dot", "explained", "floor", "jit", "log", "sqrt"]
 
 Compiled = Callable[..., Any]
 _WORTH_A_THREAD = 2_000_000  # steps of one coordinate: about ten milliseconds
 _PIECES = 4  # that a thread is given, so that none waits long for the last
 COMPILING: bool = not numba.config.DISABLE_JIT  # false under NUMBA_DISABLE_JIT=1: everything then runs as plain Python
+# numba compiles those of math several times faster; as plain Python they raise where those of NumPy give inf and nan
+sqrt, log, cos, floor = (math.sqrt, math.log, math.cos, math.floor) if COMPILING else (np.sqrt, np.log, np.cos, np.floor)
 
 
 def jit(function: Any) -> Any:

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.maps.compiled.jit import Compiled, copy, dot, explained, jit
+from dynloop.maps.compiled.jit import Compiled, copy, cos, dot, explained, floor, jit, log, sqrt
 from dynloop.maps.compiled.kept import keep
 from dynloop.maps.compiled.memory import memory
 from dynloop.maps.compiled.tangents import Tangent, composed_tangents
@@ -89,15 +89,15 @@ def watch_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
                 for j in range(dim):
                     d, n, r = y[j] - x[j], y[j], y[j] - reference[b, j]
                     if periods[j] == periods[j]:
-                        d -= np.floor(d / periods[j] + 0.5) * periods[j]
-                        n -= np.floor(n / periods[j] + 0.5) * periods[j]
-                        r -= np.floor(r / periods[j] + 0.5) * periods[j]
+                        d -= floor(d / periods[j] + 0.5) * periods[j]
+                        n -= floor(n / periods[j] + 0.5) * periods[j]
+                        r -= floor(r / periods[j] + 0.5) * periods[j]
                     step2 += d * d
                     norm2 += n * n
                     return2 += r * r
-                found[0, t, b, 0] = np.sqrt(step2)
-                found[1, t, b, 0] = np.sqrt(norm2)
-                found[2, t, b, 0] = np.sqrt(return2)
+                found[0, t, b, 0] = sqrt(step2)
+                found[1, t, b, 0] = sqrt(norm2)
+                found[2, t, b, 0] = sqrt(return2)
                 copy(y, x)
             copy(x, states[b])
 
@@ -140,44 +140,58 @@ def _orthonormalise(V: Array, lengths: Array) -> None:
     k, dim = V.shape
     longest = total = 0.0
     for a in range(k):
-        square = dot(V[a], V[a])
-        longest = max(longest, square)
-        total += square
+        lengths[a] = dot(V[a], V[a])
+        longest = max(longest, lengths[a])
+        total += lengths[a]
     if not total < np.inf:
         for a in range(k):
             lengths[a] = np.nan
             for j in range(dim):
                 V[a, j] = np.nan
         return
-    gone = dim * 2.3e-16 * np.sqrt(longest)
+    gone = dim * 2.3e-16 * sqrt(longest)
+    lost = 0
     for a in range(k):
-        for _ in range(2 if a > 0 else 0):
+        square = lengths[a]
+        for _ in range(2):  # again only where little is left, and rounding with it
             for c in range(a):
                 along = dot(V[c], V[a])
                 for j in range(dim):
                     V[a, j] -= along * V[c, j]
-        length = np.sqrt(dot(V[a], V[a]))
-        if length <= gone or length == 0.0:
-            length = 0.0
-            for j in range(dim):
-                V[a, j] = 0.0
+            before, square = square, dot(V[a], V[a])
+            if square > 1e-4 * before:
+                break
+        length = sqrt(square)
+        scale = 0.0
+        if length > gone:
+            scale = 1 / length
         else:
-            for j in range(dim):
-                V[a, j] /= length
+            length = 0.0
+            lost += 1
+        for j in range(dim):
+            V[a, j] *= scale
         lengths[a] = length
+    if lost > 0:
+        _redraw(V, lengths)
+
+
+@jit
+def _redraw(V: Array, lengths: Array) -> None:
+    """Draw the rows of length 0 anew, orthogonal to the others."""
+    k, dim = V.shape
     for a in range(k):
         if lengths[a] == 0.0:
             for j in range(dim):
-                V[a, j] = np.cos(12.9898 * (j + 1) + 78.233 * (a + 1))
+                V[a, j] = cos(12.9898 * (j + 1) + 78.233 * (a + 1))
             for _ in range(2):
                 for c in range(k):
                     if c != a:
                         along = dot(V[c], V[a])
                         for j in range(dim):
                             V[a, j] -= along * V[c, j]
-            length = np.sqrt(dot(V[a], V[a]))
+            scale = 1 / sqrt(dot(V[a], V[a]))
             for j in range(dim):
-                V[a, j] /= length
+                V[a, j] *= scale
 
 
 @lru_cache(_KEPT)
@@ -235,10 +249,10 @@ def stretch_loop(tangents: tuple[Tangent, ...], dim: int, k: int, masked: bool =
                         if 1e-200 < product < 1e200:
                             grown[a] = product
                         else:
-                            logs[t, b, a] += np.log(grown[a]) + np.log(lengths[a])
+                            logs[t, b, a] += log(grown[a]) + log(lengths[a])
                             grown[a] = 1.0
                 for a in range(V.shape[0]):
-                    logs[t, b, a] += np.log(grown[a])
+                    logs[t, b, a] += log(grown[a])
                 for j in range(dim):
                     if not abs(x[j]) < np.inf:
                         for a in range(V.shape[0]):

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.maps.compiled.jit import Compiled, copy, explained, jit
+from dynloop.maps.compiled.jit import Compiled, copy, explained, floor, jit
 from dynloop.maps.compiled.kept import keep
 from dynloop.maps.compiled.loops import composed, row_of
 from dynloop.maps.compiled.memory import memory
@@ -34,7 +34,7 @@ def _apart(x: Array, y: Array, periods: Array) -> float:
     for j in range(x.shape[0]):
         d = x[j] - y[j]
         if periods[j] == periods[j]:
-            d -= np.floor(d / periods[j] + 0.5) * periods[j]
+            d -= floor(d / periods[j] + 0.5) * periods[j]
         most = max(most, abs(d))
     return most
 
