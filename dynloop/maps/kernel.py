@@ -21,6 +21,7 @@ Step = Callable[[Array, Array, Array], None]
 Push = Callable[[Array, Array, Array, Array, Array], None]
 
 
+_WORTH_COMPILING = 2000  # numbers pushed, from which a map compiles its push
 _COMPARED: set[tuple[Any, Any]] = set()  # steps and their derivatives that were compared
 
 
@@ -102,6 +103,7 @@ class KernelMap(LoopMap):
         self._pushes = None if pushes is None else tuple(jit(f) for f in pushes)
         self._cycle = _shortest_cycle(self._steps, self._jacobians or self._pushes or self._steps)
         self._tangents: tuple[Tangent, ...] | None = None
+        self._pushed = 0  # numbers, until now
         self._wrap = np.full(dim, np.nan) if self.periods is None else self.periods
         self._try_out(steps)
         self._check_jacobians()
@@ -111,7 +113,7 @@ class KernelMap(LoopMap):
     def layer(self, l: int, states: Array) -> Array:
         """Apply layer `l` (counted from 0) to states ``(batch, dim)``."""
         out = np.empty_like(states)
-        apply_loop(self._steps[l])(len(states), self.dimension, states, self._table, out)
+        apply_loop(self._steps[l])(len(states), self.dimension, 0, states, self._table, out)
         return out
 
     def power(self, p: int) -> KernelMap:
@@ -220,7 +222,7 @@ class KernelMap(LoopMap):
         states = states.copy()
         watch, reference = watch_loop(self._steps[: self._cycle], self.dimension), np.ascontiguousarray(reference)
         work = loops * self.layer_count * self.dimension
-        watch(len(states), work, states, reference, self._table, self._wrap, self._repeat, found)
+        watch(len(states), work, 0, states, reference, self._table, self._wrap, self._repeat, found)
         return Watch(states=states, steps=found[0], norms=found[1], returns=found[2])
 
     def record(self, states: Array, loops: int, transient: int) -> Array:
@@ -228,7 +230,7 @@ class KernelMap(LoopMap):
         states, found = states.copy(), np.empty((len(states), loops, self.dimension))
         work = (transient + loops) * self.layer_count * self.dimension
         record = record_loop(self._steps[: self._cycle], self.dimension)
-        record(len(states), work, states, self._table, self._repeat, transient, found)
+        record(len(states), work, 0, states, self._table, self._repeat, transient, found)
         return found
 
     def find_periods(self, states: Array, transient: int, longest: int, tolerance: float) -> Array:
@@ -237,16 +239,32 @@ class KernelMap(LoopMap):
         work = (transient + 2 * longest) * self.layer_count * self.dimension
         period = period_loop(self._steps[: self._cycle], self.dimension)
         settings = (self._repeat, transient, longest, tolerance)
-        period(len(states), work, states, self._table, self._wrap, *settings, found)
+        period(len(states), work, 0, states, self._table, self._wrap, *settings, found)
         return found
 
     def push(self, states: Array, frames: Array) -> tuple[Array, Array]:
         """Return F(x) and J·V: states ``(batch, dim)``, frames ``(batch, k, dim)``."""
+        self._pushed += frames.size * self.layer_count
+        if self._jacobians is not None and self._pushed <= _WORTH_COMPILING:
+            return self._push_interpreted(states, np.asarray(frames, dtype=np.float64))
         new, pushed = np.empty_like(states), np.empty(frames.shape)
         push = push_loop(self._tangent_parts(), self.dimension)
         frames, work = np.ascontiguousarray(frames, dtype=np.float64), self.layer_count * frames[0].size
-        push(len(states), work, states, frames, self._table, self._repeat, new, pushed)
+        push(len(states), work, frames.shape[1], states, frames, self._table, self._repeat, new, pushed)
         return new, pushed
+
+    def _push_interpreted(self, states: Array, frames: Array) -> tuple[Array, Array]:
+        """Push as plain Python, by given Jacobians: what takes a millisecond is not worth a second of compiling."""
+        x, V, J = states, frames, np.empty((self.dimension, self.dimension))
+        with np.errstate(all="ignore"):
+            for step, jacobian in zip(self._steps, self._jacobians or (), strict=True):
+                new, pushed = np.empty_like(x), np.empty_like(V)
+                for b in range(len(x)):
+                    getattr(step, "py_func", step)(x[b], self._table[b % len(self._table)], new[b])
+                    getattr(jacobian, "py_func", jacobian)(x[b], self._table[b % len(self._table)], J)
+                    pushed[b] = V[b] @ J.T
+                x, V = new, pushed
+        return x, V
 
     def pull(self, states: Array, frames: Array) -> tuple[Array, Array]:
         """Return F(x) and Jᵀ·W: states ``(batch, dim)``, frames ``(batch, k, dim)``."""
@@ -273,7 +291,7 @@ class KernelMap(LoopMap):
         literal = k if memory(k, self.dimension).small else 0
         stretch = stretch_loop(self._tangent_parts(), self.dimension, literal, masked=mask is not None)
         work = loops * self.layer_count * (1 + k) * self.dimension
-        stretch(len(states), work, states, frames, self._table, masks, self._repeat, every, gather, logs)
+        stretch(len(states), work, k, states, frames, self._table, masks, self._repeat, every, gather, logs)
         return Stretch(states=states, frames=frames, logs=logs)
 
     def _tangent_parts(self) -> tuple[Tangent, ...]:

@@ -14,14 +14,14 @@ import numpy as np
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
 
-__all__ = ["COMPILING", "Compiled", "copy", "cos", "dot", "explained", "floor", "jit", "log", "sqrt"]
+__all__ = ["COMPILING", "Compiled", "dot", "explained", "jit", "log", "sqrt"]
 
 Compiled = Callable[..., Any]
 _WORTH_A_THREAD = 2_000_000  # steps of one coordinate: about ten milliseconds
 _PIECES = 4  # that a thread is given, so that none waits long for the last
 COMPILING: bool = not numba.config.DISABLE_JIT  # false under NUMBA_DISABLE_JIT=1: everything then runs as plain Python
 # numba compiles those of math several times faster; as plain Python they raise where those of NumPy give inf and nan
-sqrt, log, cos, floor = (math.sqrt, math.log, math.cos, math.floor) if COMPILING else (np.sqrt, np.log, np.cos, np.floor)
+sqrt, log = (math.sqrt, math.log) if COMPILING else (np.sqrt, np.log)
 
 
 def jit(function: Any) -> Any:
@@ -39,13 +39,6 @@ def jit(function: Any) -> Any:
         ) from error
 
 
-@jit
-def copy(source: Array, target: Array) -> None:
-    """Copy a vector; a loop compiles several times faster than a slice."""
-    for j in range(source.shape[0]):
-        target[j] = source[j]
-
-
 @numba.njit(fastmath={"reassoc"}, nogil=True)  # type: ignore[untyped-decorator] # numba has no types
 def dot(a: Array, b: Array) -> float:
     """Return the inner product of two vectors, summed in any order, so that it runs in vector registers."""
@@ -55,18 +48,22 @@ def dot(a: Array, b: Array) -> float:
     return total
 
 
-def explained(kernel: Compiled) -> Compiled:
-    """Make ``run(rows, work, *arrays)`` of a compiled ``kernel(first, last, *arrays)``, which treats some of the rows.
+def explained(kernel: Compiled, fixed: int = 0, each: int = 0) -> Compiled:
+    """Make ``run(rows, work, count, *arrays)`` of a compiled ``kernel(first, last, scratch, *arrays)``.
 
-    Rows run in threads where their `work`, in steps of one coordinate, is worth it. A row is treated alike whatever the
-    number of threads. A numba traceback becomes one sentence, and division by zero stays silent.
+    A kernel treats some of the rows, with ``fixed + each · count`` numbers of scratch. Rows run in threads where their
+    `work`, in steps of one coordinate, is worth it. A row is treated alike whatever the number of threads. A numba
+    traceback becomes one sentence, and division by zero stays silent.
     """
 
-    def run(rows: int, work: float, *arrays: Any) -> None:
+    def run(rows: int, work: float, count: int, *arrays: Any) -> None:
+        def piece(first: int, last: int) -> None:
+            kernel(first, last, np.empty(fixed + each * count), *arrays)
+
         threads = min(rows, numba.config.NUMBA_NUM_THREADS) if COMPILING and rows * work >= _WORTH_A_THREAD else 1
         try:
             with np.errstate(all="ignore"):
-                kernel(0, rows if threads == 1 else 0, *arrays)  # of no rows, it is compiled
+                piece(0, rows if threads == 1 else 0)  # of no rows, it is compiled
         except numba.core.errors.NumbaError as error:
             first = next((line.strip() for line in str(error).splitlines() if line.strip()), "unknown reason")
             raise InvalidArgumentError(
@@ -75,7 +72,7 @@ def explained(kernel: Compiled) -> Compiled:
         if threads > 1:
             ends = np.linspace(0, rows, min(rows, _PIECES * threads) + 1).astype(int)
             with ThreadPoolExecutor(threads) as pool:
-                for done in [pool.submit(kernel, int(a), int(b), *arrays) for a, b in pairwise(ends)]:
+                for done in [pool.submit(piece, int(a), int(b)) for a, b in pairwise(ends)]:
                     done.result()
 
     return run

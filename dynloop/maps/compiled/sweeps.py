@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.maps.compiled.jit import Compiled, copy, explained, floor, jit
+from dynloop.maps.compiled.jit import Compiled, explained, jit
 from dynloop.maps.compiled.kept import keep
-from dynloop.maps.compiled.loops import composed, row_of
+from dynloop.maps.compiled.loops import composed
 from dynloop.maps.compiled.memory import memory
 
 __all__ = ["period_loop", "record_loop"]
@@ -34,7 +34,7 @@ def _apart(x: Array, y: Array, periods: Array) -> float:
     for j in range(x.shape[0]):
         d = x[j] - y[j]
         if periods[j] == periods[j]:
-            d -= floor(d / periods[j] + 0.5) * periods[j]
+            d -= np.floor(d / periods[j] + 0.5) * periods[j]
         most = max(most, abs(d))
     return most
 
@@ -49,27 +49,32 @@ def record_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
     _, vector, _, _ = memory(1, dim)
 
     @jit
-    def record(first: int, last: int, states: Array, params: Array, repeat: int, transient: int, found: Array) -> None:
-        work = np.empty(3 * dim)
+    def record(
+        first: int, last: int, work: Array, states: Array, params: Array, repeat: int, transient: int, found: Array
+    ) -> None:
         x, y, spare = vector(work, 0, dim), vector(work, dim, dim), vector(work, 2 * dim, dim)
         for b in range(first, last):
-            own = row_of(params, b)
-            copy(states[b], x)
+            own = params[b % params.shape[0]]
+            for j in range(dim):
+                x[j] = states[b, j]
             lost = False
             for t in range(transient + found.shape[1]):
                 if not lost:
                     for _ in range(repeat):
                         once(x, own, y, spare)
-                        copy(y, x)
+                        for j in range(dim):
+                            x[j] = y[j]
                     if not _size(x) < 1e150:
                         lost = True
                         for j in range(dim):
                             x[j] = np.nan
                 if t >= transient:
-                    copy(x, found[b, t - transient])
-            copy(x, states[b])
+                    for j in range(dim):
+                        found[b, t - transient, j] = x[j]
+            for j in range(dim):
+                states[b, j] = x[j]
 
-    return explained(keep(record, steps, dim))
+    return explained(keep(record, steps, dim), 3 * dim)
 
 
 @lru_cache(_KEPT)
@@ -86,36 +91,39 @@ def period_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
 
     @jit
     def period(
-        first: int, last: int, states: Array, params: Array, periods: Array,
+        first: int, last: int, work: Array, states: Array, params: Array, periods: Array,
         repeat: int, transient: int, longest: int, tolerance: float, found: Array,
     ) -> None:  # fmt: skip
-        work = np.empty(4 * dim)
         gaps = np.empty(longest + 1)
         x, y = vector(work, 0, dim), vector(work, dim, dim)
         reference, spare = vector(work, 2 * dim, dim), vector(work, 3 * dim, dim)
         for b in range(first, last):
-            own = row_of(params, b)
-            copy(states[b], x)
+            own = params[b % params.shape[0]]
+            for j in range(dim):
+                x[j] = states[b, j]
             found[b] = 0
             largest = _size(x)
             for _ in range(transient):
                 for _ in range(repeat):
                     once(x, own, y, spare)
-                    copy(y, x)
+                    for j in range(dim):
+                        x[j] = y[j]
                 largest = max(largest, _size(x))
                 if not largest < 1e150:
                     found[b] = -1
                     break
             if found[b] < 0:
                 continue
-            copy(x, reference)
+            for j in range(dim):
+                reference[j] = x[j]
             size = max(_size(x), 2.2e-16 * largest)  # an orbit that falls to the origin rests there
             p, t = 0, 0
             while t < (2 * p if p else longest):
                 t += 1
                 for _ in range(repeat):
                     once(x, own, y, spare)
-                    copy(y, x)
+                    for j in range(dim):
+                        x[j] = y[j]
                 if not _size(x) < 1e150:
                     found[b] = -1
                     break
@@ -133,4 +141,4 @@ def period_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
                 if p % d == 0 and gaps[d] <= 1e3 * tolerance * size:
                     found[b] = 0
 
-    return explained(keep(period, steps, dim))
+    return explained(keep(period, steps, dim), 4 * dim)

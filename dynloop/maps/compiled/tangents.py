@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.maps.compiled.jit import Compiled, floor, jit
+from dynloop.maps.compiled.jit import Compiled, jit
 from dynloop.maps.compiled.memory import memory
 
 __all__ = ["Tangent", "analytic_tangent", "central_tangent", "complex_tangent", "composed_tangents", "given_tangent"]
@@ -119,7 +119,7 @@ def central_tangent(step: Compiled, dim: int, periods: tuple[float, ...]) -> Tan
             for j in range(dim):
                 difference = up[j] - down[j]
                 if wrap[j] > 0:
-                    difference -= floor(difference / wrap[j] + 0.5) * wrap[j]
+                    difference -= np.floor(difference / wrap[j] + 0.5) * wrap[j]
                 W[a, j] = difference / (2 * h)
 
     return Tangent(tangent, 3 * dim, 0, ("central", step, dim, periods))
