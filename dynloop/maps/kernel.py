@@ -10,10 +10,18 @@ import numpy as np
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_power
 from dynloop.maps.compiled import jit
+from dynloop.maps.compiled.jit import COMPILING
 from dynloop.maps.compiled.loops import apply_loop, push_loop, stretch_loop, watch_loop
 from dynloop.maps.compiled.memory import memory
 from dynloop.maps.compiled.sweeps import period_loop, record_loop
-from dynloop.maps.compiled.tangents import Tangent, analytic_tangent, central_tangent, complex_tangent, given_tangent
+from dynloop.maps.compiled.tangents import (
+    Tangent,
+    analytic_tangent,
+    central_tangent,
+    complex_tangent,
+    dual_tangent,
+    given_tangent,
+)
 
 __all__ = ["KernelMap"]
 
@@ -38,10 +46,10 @@ class KernelMap(LoopMap):
     params : sequence of float
         The parameters, handed to every step as a float64 array.
     jacobian : callable or sequence of callables, optional
-        ``jacobian(x, params, out)`` fills ``out[i, j] = ∂F_i/∂x_j``; one a layer. It is compared with the step
-        once, and refused if it agrees with it nowhere. Left out, derivatives come from complex steps where the step is
-        analytic and compiles for complex numbers, else from central differences
-        (relative error about 1e-10).
+        ``jacobian(x, params, out)`` fills ``out[i, j] = ∂F_i/∂x_j``; one a layer. It is compared with the step once,
+        and refused if it agrees with it nowhere. Left out, derivatives come from complex steps where the step is
+        analytic, and from dual numbers where it compares, takes moduli or rounds: exact to rounding. Where it calls
+        what neither can do, and without the compiler, they are central differences (relative error about 1e-10).
     tangent : callable or sequence of callables, optional
         In place of `jacobian`, where products with it cost less than its entries: ``tangent(x, V, params, out, W)``
         fills `out` with F(x) and the rows of `W` with DF(x) times the rows of `V` ``(k, dim)``.
@@ -306,26 +314,36 @@ class KernelMap(LoopMap):
             else:
                 wrap = tuple(np.nan_to_num(self._wrap).tolist())
                 central = tuple(central_tangent(f, dim, wrap) for f in steps)
-                self._tangents = self._complex_parts(steps, central) or central
+                ways = (complex_tangent, dual_tangent) if COMPILING else (complex_tangent,)
+                self._tangents = next(
+                    (found for way in ways if (found := self._agreeing(way, steps, central))), central
+                )
         return self._tangents
 
-    def _complex_parts(self, steps: tuple[Any, ...], central: tuple[Tangent, ...]) -> tuple[Tangent, ...] | None:
-        """Return complex-step tangents where every step allows them and they agree with differences, else None."""
-        parts = tuple(complex_tangent(f, self.dimension) for f in steps)
+    def _agreeing(
+        self, way: Callable[[Any, int], Tangent], steps: tuple[Any, ...], central: tuple[Tangent, ...]
+    ) -> tuple[Tangent, ...] | None:
+        """Return tangents by complex steps or dual numbers, where every step allows them; None where one does not.
+
+        They must agree with differences at two of three points; at one there may be a kink or a jump.
+        """
+        parts = tuple(way(f, self.dimension) for f in steps)
         x = np.random.default_rng(0).uniform(0.05, 0.95, (3, self.dimension))
         V = np.eye(self.dimension)
         y, exact, near = np.empty(self.dimension), np.empty_like(V), np.empty_like(V)
         work = np.empty(4 * self.dimension)
         with np.errstate(all="ignore"):
             for part, difference in zip(parts, central, strict=True):
+                agree = 0
                 for probe in x:
                     try:
                         part.call(probe, V, self.params, y, exact, work)
                     except Exception:  # numba raises many kinds here
-                        return None  # the step compares, takes moduli or rounds: it has no complex form
+                        return None  # the step does what these numbers cannot, such as comparing complex ones
                     difference.call(probe, V, self.params, y, near, work)
-                    if not np.allclose(exact, near, rtol=1e-6, atol=1e-7, equal_nan=True):
-                        return None
+                    agree += np.allclose(exact, near, rtol=1e-6, atol=1e-7, equal_nan=True)
+                if agree < len(x) - 1:
+                    return None
         return parts
 
     @property

@@ -62,12 +62,12 @@ def test_push_and_pull_are_the_jacobian_and_its_transpose(m, tolerance):
     np.testing.assert_array_equal(m.push(POINTS, FRAMES)[0], m(POINTS))
 
 
-def test_a_step_without_complex_form_is_differenced():
+def test_a_step_without_complex_form_has_dual_numbers():
     found = TWO.push(POINTS, FRAMES)[1]
     for b, x in enumerate(POINTS):
         y = ONE(x[None])[0]
         outer = np.array([[np.sign(y[0]), -0.3], [0.0, 0.5 if y[1] > 0.1 else 0.0]])
-        np.testing.assert_allclose(found[b].T, outer @ exact(x), atol=1e-8)
+        np.testing.assert_allclose(found[b].T, outer @ exact(x), atol=1e-8 if numba.config.DISABLE_JIT else 1e-15)
 
 
 def test_differences_wrap_angles_at_the_seam():

@@ -1,7 +1,7 @@
 """The compiled loops behind `KernelMap`: batches of steps, tangents, and the frame that is carried along.
 
-Every builder takes compiled steps, or tangents of them, and returns ``run(rows, work, count, *arrays)`` (see `explained`);
-the arrays are named in its first line. Builders are memoised by the steps they are given, so maps that share compiled steps
+Every builder takes compiled steps, or tangents of them, and returns ``run(rows, work, count, *arrays)`` (see
+`explained`); the arrays are named in its first line. Builders are memoised by the steps given, so maps that share them
 (one family, many parameters) are compiled once. `params` is ``(rows, parameters)``, one row for all states or one for
 each. A loop is the steps, `repeat` times.
 """

@@ -13,7 +13,15 @@ from dynloop.maps.base import Array
 from dynloop.maps.compiled.jit import Compiled, jit
 from dynloop.maps.compiled.memory import memory
 
-__all__ = ["Tangent", "analytic_tangent", "central_tangent", "complex_tangent", "composed_tangents", "given_tangent"]
+__all__ = [
+    "Tangent",
+    "analytic_tangent",
+    "central_tangent",
+    "complex_tangent",
+    "composed_tangents",
+    "dual_tangent",
+    "given_tangent",
+]
 
 _KEPT = 512  # compiled tangents that are remembered
 
@@ -87,6 +95,25 @@ def complex_tangent(step: Compiled, dim: int) -> Tangent:
                 W[a, j] = out[j].imag / h
 
     return Tangent(tangent, 4 * dim, 0, ("complex", step, dim))
+
+
+@lru_cache(_KEPT)
+def dual_tangent(step: Compiled, dim: int) -> Tangent:
+    """Return the tangent of a step by dual numbers, exact to rounding on either side of a kink."""
+    from dynloop.maps.compiled.duals import as_duals, dual  # some 40 overloads, for steps that need them
+
+    @jit
+    def tangent(x: Array, V: Array, params: Array, y: Array, W: Array, work: Array) -> None:
+        z, out = as_duals(work, 0, dim), as_duals(work, 2 * dim, dim)
+        step(x, params, y)
+        for a in range(V.shape[0]):
+            for j in range(dim):
+                z[j] = dual(x[j], V[a, j])
+            step(z, params, out)
+            for j in range(dim):
+                W[a, j] = out[j].slope
+
+    return Tangent(tangent, 4 * dim, 0, ("dual", step, dim))
 
 
 @lru_cache(_KEPT)
