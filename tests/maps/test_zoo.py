@@ -153,6 +153,21 @@ def test_fixed_points_are_fixed_and_have_these_multipliers(name):
         assert same_spectrum(found, multipliers, 1e-7 * (1 + np.abs(found).max()))
 
 
+@pytest.mark.parametrize("name", with_fact("symmetries"))
+def test_symmetries_commute_with_the_map(name):
+    m = ALL[name]()
+    x = m.start(4, 50)
+    for what, symmetry in m.facts["symmetries"].items():
+        gap = m.displacement(m(np.ascontiguousarray(symmetry(x))), symmetry(m(x)))
+        np.testing.assert_allclose(gap, 0, atol=1e-9 * (1 + np.abs(m(x)).max()), err_msg=what)
+
+
+def test_maps_that_have_a_symmetry_say_so():
+    assert {"cubic", "cat", "standard", "newton", "ring", "grebogi"} <= set(with_fact("symmetries"))
+    assert len(zoo.newton((1, 0, 0, -1)).facts["symmetries"]) == 2
+    assert list(zoo.newton((1, 1, 0, -1)).facts["symmetries"]) == ["z → z̄"]
+
+
 @pytest.mark.parametrize("name", with_fact("cycles"))
 def test_cycles_close_and_have_these_multipliers(name):
     m = ALL[name]()

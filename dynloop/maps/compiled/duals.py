@@ -71,8 +71,8 @@ def dual(typing: Any, value: Any, slope: Any) -> Any:  # noqa: ARG001 - numba's 
     return DUAL(value, slope), generate
 
 
-@lower_cast(types.Number, _DualType)
-@lower_cast(types.Boolean, _DualType)
+@lower_cast(types.Number, _DualType)  # type: ignore[untyped-decorator] # numba has no types
+@lower_cast(types.Boolean, _DualType)  # type: ignore[untyped-decorator] # as above
 def _of_number(context: Any, builder: Any, kind: Any, _: Any, number: Any) -> Any:
     made = cgutils.create_struct_proxy(DUAL)(context, builder)
     made.value = context.cast(builder, number, kind, types.float64)

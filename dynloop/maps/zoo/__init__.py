@@ -11,6 +11,7 @@
 ``prime_orbits`` : how many prime periodic orbits there are of period 1, 2, …
 ``fixed_point_counts`` : how many fixed points F, F², … have.
 ``rotation_number`` : turns per loop.
+``symmetries`` : dictionary from what it does to S on states ``(batch, dim)`` with F(S(x)) = S(F(x)).
 ``attractors`` : list of the attracting fixed points.
 ``synchronised_exponents`` : exponents of a typical orbit on the diagonal of a coupled map.
 """

@@ -12,6 +12,7 @@ from dynloop.maps.base import Array
 from dynloop.maps.compiled import dot, jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import box, finite
+from dynloop.maps.zoo.symmetries import MIRROR, SWAP
 
 __all__ = ["coupled_logistic", "folded_towel", "rulkov", "tanh_network"]
 
@@ -50,6 +51,7 @@ def coupled_logistic(r: float = 4.0, coupling: float = 0.1) -> KernelMap:
         points.append(np.full(2, 1 - 1 / r))
         slopes.append(2 - r)
     facts: dict[str, Any] = {
+        "symmetries": SWAP,
         "fixed_points": points,
         "multipliers": [np.sort_complex(np.array([s, across * s], dtype=complex)) for s in slopes],
     }
@@ -228,6 +230,7 @@ def tanh_network(N: int = 100, g: float = 1.5, seed: int = 0, delta: float = 1.0
         raise InvalidArgumentError(f"N of tanh_network must be a positive int, the number of units; got {N!r}")
     J = np.random.default_rng(seed).standard_normal((N, N)) * (g / math.sqrt(N))
     facts: dict[str, Any] = {
+        "symmetries": MIRROR,
         "fixed_points": [np.zeros(N)],
         "multipliers": [np.sort_complex(1 - delta + delta * np.linalg.eigvals(J))],
     }

@@ -159,6 +159,10 @@ def grebogi(a: float = 1.32, b: float = 0.9, J0: float = 0.3) -> KernelMap:
     points = [np.array([0.0, -J0]), np.array([math.pi, J0])]
     multiplier = 1 + 2 * a - 4 * b + J0
     facts: dict[str, Any] = {
+        "symmetries": {
+            "θ → −θ": lambda x: x * np.array([-1.0, 1.0]),
+            "θ → θ + π, x → −x": lambda x: x * np.array([1.0, -1.0]) + np.array([math.pi, 0.0]),
+        },
         "fixed_points": points,
         "multipliers": [np.sort_complex(np.array([0, multiplier], dtype=complex))] * 2,
     }

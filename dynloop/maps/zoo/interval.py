@@ -13,6 +13,7 @@ from dynloop.maps.base import Array
 from dynloop.maps.compiled import jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import box, finite
+from dynloop.maps.zoo.symmetries import MIRROR
 
 __all__ = ["cubic", "gauss", "logistic", "tent"]
 
@@ -147,7 +148,9 @@ def cubic(a: float = 3.0) -> KernelMap:
     array([[1.125]])
     """
     (a,) = finite("cubic", a=a)
-    facts: dict[str, Any] = {"fixed_points": [np.zeros(1)], "multipliers": [np.array([a])]}
+    facts: dict[str, Any] = {
+        "fixed_points": [np.zeros(1)], "multipliers": [np.array([a])], "symmetries": MIRROR
+    }  # fmt: skip
     if a > 1:
         side = math.sqrt(1 - 1 / a)
         facts["fixed_points"] += [np.array([side]), np.array([-side])]

@@ -11,6 +11,7 @@ from dynloop.maps.base import Array
 from dynloop.maps.compiled import jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import box, finite
+from dynloop.maps.zoo.symmetries import MIRROR
 
 __all__ = ["duffing_map", "holmes_cubic", "ikeda"]
 
@@ -128,7 +129,7 @@ def _cubic_oscillator(name: str, d: float, b: float) -> KernelMap:
         points += [np.full(2, side), np.full(2, -side)]
         slopes += [d - 3 * side**2] * 2
     multipliers = [np.sort_complex(np.roots([1, -slope, b])) for slope in slopes]
-    facts: dict[str, Any] = {"fixed_points": points, "multipliers": multipliers}
+    facts: dict[str, Any] = {"fixed_points": points, "multipliers": multipliers, "symmetries": MIRROR}
     if b != 0:
         facts["exponent_sum"] = math.log(abs(b))
     start = box([1.55, -0.05], [1.65, 0.05])

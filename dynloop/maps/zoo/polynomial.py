@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from dynloop.maps.base import Array
 from dynloop.maps.compiled import jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import box
+from dynloop.maps.zoo.symmetries import CONJUGATION, turn
 
 __all__ = ["newton"]
 
@@ -59,7 +61,11 @@ def newton(coefficients: Sequence[complex] = (1, 0, 0, -1)) -> KernelMap:
     roots = np.roots(P)
     points = [np.array([z.real, z.imag]) for z in roots]
     simple = all(np.sum(np.abs(roots - z) < 1e-6 * (1 + abs(z))) == 1 for z in roots)
-    facts = {"fixed_points": points, "attractors": points, "multipliers": [np.zeros(2)] * len(points)} if simple else {}
+    facts: dict[str, Any] = {"symmetries": {} if P.imag.any() else CONJUGATION}
+    if not P[1:-1].any() and len(P) > 2:
+        facts["symmetries"] = {**facts["symmetries"], **turn(2 * np.pi / (len(P) - 1))}
+    if simple:
+        facts |= {"fixed_points": points, "attractors": points, "multipliers": [np.zeros(2)] * len(points)}
     params = np.stack([P.real, P.imag], axis=1).ravel()
     start = box([-1, -1], [1, 1])
     return KernelMap(_newton, 2, params=params, jacobian=_newton_jacobian, name="newton", start=start, facts=facts)

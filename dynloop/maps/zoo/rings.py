@@ -10,6 +10,7 @@ from dynloop.maps.base import Array
 from dynloop.maps.compiled import jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import finite
+from dynloop.maps.zoo.symmetries import turn
 
 __all__ = ["GOLDEN_ANGLE", "ring"]
 
@@ -47,6 +48,7 @@ def ring(angle: float = GOLDEN_ANGLE, rate: float = 0.5) -> KernelMap:
     angle, rate = finite("ring", angle=angle, rate=rate)
     contraction = abs(1 - rate)
     facts = {
+        "symmetries": turn(1.0),
         "exponents": tuple(sorted((0.0, math.log(contraction) if contraction else -math.inf), reverse=True)),
         "rotation_number": angle / (2 * math.pi) % 1.0,
         "fixed_points": [np.zeros(2)],

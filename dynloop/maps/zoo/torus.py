@@ -13,6 +13,7 @@ from dynloop.maps.base import Array
 from dynloop.maps.compiled import jit
 from dynloop.maps.kernel import KernelMap
 from dynloop.maps.zoo.parameters import box, finite
+from dynloop.maps.zoo.symmetries import FLIP, MIRROR
 
 __all__ = ["baker", "cat", "circle", "standard"]
 
@@ -44,6 +45,7 @@ def cat() -> KernelMap:
         "fixed_points": [np.zeros(2)],
         "multipliers": [np.array([1 / growth, growth])],
         "fixed_point_counts": (1, 5, 16, 45, 121, 320),
+        "symmetries": MIRROR,
     }
     start = box([0, 0], [1, 1])
     return KernelMap(_cat, 2, jacobian=_cat_jacobian, periods=(1.0, 1.0), name="cat", start=start, facts=facts)
@@ -86,6 +88,7 @@ def baker() -> KernelMap:
         "exponents": (math.log(2), -math.log(2)),
         "fixed_points": [np.zeros(2)],
         "multipliers": [np.array([0.5, 2.0])],
+        "symmetries": FLIP,
     }
     start = box([0, 0], [1, 1])
     return KernelMap(_baker, 2, jacobian=_baker_jacobian, name="baker", start=start, facts=facts)
@@ -190,6 +193,7 @@ def standard(k: float = 0.971635) -> KernelMap:
     (k,) = finite("standard", k=k)
     facts: dict[str, Any] = {
         "exponent_sum": 0.0,
+        "symmetries": MIRROR,
         "fixed_points": [np.zeros(2), np.array([math.pi, 0.0])],
         "multipliers": [np.sort_complex(np.roots([1, -(2 + s * k), 1])) for s in (1, -1)],
     }
