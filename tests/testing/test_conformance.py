@@ -152,7 +152,7 @@ def rounds_inside(x):
 
 
 def wrong_jacobian(x, params, out):
-    out[0, 0] = 3.0
+    out[0, 0] = 0.5 if 0.1 < x[0] < 0.9 else 3.0  # right where it is compared when the map is made
 
 
 def halve(x, params, out):
