@@ -42,7 +42,7 @@ import dynloop as dl
 for key in {keys}:
     row = dl.zoo.counter_example(key)
     found = dl.classify(row.make(), row.start)
-    print(found.regime.name, int(found.period))
+    print(found.regime, int(found.period))
 """
     told = []
     for disabled in ("0", "1"):
