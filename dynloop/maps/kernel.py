@@ -303,7 +303,7 @@ class KernelMap(LoopMap):
         return Stretch(states=states, frames=frames, logs=logs)
 
     def _tangent_parts(self) -> tuple[Tangent, ...]:
-        """Return the compiled tangents of the steps of one cycle: analytic, by complex steps, or by differences."""
+        """Return the compiled tangents of one cycle: as given, by complex steps, dual numbers or differences."""
         if self._tangents is None:
             steps, dim = self._steps[: self._cycle], self.dimension
             if self._pushes is not None:
