@@ -332,6 +332,7 @@ def _of_logs(m: LoopMap, logs: Array, options: _Options, *, finite: bool) -> Lya
         windows = np.stack([part.mean(axis=0) for part in np.array_split(logs, len(marks))])
     exponents = average.mean + 0.0  # no −0
     errors = np.hypot(average.standard_error, _rounding(m, exponents, options.qr_every))
+    errors[~np.isfinite(exponents)] = np.nan
     bias = straying(logs) + _turning(exponents, options)
     return LyapunovSpectrum(
         exponents=exponents, standard_error=errors, bias=bias,

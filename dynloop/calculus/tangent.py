@@ -170,7 +170,8 @@ def _checked_products(
         raise DerivativeError(
             f"{m.name} cannot be differentiated: {said} Use eager attention, or plain torch operations."
         ) from error
-    point, V, J = m.numpy(x), m.numpy(frames)[0], m.numpy(pushed)[0].reshape(directions, -1)
+    root = np.sqrt(m.dimension)  # so that every coordinate moves by about h, however many there are
+    point, V, J = m.numpy(x), root * m.numpy(frames)[0], root * m.numpy(pushed)[0].reshape(directions, -1)
     if not np.isfinite(J).all():
         if not finite:
             return None
