@@ -425,7 +425,7 @@ class KernelMap(LoopMap):
 
 
 def _as_tuple(functions: Any, argument: str, count: int | None = None) -> tuple[Any, ...]:
-    found = (functions,) if callable(functions) else tuple(functions)
+    found = (functions,) if callable(functions) else tuple(functions) if isinstance(functions, Sequence) else ()
     if not found or not all(callable(f) for f in found):
         form = "(x, V, params, out, W)" if argument == "tangent" else "(x, params, out)"
         raise InvalidArgumentError(f"{argument} must be a function {argument}{form} or a sequence of them")

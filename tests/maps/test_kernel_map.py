@@ -225,6 +225,9 @@ def raises(x, params, out):
         (lambda: dl.KernelMap(shifted, 0), InvalidArgumentError, "dim must be a positive int"),
         (lambda: dl.KernelMap(shifted, True), InvalidArgumentError, "got True"),
         (lambda: dl.KernelMap([], 1), InvalidArgumentError, "step must be a function"),
+        (lambda: dl.KernelMap(3, 1), InvalidArgumentError, "step must be a function"),
+        (lambda: dl.KernelMap("step", 1), InvalidArgumentError, "step must be a function"),
+        (lambda: dl.zoo.henon().with_table(np.ones((2, 3))), ShapeError, r"\(batch, 2\).*got \(2, 3\)"),
         (lambda: dl.KernelMap(shifted, 1, params=("a",)), InvalidArgumentError, "params must be"),
         (lambda: dl.KernelMap(smooth, 2), InvalidArgumentError, "0 params.*IndexError"),
         (lambda: dl.KernelMap(returns, 1), InvalidArgumentError, r"returned ndarray.*out\[0\]"),
@@ -259,6 +262,27 @@ def test_what_numba_cannot_compile_is_one_sentence():
     with pytest.raises(InvalidArgumentError, match="numba cannot compile the step") as caught:
         dl.KernelMap(step, 1)([[0.5]])
     assert "\n" not in str(caught.value)
+
+
+class Settings:
+    factor = 2.0
+
+
+SETTINGS = Settings()
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_a_python_object_inside_a_step_is_named():
+    def step(x, params, out):
+        out[0] = SETTINGS.factor * x[0]
+
+    m = dl.KernelMap(step, 1)
+    for call in (lambda: m([[0.5]]), lambda: m.stretch(np.ones((1, 1)), np.ones((1, 1, 1)), 3)):
+        with pytest.raises(
+            InvalidArgumentError, match=r"Untyped global name 'SETTINGS'.*<class .*Settings'>"
+        ) as caught:
+            call()
+        assert "\n" not in str(caught.value)
 
 
 def test_everything_works_without_the_compiler():

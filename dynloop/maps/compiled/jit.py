@@ -65,7 +65,8 @@ def explained(kernel: Compiled, fixed: int = 0, each: int = 0) -> Compiled:
             with np.errstate(all="ignore"):
                 piece(0, rows if threads == 1 else 0)  # of no rows, it is compiled
         except numba.core.errors.NumbaError as error:
-            first = next((line.strip() for line in str(error).splitlines() if line.strip()), "unknown reason")
+            said = (line.strip() for line in str(error).splitlines())
+            first = next((line for line in said if line and not line.startswith("Failed in")), "unknown reason")
             raise InvalidArgumentError(
                 f"numba cannot compile the step: {first}. Use numbers, NumPy functions and indexing only."
             ) from error
