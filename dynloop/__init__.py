@@ -25,6 +25,9 @@ _HOME = {
     "draw_exponent_diagram": "dynloop.views.plot",
     "draw_orbit_diagram": "dynloop.views.plot",
     "draw_period_diagram": "dynloop.views.plot",
+    "regime_diagram": "dynloop.diagrams.regimes",
+    "RegimeDiagram": "dynloop.diagrams.regimes",
+    "draw_regime_diagram": "dynloop.views.plot",
     "trajectory": "dynloop.orbits.trajectory",
     "Trajectory": "dynloop.orbits.trajectory",
     "precision_floor": "dynloop.orbits.floor",
@@ -93,6 +96,8 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.diagrams.orbits import orbit_diagram as orbit_diagram
     from dynloop.diagrams.periods import PeriodDiagram as PeriodDiagram
     from dynloop.diagrams.periods import period_diagram as period_diagram
+    from dynloop.diagrams.regimes import RegimeDiagram as RegimeDiagram
+    from dynloop.diagrams.regimes import regime_diagram as regime_diagram
     from dynloop.maps import synthetic as synthetic
     from dynloop.maps import zoo as zoo
     from dynloop.maps.base import LoopMap as LoopMap
@@ -114,6 +119,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.views.plot import draw_exponent_diagram as draw_exponent_diagram
     from dynloop.views.plot import draw_orbit_diagram as draw_orbit_diagram
     from dynloop.views.plot import draw_period_diagram as draw_period_diagram
+    from dynloop.views.plot import draw_regime_diagram as draw_regime_diagram
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     ("cli", "__main__"),
     ("inference", "testing", "basins", "views"),
-    ("orbits", "diagrams"),
+    ("diagrams",),
+    ("orbits",),
     ("calculus", "adapters", "studies"),
     ("maps",),
     ("result", "nn"),

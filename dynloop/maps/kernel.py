@@ -177,6 +177,12 @@ class KernelMap(LoopMap):
         made._table, made._tangents = table, self._tangent_parts()
         return made
 
+    def with_row(self, b: int) -> KernelMap:
+        """Return the map with the parameters of row b of its table alone."""
+        made = self._with(list(range(self.layer_count)), self.layer_names, self.name)
+        made.params, made._table, made._tangents = self._table[b].copy(), self._table[b : b + 1], self._tangents
+        return made
+
     def same_loop(self, other: KernelMap) -> bool:
         """Say whether another map differs in its parameters alone."""
         mine, theirs = (

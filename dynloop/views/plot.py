@@ -9,14 +9,21 @@ import numpy as np
 from dynloop.diagrams.exponents import ExponentDiagram
 from dynloop.diagrams.orbits import OrbitDiagram
 from dynloop.diagrams.periods import PeriodDiagram
+from dynloop.diagrams.regimes import RegimeDiagram
 from dynloop.errors import InvalidArgumentError, MissingPackageError
+from dynloop.orbits.verdict import Regime
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_exponent_diagram", "draw_orbit_diagram", "draw_period_diagram"]
+__all__ = ["draw_exponent_diagram", "draw_orbit_diagram", "draw_period_diagram", "draw_regime_diagram"]
 
 _INK, _ACCENT = "#1f3a5f", "#b5402a"
+_COLOURS = {
+    Regime.VANISHING: "#9ecae1", Regime.CYCLIC: "#1f3a5f", Regime.PERIODIC: "#3f8f5f", Regime.QUASIPERIODIC: "#d9a441",
+    Regime.CHAOTIC: "#b5402a", Regime.RAY: "#7b5ea7", Regime.DRIFT: "#c39bd3", Regime.DIVERGENT: "#222222",
+    Regime.UNDECIDED: "#d0d0d0",
+}  # fmt: skip
 
 
 def draw_orbit_diagram(
@@ -138,6 +145,48 @@ def draw_period_diagram(found: PeriodDiagram, *, ax: Axes | None = None, **optio
         ax.plot(values[rows], np.full(rows.sum(), 0.6), linestyle="none", marker="|", markersize=5, color=color)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.set(xlabel="parameter", ylabel="period (loops)")
+    return ax
+
+
+def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **options: Any) -> Axes:
+    """Plot the regimes against the parameter, as bars; of causal maps the share of their tokens.
+
+    Parameters
+    ----------
+    found : RegimeDiagram
+        Of `regime_diagram`.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if left out.
+    **options
+        For `Axes.bar`.
+
+    Returns
+    -------
+    matplotlib Axes
+        With one colour a regime. Values that are no numbers stand side by side in their order.
+
+    Raises
+    ------
+    MissingPackageError
+        If matplotlib is not installed.
+    """
+    ax = _axes(ax)
+    numbers = found.values.dtype.kind == "f"
+    places = found.values if numbers else np.arange(len(found.values), dtype=np.float64)
+    gaps = np.diff(np.unique(places))
+    width = 0.9 * float(gaps.min()) if len(gaps) else 0.8
+    below = np.zeros(len(places))
+    rows = found.regime.reshape(len(places), -1)
+    for regime in Regime:
+        share = np.array([np.mean([verdict is regime for verdict in row]) for row in rows])
+        if share.any():
+            style = {"width": width, "color": _COLOURS[regime], "label": regime.name, **options}
+            ax.bar(places, share, bottom=below, **style)
+            below += share
+    if not numbers:
+        ax.set_xticks(places, [str(value) for value in found.values])
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set(xlabel="parameter", ylabel="share of orbits", ylim=(0, 1))
     return ax
 
 

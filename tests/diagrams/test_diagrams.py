@@ -195,3 +195,22 @@ def test_torch_states_keep_their_precision():
         lambda r: dl.TorchMap([lambda x: r * x * (1 - x)], (1,), dtype=torch.float32), [3.2], starts=[0.3]
     )
     assert found.period[0] == 2
+
+
+# -- regimes -----------------------------------------------------------------------------------------------------------
+
+
+@FAMILIES
+def test_regimes_of_the_logistic_map(family):
+    found = dl.regime_diagram(family, [2.5, 3.2, 3.9, 4.1], starts=[0.3])
+    assert [regime.name for regime in found.regime] == ["VANISHING", "PERIODIC", "CHAOTIC", "DIVERGENT"]
+    np.testing.assert_array_equal(found.period, [1, 2, -1, -1])
+    np.testing.assert_allclose(found.rate[:2], [0.5, 0.4], atol=1e-6)
+    assert all(found.reason)
+
+
+def test_regimes_of_blocks_have_a_verdict_a_token():
+    found = dl.regime_diagram(block, [0.5, 1.0])
+    for row, gain in enumerate([0.5, 1.0]):
+        np.testing.assert_array_equal(found.regime[row], dl.classify(block(gain)).regime[0])
+    assert found.period.shape == (2, 3)

@@ -45,6 +45,16 @@ def test_periods_and_what_has_none():
     assert list(lost.get_xdata()) == [4.1]
 
 
+def test_regimes_are_bars_that_add_up():
+    found = dl.regime_diagram(dl.zoo.logistic(), [2.5, 3.2, 3.9])
+    ax = dl.draw_regime_diagram(found)
+    assert [label.get_text() for label in ax.get_legend().get_texts()] == ["VANISHING", "PERIODIC", "CHAOTIC"]
+    heights = np.array([[bar.get_height() for bar in container] for container in ax.containers])
+    np.testing.assert_array_equal(heights, np.eye(3))
+    named = dl.regime_diagram(lambda name: dl.zoo.logistic({"low": 2.5, "high": 3.9}[name]), ["low", "high"])
+    assert [tick.get_text() for tick in dl.draw_regime_diagram(named).get_xticklabels()] == ["low", "high"]
+
+
 def test_the_axes_given_are_used():
     from matplotlib import pyplot as plt
 
