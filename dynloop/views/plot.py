@@ -174,7 +174,7 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     numbers = found.values.dtype.kind == "f"
     places = found.values if numbers else np.arange(len(found.values), dtype=np.float64)
     gaps = np.diff(np.unique(places))
-    width = 0.9 * float(gaps.min()) if len(gaps) else 0.8
+    width = float(gaps.min()) if numbers and len(gaps) else 0.8
     below = np.zeros(len(places))
     rows = found.regime.reshape(len(places), -1)
     for regime in Regime:
