@@ -79,6 +79,17 @@ def test_the_python_runs_and_prints_what_its_comments_say(capsys):
     assert float(printed[-1]) == pytest.approx(1.258, abs=0.002)
 
 
+def test_the_python_of_the_page_on_maps_runs():
+    page = (Path(__file__).parent.parent / "docs" / "maps.md").read_text(encoding="utf-8")
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(code, "maps.md", "exec"), names)  # noqa: S102 - our own text
+    m = names["m"]
+    lozi = names["dl"].zoo.lozi(1.7, 0.5)
+    assert m([[0.3, 0.2]]).tolist() == lozi([[0.3, 0.2]]).tolist()
+    assert abs(names["dl"].jacobian(m, [0.3, 0.2]) - names["dl"].jacobian(lozi, [0.3, 0.2])).max() < 1e-15
+
+
 @pytest.mark.parametrize("regime", REGIMES.split("|"))
 def test_every_regime_is_in_the_table(regime):
     assert f"| {regime} |" in README
