@@ -79,6 +79,19 @@ def test_processes_that_compile_at_once_do_not_get_each_others_code(tmp_path):
     assert len({p.name for p in Path(tmp_path / "cache").rglob("*.nbi") if "stretch" in p.name}) == len(names)
 
 
+def test_a_large_array_has_no_key_and_does_no_harm():
+    import numpy as np
+
+    from dynloop.maps.kernel import KernelMap
+
+    large = np.full(2**18, 0.5)
+
+    def step(x, params, out):
+        out[0] = large[3] * x[0]
+
+    assert KernelMap(step, 1)([[1.0]]) == [[0.5]]
+
+
 def test_what_has_no_key_is_not_kept(tmp_path):
     lines = """
 class Settings: factor = 0.5

@@ -24,6 +24,7 @@ from dynloop.maps.compiled.jit import COMPILING, Compiled
 __all__ = ["keep"]
 
 _KNOWN_MODULES = {"numpy", "math", "cmath"}
+_KINDS = (float, int, complex, bool)
 _LARGEST = 2**20  # bytes of an array that is part of a key
 
 
@@ -65,7 +66,7 @@ def keep(kernel: Compiled, *parts: Any) -> Compiled:
             digest = hashlib.sha256(_package())
             _add(digest, parts, ())
             kernel._cache = _KeptCache(kernel.py_func, digest.hexdigest())  # type: ignore[attr-defined]
-        except (_NoKeyError, RuntimeError, OSError):  # no key; numba found no folder to write to
+        except (_NoKeyError, RuntimeError, OSError, ValueError):  # no key, an empty cell, no folder
             pass
     return kernel
 
@@ -99,7 +100,7 @@ def _add(digest: Any, value: Any, above: tuple[Any, ...]) -> None:
         _add(digest, value.py_func, above)
     elif isinstance(value, types.FunctionType):
         _add_function(digest, value, above)
-    elif isinstance(value, np.ufunc | types.BuiltinFunctionType) or value in (float, int, complex, bool):
+    elif isinstance(value, np.ufunc | types.BuiltinFunctionType) or any(value is kind for kind in _KINDS):
         digest.update(f"builtin {getattr(value, '__module__', '')} {value.__name__};".encode())
     else:
         raise _NoKeyError
