@@ -101,14 +101,10 @@ def gali(
     -1.924847
     """
     n = as_map(m).dimension
-    for name, value, least, most in (("k", k, 2, n), ("loops", loops, 4, None), ("transient", transient, 0, None)):
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | np.integer)
-            or value < least
-            or (most or value) < value
-        ):
-            rule = f"between {least} and the dimension {most}" if most else f"at least {least}"
+    for name, value, least in (("k", k, 2), ("loops", loops, 4), ("transient", transient, 0)):
+        most = n if name == "k" else np.inf
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+            rule = f"between {least} and the dimension {n}" if name == "k" else f"at least {least}"
             raise InvalidArgumentError(f"{name} must be an int, {rule}; got {value!r}")
     generator = as_rng(rng)
     states, single = m.batch(start, generator)
@@ -124,14 +120,14 @@ def gali(
     alone = m.stretch(copies, frames.reshape(k, 1, *m.state_shape), loops).logs[:, :, 0]
     with np.errstate(invalid="ignore"):
         log = np.minimum(np.cumsum(together.sum(axis=1) - alone.sum(axis=1)), 0.0)
+        gone = np.isneginf(together).any(axis=1) | np.isneginf(alone).any(axis=1)
+        log[np.logical_or.accumulate(gone)] = -np.inf
         half = loops // 2
         slope = (log[-1] - log[half - 1]) / (loops - half)
         exponents = -np.sort(-together[half:].mean(axis=0))
         sali = np.sqrt(2 - 2 * np.sqrt(np.maximum(1 - np.exp(2 * log), 0))) if k == 2 else None
-    status = Status.CONVERGED if np.isfinite(log).all() else Status.BELOW_RANK_TOLERANCE
-    if np.isnan(log).any():
-        lost = not np.isfinite(together[-1]).all() and np.isnan(together[-1]).any()
-        status = Status.DIVERGED if lost else Status.BELOW_RANK_TOLERANCE
+    status = Status.BELOW_RANK_TOLERANCE if gone.any() else Status.CONVERGED
+    status = Status.DIVERGED if np.isnan(together).any() else status
     return Gali(
         log=log, rate=float(slope), exponents=exponents, sali=sali, status=status, loops=int(loops),
         transient=int(transient),

@@ -18,7 +18,7 @@ from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.result import Result, Status
 
-__all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
+__all__ = ["LyapunovSpectrum", "lyapunov_spectrum", "rounding_error", "turning_bias"]
 
 _RECORDS = 8192  # of a window, whatever its length
 _POINTS = 64  # of the history, and windows of the finite-time exponents
@@ -331,9 +331,9 @@ def _of_logs(m: LoopMap, logs: Array, options: _Options, *, finite: bool) -> Lya
         sums = np.cumsum(logs, axis=0)
         windows = np.stack([part.mean(axis=0) for part in np.array_split(logs, len(marks))])
     exponents = average.mean + 0.0  # no −0
-    errors = np.hypot(average.standard_error, _rounding(m, exponents, options.qr_every))
+    errors = np.hypot(average.standard_error, rounding_error(m, exponents, options.qr_every))
     errors[~np.isfinite(exponents)] = np.nan
-    bias = straying(logs) + _turning(exponents, options)
+    bias = straying(logs) + turning_bias(exponents, options.loops, options.transient)
     return LyapunovSpectrum(
         exponents=exponents, standard_error=errors, bias=bias,
         history=sums[marks - 1] / marks[:, None], finite_time=windows,
@@ -345,23 +345,23 @@ def _of_logs(m: LoopMap, logs: Array, options: _Options, *, finite: bool) -> Lya
     )  # fmt: skip
 
 
-def _rounding(m: LoopMap, exponents: Array, every: int) -> Array:
-    """Return what rounding does to exponents by QR: a direction is known to rounding of the longest beside it."""
-    finite = exponents[np.isfinite(exponents)]
+def rounding_error(m: LoopMap, exponents: Array, every: int = 1) -> Array:
+    """Return what rounding does to exponents ``(…, k)`` by QR: a direction is known to rounding of the longest."""
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = np.exp(every * (finite.max(initial=-np.inf) - exponents))
+        largest = np.where(np.isfinite(exponents), exponents, -np.inf).max(axis=-1, keepdims=True)
+        spread = np.exp(every * (largest - exponents))
         return np.asarray(max(2, m.layer_count) * m.precision * spread / every)
 
 
-def _turning(exponents: Array, options: _Options) -> Array:
-    """Return how much directions may still turn that the transient has not told apart, as on a defective map.
+def turning_bias(exponents: Array, loops: int, transient: int) -> Array:
+    """Return how much directions ``(…, k)`` may turn that the transient has not told apart, as on a defective map.
 
     Each such neighbour may add growth like log t.
     """
     with np.errstate(invalid="ignore"):
-        near = np.abs(exponents[:, None] - exponents) * options.transient < _APART
-    neighbours = near.sum(axis=1) - np.isfinite(exponents)
-    return np.asarray(neighbours * np.log1p(options.loops / max(1, options.transient)) / options.loops)
+        near = np.abs(exponents[..., :, None] - exponents[..., None, :]) * transient < _APART
+    neighbours = near.sum(axis=-1) - np.isfinite(exponents)
+    return np.asarray(neighbours * np.log1p(loops / max(1, transient)) / loops)
 
 
 def _status(logs: Array, errors: Array, loops: int, *, finite: bool) -> Status:

@@ -1,1 +1,1 @@
-"""What changes along a family of maps: orbits, exponents and periods against a parameter."""
+"""What changes along a family of maps: orbits, exponents, periods and regimes against a parameter."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.calculus.averages import halves_disagree, straying, time_average
-from dynloop.calculus.lyapunov import lyapunov_spectrum
+from dynloop.calculus.lyapunov import lyapunov_spectrum, rounding_error, turning_bias
 from dynloop.calculus.tangent import random_frames
 from dynloop.diagrams.family import FamilyLike, Member, members, statuses, whole_numbers
 from dynloop.errors import InvalidArgumentError
@@ -78,7 +78,7 @@ def exponent_diagram(
     Returns
     -------
     ExponentDiagram
-        Exponents with errors. `dynloop.views.diagrams.draw_exponent_diagram` plots them.
+        Exponents with errors. `dynloop.views.plot.draw_exponent_diagram` plots them.
 
     Raises
     ------
@@ -131,15 +131,19 @@ def _together(member: Member, k: int, loops: int, transient: int, gather: int, r
     logs = np.take_along_axis(logs, order[None], axis=2)
     average = time_average(logs)
     lost, gone = np.isnan(average.mean).any(axis=1), np.isneginf(average.mean).any(axis=1)
-    unsettled = halves_disagree(logs, loops).any(axis=1)
+    errors = np.hypot(average.standard_error, rounding_error(m, average.mean))
+    errors[~np.isfinite(average.mean)] = np.nan
+    unknown = np.isfinite(average.mean) & ~np.isfinite(errors)
+    unsettled = (halves_disagree(logs, loops) | unknown).any(axis=1)
     status = statuses(
         Status.CONVERGED,
         (lost, Status.DIVERGED), (unsettled, Status.NOT_CONVERGED), (gone, Status.BELOW_RANK_TOLERANCE),
     )  # fmt: skip
-    return np.stack([average.mean, average.standard_error, straying(logs)]), status
+    bias = straying(logs) + turning_bias(average.mean, loops, transient)
+    return np.stack([average.mean, errors, bias]), status
 
 
-def _alone(member: Member, k: int, loops: int, transient: int, gather: int, rng: Any) -> tuple[Array, Array]:  # noqa: ARG001
+def _alone(member: Member, k: int, loops: int, transient: int, _: int, rng: Any) -> tuple[Array, Array]:
     """Measure one map by `lyapunov_spectrum`."""
     found = lyapunov_spectrum(member.map, member.states[0], k=k, loops=loops, transient=transient, rng=rng)
     numbers = np.stack([found.exponents, found.standard_error, found.bias])[:, None]

@@ -214,3 +214,14 @@ def test_regimes_of_blocks_have_a_verdict_a_token():
     for row, gain in enumerate([0.5, 1.0]):
         np.testing.assert_array_equal(found.regime[row], dl.classify(block(gain)).regime[0])
     assert found.period.shape == (2, 3)
+
+
+def test_directions_that_turn_slowly_are_in_the_bias_of_a_diagram():
+    def shear(x, params, out):
+        out[0] = params[0] * (x[0] + x[1])
+        out[1] = params[0] * x[1]
+
+    found = dl.exponent_diagram(dl.KernelMap(shear, 2, params=(1.0,)), [1.0, 0.9], k=2, starts=[0.0, 0.0])
+    off = np.abs(found.exponents - np.log([[1.0], [0.9]]))  # a Jordan block: like log t / t
+    assert np.all(off > 3 * found.standard_error)
+    assert np.all(off <= found.bias + 3 * found.standard_error)

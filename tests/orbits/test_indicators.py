@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import dynloop as dl
+from dynloop.calculus.tangent import check_derivative, random_frames
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.result import Status
 
@@ -77,23 +78,22 @@ def test_gali_of_an_integrable_map_falls_as_a_power():
 
 
 def test_sali_is_the_smaller_alignment():
-    m = dl.zoo.henon()
+    m, rng = dl.zoo.henon(), np.random.default_rng(3)
     found = dl.gali(m, [0.1, 0.1], loops=20, transient=100, rng=3)
-    states = m.watch(np.array([[0.1, 0.1]]), 100, np.array([[0.1, 0.1]])).states
-    from dynloop.calculus.tangent import random_frames
-
-    V = random_frames(m, 1, 2, np.random.default_rng(3))
-    rng = np.random.default_rng(3)  # the same draws as inside: the check of the derivative comes first
-    from dynloop.calculus.tangent import check_derivative
-
-    check_derivative(m, np.array([[0.1, 0.1]]), rng)
-    V = random_frames(m, 1, 2, rng)
+    check_derivative(m, np.array([[0.1, 0.1]]), rng)  # which draws first inside, too
+    states, V = m.watch(np.array([[0.1, 0.1]]), 100, np.array([[0.1, 0.1]])).states, random_frames(m, 1, 2, rng)
     for t in range(20):
         states, V = m.push(states, V)
         V = V / np.linalg.norm(V, axis=2, keepdims=True)
         one, two = V[0]
         smaller = min(np.linalg.norm(one - two), np.linalg.norm(one + two))
         assert found.sali[t] == pytest.approx(smaller, abs=1e-7)
+
+
+def test_gali_where_a_direction_is_annihilated():
+    found = dl.gali(linear(np.diag([0.5, 0.0])), [1.0, 1.0], loops=20)
+    assert found.status is Status.BELOW_RANK_TOLERANCE
+    assert np.isneginf(found.log).all()
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def _is_dual(*kinds: Any) -> bool:
 
 @overload(operator.add)
 @overload(operator.iadd)
-def _add(x, y):  # type: ignore[no-untyped-def]
+def _add(x, y):
     if isinstance(x, _DualType) and isinstance(y, _DualType):
         return lambda x, y: dual(x.value + y.value, x.slope + y.slope)
     if _is_dual(x, y) and isinstance(x, _DualType):
@@ -116,7 +116,7 @@ def _add(x, y):  # type: ignore[no-untyped-def]
 
 @overload(operator.sub)
 @overload(operator.isub)
-def _sub(x, y):  # type: ignore[no-untyped-def]
+def _sub(x, y):
     if isinstance(x, _DualType) and isinstance(y, _DualType):
         return lambda x, y: dual(x.value - y.value, x.slope - y.slope)
     if _is_dual(x, y) and isinstance(x, _DualType):
@@ -126,7 +126,7 @@ def _sub(x, y):  # type: ignore[no-untyped-def]
 
 @overload(operator.mul)
 @overload(operator.imul)
-def _mul(x, y):  # type: ignore[no-untyped-def]
+def _mul(x, y):
     if isinstance(x, _DualType) and isinstance(y, _DualType):
         return lambda x, y: dual(x.value * y.value, x.slope * y.value + x.value * y.slope)
     if _is_dual(x, y) and isinstance(x, _DualType):
@@ -136,10 +136,10 @@ def _mul(x, y):  # type: ignore[no-untyped-def]
 
 @overload(operator.truediv)
 @overload(operator.itruediv)
-def _div(x, y):  # type: ignore[no-untyped-def]
+def _div(x, y):
     if isinstance(x, _DualType) and isinstance(y, _DualType):
 
-        def both(x, y):  # type: ignore[no-untyped-def]
+        def both(x, y):
             q = x.value / y.value
             return dual(q, (x.slope - q * y.slope) / y.value)
 
@@ -148,7 +148,7 @@ def _div(x, y):  # type: ignore[no-untyped-def]
         return lambda x, y: dual(x.value / y, x.slope / y)
     if _is_dual(x, y):
 
-        def below(x, y):  # type: ignore[no-untyped-def]
+        def below(x, y):
             q = x / y.value
             return dual(q, -q * y.slope / y.value)
 
@@ -158,10 +158,10 @@ def _div(x, y):  # type: ignore[no-untyped-def]
 
 @overload(operator.pow)
 @overload(operator.ipow)
-def _pow(x, y):  # type: ignore[no-untyped-def]
+def _pow(x, y):
     if _is_dual(x, y) and isinstance(x, _DualType) and isinstance(y, types.Integer):
 
-        def whole(x, y):  # type: ignore[no-untyped-def]
+        def whole(x, y):
             return dual(x.value**y, y * x.value ** (y - 1) * x.slope if y != 0 else 0.0)
 
         return whole
@@ -172,25 +172,25 @@ def _pow(x, y):  # type: ignore[no-untyped-def]
 
 @overload(operator.mod)
 @overload(operator.imod)
-def _mod(x, y):  # type: ignore[no-untyped-def]
+def _mod(x, y):
     if _is_dual(x, y) and isinstance(x, _DualType) and not isinstance(y, _DualType):
         return lambda x, y: dual(x.value % y, x.slope)
     return None
 
 
 @overload(operator.neg)
-def _neg(x):  # type: ignore[no-untyped-def]
+def _neg(x):
     return (lambda x: dual(-x.value, -x.slope)) if isinstance(x, _DualType) else None
 
 
 @overload(operator.pos)
-def _pos(x):  # type: ignore[no-untyped-def]
+def _pos(x):
     return (lambda x: x) if isinstance(x, _DualType) else None
 
 
 @overload(builtins.max)
 @overload(np.maximum)
-def _max(x, y):  # type: ignore[no-untyped-def]
+def _max(x, y):
     if not _is_dual(x, y):
         return None
     return lambda x, y: x if x >= y else y
@@ -198,7 +198,7 @@ def _max(x, y):  # type: ignore[no-untyped-def]
 
 @overload(builtins.min)
 @overload(np.minimum)
-def _min(x, y):  # type: ignore[no-untyped-def]
+def _min(x, y):
     if not _is_dual(x, y):
         return None
     return lambda x, y: x if x <= y else y
@@ -208,7 +208,7 @@ def _comparison(name: str) -> None:
     compare = getattr(operator, name)
 
     @overload(compare)
-    def compared(x, y):  # type: ignore[no-untyped-def]
+    def compared(x, y):
         if isinstance(x, _DualType) and isinstance(y, _DualType):
             return lambda x, y: compare(x.value, y.value)
         if _is_dual(x, y) and isinstance(x, _DualType):
@@ -224,11 +224,11 @@ def _function(f: Any, slope: Any, *names: Any) -> None:
     """Register f, given what multiplies the slope: a function of x and f(x)."""
     rate = jit(slope)
 
-    def applied(x):  # type: ignore[no-untyped-def]
+    def applied(x):
         if not isinstance(x, _DualType):
             return None
 
-        def call(x):  # type: ignore[no-untyped-def]
+        def call(x):
             y = f(x.value)
             return dual(y, rate(x.value, y) * x.slope)
 

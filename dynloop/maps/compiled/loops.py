@@ -28,7 +28,7 @@ def apply_loop(step: Compiled) -> Compiled:
     """Return ``apply(states, params, out)``: one step on every row."""
 
     @jit
-    def apply(first: int, last: int, scratch: Array, states: Array, params: Array, out: Array) -> None:  # noqa: ARG001
+    def apply(first: int, last: int, scratch: Array, states: Array, params: Array, out: Array) -> None:  # noqa: ARG001 - as all have
         for b in range(first, last):
             step(states[b], params[b % params.shape[0]], out[b])
 

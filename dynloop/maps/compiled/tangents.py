@@ -71,7 +71,7 @@ def given_tangent(push: Compiled) -> Tangent:
     """Return a tangent that the user wrote, ``push(x, V, params, y, W)``."""
 
     @jit
-    def tangent(x: Array, V: Array, params: Array, y: Array, W: Array, work: Array) -> None:  # noqa: ARG001
+    def tangent(x: Array, V: Array, params: Array, y: Array, W: Array, work: Array) -> None:  # noqa: ARG001 - as all have
         push(x, V, params, y, W)
 
     return Tangent(tangent, 0, 0, ("given", push))
