@@ -53,6 +53,8 @@ _HOME = {
     "SingularValues": "dynloop.calculus.singular",
     "normality": "dynloop.calculus.normality",
     "Normality": "dynloop.calculus.normality",
+    "find_fixed_points": "dynloop.orbits.fixed_points",
+    "FixedPoints": "dynloop.orbits.fixed_points",
     "classify": "dynloop.orbits.regime",
     "Classification": "dynloop.orbits.verdict",
     "Evidence": "dynloop.orbits.verdict",
@@ -103,6 +105,8 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.maps.base import LoopMap as LoopMap
     from dynloop.maps.kernel import KernelMap as KernelMap
     from dynloop.maps.torch import TorchMap as TorchMap
+    from dynloop.orbits.fixed_points import FixedPoints as FixedPoints
+    from dynloop.orbits.fixed_points import find_fixed_points as find_fixed_points
     from dynloop.orbits.floor import precision_floor as precision_floor
     from dynloop.orbits.regime import classify as classify
     from dynloop.orbits.rotation import RotationNumber as RotationNumber

@@ -43,6 +43,7 @@ class Status(Enum):
     CONVERGED = "the estimate settled within its error"
     OUT_OF_LOOPS = "the budget of loops was used up before the evidence sufficed"
     NOT_CONVERGED = "the iteration stopped before it settled; its last value is no result"
+    SHORTER_PERIOD = "solved, but the orbit returns sooner: its period is a proper divisor of the one asked for"
     SLOW = "the residual is small, but no solution was found nearby"
     DIVERGED = "a state stopped being finite"
     BELOW_RANK_TOLERANCE = "a direction is contracted to nothing within rounding; its exponent is reported as -inf"

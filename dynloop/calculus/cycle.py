@@ -29,7 +29,7 @@ _KNOWN = (
 )
 
 
-def cycle_multipliers(m: LoopMap, states: Any, period: int) -> Eigenvalues | None:
+def cycle_multipliers(m: LoopMap, states: Any, period: int, *, known: Array | None = None) -> Eigenvalues | None:
     """Return all multipliers of F^p at a state, dense.
 
     Parameters
@@ -40,6 +40,8 @@ def cycle_multipliers(m: LoopMap, states: Any, period: int) -> Eigenvalues | Non
         The point.
     period : int
         p.
+    known : ndarray, (p, *state_shape), optional
+        All points of the cycle, where they are known better than iterating an unstable cycle would tell.
 
     Returns
     -------
@@ -54,9 +56,9 @@ def cycle_multipliers(m: LoopMap, states: Any, period: int) -> Eigenvalues | Non
     """
     n, u = m.dimension, m.precision
     if n > FACTORS_APART:
-        return _of_product(m, states, period)
+        return _of_product(m, states, period, known)
     with np.errstate(all="ignore"):
-        factors = np.stack(list(_along(m, states, period)))
+        factors = np.stack(list(_along(m, states, period, known)))
         products = reduce(lambda product, J: J @ product, factors)
         if not np.isfinite(products[0]).all():
             return None
@@ -66,11 +68,11 @@ def cycle_multipliers(m: LoopMap, states: Any, period: int) -> Eigenvalues | Non
     return found
 
 
-def _of_product(m: LoopMap, states: Any, period: int) -> Eigenvalues | None:
+def _of_product(m: LoopMap, states: Any, period: int, known: Array | None) -> Eigenvalues | None:
     """Return the multipliers from the formed product, one factor in memory at a time."""
     product = np.eye(m.dimension)
     with np.errstate(all="ignore"):
-        for J in _along(m, states, period):
+        for J in _along(m, states, period, known):
             product = J[0] @ product if period > 1 else J[0]
     if not np.isfinite(product).all():
         return None
@@ -78,12 +80,17 @@ def _of_product(m: LoopMap, states: Any, period: int) -> Eigenvalues | None:
     return eigenvalues(product, noise, precision=m.precision)
 
 
-def _along(m: LoopMap, states: Any, loops: int) -> Iterator[Array]:
-    """Yield DF at the states of an orbit, ``(1 + copies, n, n)``: first its own, then at orbits moved at every loop."""
+def _along(m: LoopMap, states: Any, loops: int, known: Array | None = None) -> Iterator[Array]:
+    """Yield DF at the states of an orbit, ``(1 + copies, n, n)``: first its own, then at orbits moved at every loop.
+
+    Of `known` states each is taken as it is, and the copies begin anew beside it.
+    """
     copies = _COPIES if m.dimension <= FACTORS_APART else 0
     signs = np.random.default_rng(0)
     points = np.repeat(m.numpy(states), 1 + copies, axis=0)
-    for _ in range(loops):
+    for loop in range(loops):
+        if known is not None:
+            points[:] = known[loop]
         size = float(np.abs(points[0]).max())
         points[1:] += np.sqrt(m.precision) * size * signs.choice([-1.0, 1.0], points[1:].shape)
         new, J = jacobians(m, m.native(points))

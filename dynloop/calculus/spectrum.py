@@ -26,6 +26,7 @@ __all__ = [
     "spectral_radius",
 ]
 
+_WHOLE = 128  # up to this dimension the Jacobian of a causal map is not taken apart: 20 ms
 _BLOCK_WIDTH = 1024  # a token's block is dense up to here: 1.5 s, and the push of 1024 tangents for all tokens
 _BLOCK_ENTRIES = 2**27  # all blocks together take a gigabyte at most
 
@@ -90,9 +91,10 @@ def multipliers(m: LoopMap, state: Any, k: int = 6, *, period: int = 1) -> Spect
     Notes
     -----
     Up to dimension 1024 by LAPACK; cycles of few coordinates from the Jacobians at their points, whose product is not
-    formed (`dynloop.calculus.cycle`). Beyond, the Jacobian of a causal map is block triangular over tokens, and the
-    union of the spectra of its diagonal blocks is the whole spectrum (theory T7); residuals and errors then refer to a
-    block. For other maps by ARPACK, where errors take the condition of an eigenvalue from those found beside it alone.
+    formed (`dynloop.calculus.cycle`). The Jacobian of a causal map is block triangular over tokens: beyond dimension
+    128 the union of the spectra of its diagonal blocks is taken for the spectrum (theory T7), and residuals and errors
+    refer to a block. For other large maps by ARPACK, where errors take the condition of an eigenvalue from those found
+    beside it alone.
 
     Examples
     --------
@@ -105,12 +107,12 @@ def multipliers(m: LoopMap, state: Any, k: int = 6, *, period: int = 1) -> Spect
     return point_multipliers(m, states[0], k, period=period)
 
 
-def point_multipliers(m: LoopMap, state: Any, k: int, *, period: int = 1) -> Spectrum:
-    """Return `multipliers` at a state that was checked."""
+def point_multipliers(m: LoopMap, state: Any, k: int, *, period: int = 1, known: Array | None = None) -> Spectrum:
+    """Return `multipliers` at a state that was checked; `known` are all points of its cycle (`cycle_multipliers`)."""
     k = min(k, m.dimension)
     m, states = one_state(m, state)
-    if m.dimension <= DENSE:
-        found = cycle_multipliers(m, states, period)
+    if m.dimension <= (_WHOLE if blocks_fit(m) else DENSE):
+        found = cycle_multipliers(m, states, period, known=known)
         return _spectrum(found, k, Status.SOLVED if found else Status.DIVERGED, period)
     orbit = m.power(period)
     if blocks_fit(m):

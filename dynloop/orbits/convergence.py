@@ -12,10 +12,10 @@ from dynloop.calculus.spectrum import point_multipliers
 from dynloop.calculus.token_radius import token_radii
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.fixed_points import Polished, polish, relative_residual
 from dynloop.orbits.floor import row_norms
 from dynloop.orbits.polygon import lengths, polygon
 from dynloop.orbits.recurrence import divides
+from dynloop.orbits.solvers.polish import Polished, polish, relative_residual
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 

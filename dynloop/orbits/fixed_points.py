@@ -1,163 +1,276 @@
-"""Polish: solve F^p(x) = x from a state near a solution, by Newton with least-norm steps."""
+"""Fixed points and periodic orbits of a map, stable or not, from many starts at once: `find_fixed_points`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, lgmres
 
-from dynloop.calculus.jacobian import DENSE, dense_jacobian
-from dynloop.maps.base import Array, LoopMap
-from dynloop.orbits.floor import row_norms
-from dynloop.result import Status
+from dynloop.calculus.spectrum import point_multipliers
+from dynloop.calculus.tangent import check_derivative
+from dynloop.errors import InvalidArgumentError, NoTwinError
+from dynloop.maps.base import Array, LoopMap, as_map, as_rng
+from dynloop.orbits.distinct import distinct, prime_periods
+from dynloop.orbits.search import Solutions, by_anderson, by_newton, few_coordinates, seeded, settled
+from dynloop.orbits.solvers.shooting import Shooting
+from dynloop.orbits.stability import stability, unstable_count
+from dynloop.result import Result, Status
 
-__all__ = ["Polished", "polish", "relative_residual"]
+__all__ = ["FixedPoints", "Unsolved", "find_fixed_points"]
 
-_GOOD_ENOUGH = 1e-11  # a stalled relative residual above this is no solution, in float64
-_RANK = 1e-10  # singular values of DF^p − I below this share of the largest are neutral directions
+Method = Literal["auto", "newton", "anderson"]
+Progress = Callable[[int, int], None]
+_STARTS = 64  # drawn where none are given
+_ALL = 64  # coordinates up to which every multiplier is told
+_SOME = 6  # multipliers of a larger map
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Polished:
-    """A solution of F^p(x) = x, or the attempt.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
+class Unsolved(Result):
+    """Starts from which no orbit of the wanted period was found.
 
     Attributes
     ----------
-    point : ndarray, state_shape
-        The best state found, float64.
-    residual : ndarray, (rows,)
-        ‖F^p(x) − x‖ / ‖x‖ of every row.
-    status : Status
-        SOLVED; SLOW if the residual stalled above rounding; DIVERGED.
-    iterations : int
-        Newton steps taken.
+    start : ndarray of int, (starts,)
+        Their indices among the starts.
+    points : ndarray, (starts, *state_shape)
+        Where the search from each ended: of a slow point, where ‖F^p(x) − x‖ has a local minimum.
+    residual : ndarray, (starts,)
+        Relative residual there, as in `FixedPoints`.
+    status : ndarray of Status, (starts,)
+        SLOW; NOT_CONVERGED; DIVERGED; SHORTER_PERIOD.
     """
 
-    point: Array
+    start: Array
+    points: Array
     residual: Array
-    status: Status
-    iterations: int
+    status: Array
+
+    def __len__(self) -> int:
+        return len(self.start)
 
 
-def polish(
-    m: LoopMap, state: Array, *, period: int = 1, rows: int | None = None, largest: float = 0.0, steps: int = 20
-) -> Polished:
-    """Solve F^p(x) = x by Newton from a nearby state.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
+class FixedPoints(Result):
+    """Fixed points, or orbits of prime period p, each once.
 
-    Dense Jacobian and least-norm solution where n is small (so that a neutral direction is left alone), Newton–Krylov
-    (LGMRES on J − I, products only) where it is large.
+    Attributes
+    ----------
+    points : ndarray, (rows, p, *state_shape)
+        The points of every orbit in their order; angles in [0, period).
+    multipliers : ndarray of complex128, (rows, k)
+        Leading eigenvalues of DF^p, largest modulus first, the same for every point of an orbit; nan where unknown.
+    stability : ndarray of str, (rows,)
+        "sink", "saddle", "source", "marginal", "superstable"; "unstable" where small multipliers are not known,
+        "unknown" where none are (see `dynloop.orbits.stability`).
+    residual : ndarray, (rows,)
+        The largest ‖F(x_i) − x_{i+1}‖ / ‖x_i‖ of the orbit's points.
+    status : ndarray of Status, (rows,)
+        SOLVED.
+    error : ndarray, (rows,)
+        Estimate of how far the points are off, to first order; infinite where DF^p has a multiplier 1 to within
+        rounding, and the orbit is one of a continuum or a double one.
+    multiplier_errors : ndarray, (rows, k)
+        How far each multiplier may be off.
+    unstable : ndarray of int, (rows,)
+        How many of the multipliers lie outside the unit circle beyond their errors.
+    row : ndarray of int, (starts,)
+        The row that each start led to; −1 where it led to none.
+    failed, slow : Unsolved
+        Starts that led to none, those that ended at a slow point apart: a small residual, but no fixed point nearby.
+    period : int
+        p.
+    settings : dict
+        What made this result.
+    """
+
+    points: Array
+    multipliers: Array
+    stability: Array
+    residual: Array
+    status: Array
+    error: Array
+    multiplier_errors: Array
+    unstable: Array
+    row: Array
+    failed: Unsolved
+    slow: Unsolved
+    period: int
+    settings: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def summary(self) -> str:
+        """Say in one line how many were found, of which stability, and what became of the starts."""
+        one = len(self) == 1
+        what = f"orbit{'' if one else 's'} of period {self.period}"
+        if self.period == 1:
+            what = "fixed point" if one else "fixed points"
+        kinds = [f"{np.sum(self.stability == kind)} {kind}" for kind in dict.fromkeys(self.stability.tolist())]
+        told = f" ({', '.join(kinds)})" if kinds else ""
+        begun = f"{len(self.row)} start{'' if len(self.row) == 1 else 's'}"
+        return f"{len(self)} {what}{told} from {begun}; {len(self.slow)} slow, {len(self.failed)} failed"
+
+
+def find_fixed_points(
+    m: LoopMap,
+    starts: Any = None,
+    *,
+    period: int = 1,
+    tol: float | None = None,
+    k: int | None = None,
+    method: Method = "auto",
+    rng: int | np.random.Generator | None = 0,
+    progress: Progress | None = None,
+) -> FixedPoints:
+    """Find fixed points of F, or orbits of prime period p, stable and unstable, each once.
 
     Parameters
     ----------
     m : LoopMap
-        The map, in float64.
-    state : ndarray, state_shape
-        Where to begin.
+        The map; solved in its float64 twin where it has one.
+    starts : array, (batch, *state_shape) or state_shape, optional
+        Where searches begin; 64 of ``m.start(rng, 64)`` if left out.
     period : int
         p.
-    rows : int, optional
-        For a causal map: solve for the first `rows` tokens only and leave the others as they are.
-    largest : float
-        The largest norm seen on the orbit, which sets the scale when the solution is near the origin.
-    steps : int
-        Newton steps at most.
+    tol : float, optional
+        Largest relative residual of a solution, 1e-12 in float64 if left out. Searches always go on to rounding.
+    k : int, optional
+        How many multipliers of each orbit; all up to 64 coordinates, else 6.
+    method : {"auto", "newton", "anderson"}
+        "newton": damped Newton with dense Jacobians, all points of a cycle at once. "anderson": accelerated iteration,
+        then Newton–Krylov, products only. "auto": the first up to 256 coordinates (128 of a causal map), else the
+        second; in up to three coordinates stabilising transformations search on from the starts and from what was
+        found, so that a row need not belong to a start.
+    rng : int or Generator
+        For starts.
+    progress : callable, optional
+        Called as ``progress(starts done, starts)``.
 
     Returns
     -------
-    Polished
-        The best state found; rows of the residual beyond `rows` are nan.
+    FixedPoints
+        One row an orbit. What else searches ended at is in `failed` and `slow`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If an argument is out of range or a start is not finite.
+    ShapeError
+        If `starts` does not fit the map.
+    DerivativeError
+        If the map has no usable derivative.
+    NotAutonomousError
+        If the map gives two answers for one state.
+
+    Notes
+    -----
+    A small residual is no solution: a solution must also lie close by, by the size of the Newton step there. Near the
+    ghost of a fold that step stays large, and the state is slow. Nothing says that all orbits were found;
+    `fixed_points_in_box` can. `certify` proves one.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.find_fixed_points(dl.zoo.henon(), [[0.5, 0.2], [-1.0, -0.3]])
+    >>> found.points[:, 0].round(6), found.stability
+    (array([[ 0.631354,  0.189406],
+           [-1.131354, -0.339406]]), array(['saddle', 'saddle'], dtype='<U11'))
+    >>> dl.find_fixed_points(dl.zoo.logistic(3.2), [[0.4]], period=2).multipliers.real.round(9)
+    array([[0.16]])
     """
-    orbit = m.power(period)
-    free = _free(m, rows)
-    x = np.array(state, dtype=np.float64)
-    gap = _gap(orbit, x, free)
-    best, error = x, float(np.linalg.norm(gap))
-    taken = 0
-    while taken < steps and np.isfinite(error) and error > 0:
-        if error <= 16 * np.finfo(float).eps * _scale(m, best, largest):  # nothing but rounding is left
-            break
-        step = _newton_step(orbit, best, gap, free)
-        moved, moved_gap, moved_error = best, gap, np.inf
-        for shrink in (1.0, 0.5, 0.25, 0.1, 0.01):
-            moved = best + shrink * step
-            moved_gap = _gap(orbit, moved, free)
-            moved_error = float(np.linalg.norm(moved_gap))
-            if moved_error < error:
-                break
-        taken += 1
-        if not moved_error < error:
-            break
-        stalled = moved_error > 0.9 * error
-        best, gap, error = moved, moved_gap, moved_error
-        if stalled:
-            break
-    residual = relative_residual(m, best, gap, largest)
-    if rows is not None:
-        residual[rows:] = np.nan
-    solved = bool(np.nanmax(residual) <= _GOOD_ENOUGH) if np.isfinite(error) else False
-    status = Status.SOLVED if solved else (Status.SLOW if np.isfinite(error) else Status.DIVERGED)
-    return Polished(point=best, residual=residual, status=status, iterations=taken)
+    m, tol_given = as_map(m), tol
+    _check(period, k, method, tol)
+    if starts is None:
+        starts = m.start(as_rng(rng), _STARTS)
+    states, _ = m.batch(starts)
+    m = _in_float64(m.in_dtype_of(states))
+    begun = m.numpy(states)
+    check_derivative(m, m.native(begun), np.random.default_rng(0), finite=False)
+    system, tol = Shooting(m, int(period)), max(1e-12, 16 * m.precision) if tol is None else float(tol)
+    largest = float(np.linalg.norm(begun.reshape(len(begun), -1), axis=1).max())
+    dense = method == "newton" or (method == "auto" and few_coordinates(m))
+    tell = None if progress is None else lambda done: progress(done, len(begun))
+    found = (by_newton if dense else by_anderson)(system, begun, largest, tell)
+    if method == "auto":
+        found = found.joined(seeded(system, begun, found, largest, tol))
+    status = settled(found, tol)
+    solved = np.flatnonzero([one is Status.SOLVED for one in status])
+    reach = found.reach[solved]
+    shorter = prime_periods(system, found.orbits[solved], reach) < system.period
+    status[solved[shorter]] = Status.SHORTER_PERIOD
+    solved, reach = solved[~shorter], reach[~shorter]
+    first, row_of = distinct(system, found.orbits[solved], reach)
+    row = np.full(len(found.orbits), -1)
+    row[solved] = row_of
+    first, row = _in_order_of_starts(solved[first], row)
+    if progress is not None:
+        progress(len(begun), len(begun))
+    return _result(system, found, first, row[: len(begun)], status[: len(begun)], k, {
+        "map": m.name, "state_shape": m.state_shape, "dtype": m.dtype_name, "tol": tol_given, "method": method,
+        "solver": "newton" if dense else "anderson",
+    })  # fmt: skip
 
 
-def relative_residual(m: LoopMap, x: Array, gap: Array, largest: float) -> Array:
-    """Return ‖gap‖ / max(‖x‖, floor × largest) of every row."""
-    norms = row_norms(m, m.displacement(x, np.zeros_like(x))[None])[0]
-    floor = 4 * np.finfo(float).eps * max(largest, float(norms.max()))
-    residual: Array = row_norms(m, gap[None])[0] / np.maximum(norms, floor + np.finfo(float).tiny)
-    return residual
+def _check(period: int, k: int | None, method: str, tol: float | None) -> None:
+    for name, value in (("period", period), ("k", 1 if k is None else k)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise InvalidArgumentError(f"{name} must be a positive int; got {value!r}. Pass {name}=1 for one.")
+    if method not in get_args(Method):
+        raise InvalidArgumentError(f"method must be 'auto', 'newton' or 'anderson'; got {method!r}")
+    if tol is not None and not (isinstance(tol, int | float | np.floating) and 0 < tol < 1):
+        raise InvalidArgumentError(
+            f"tol must be a relative residual between 0 and 1; got {tol!r}. Leave it out for 1e-12."
+        )
 
 
-def _scale(m: LoopMap, x: Array, largest: float) -> float:
-    return max(float(np.linalg.norm(m.displacement(x, np.zeros_like(x)))), 4 * np.finfo(float).eps * largest)
+def _in_float64(m: LoopMap) -> LoopMap:
+    try:
+        return m.twin()
+    except NoTwinError:
+        return m
 
 
-def _free(m: LoopMap, rows: int | None) -> Array:
-    """Return the flat coordinates to solve for."""
-    if rows is None:
-        return np.arange(m.dimension)
-    return np.arange(rows * int(np.prod(m.state_shape[1:])))
+def _in_order_of_starts(first: Array, row: Array) -> tuple[Array, Array]:
+    """Give rows their numbers in the order in which starts lead to them."""
+    seen = [int(r) for r in dict.fromkeys(row.tolist()) if r >= 0]
+    number = np.full(len(first) + 1, -1)
+    number[seen] = np.arange(len(seen))
+    return first[seen], number[row]
 
 
-def _gap(orbit: LoopMap, x: Array, free: Array) -> Array:
-    """Return F^p(x) − x, zero outside the free coordinates."""
-    moved = orbit.numpy(orbit(orbit.native(x[None])))[0]
-    gap = np.zeros(orbit.dimension)
-    gap[free] = orbit.displacement(moved, x).reshape(-1)[free]
-    return gap.reshape(orbit.state_shape)
+def _result(
+    system: Shooting, found: Solutions, first: Array, row: Array, status: Array, k: int | None, settings: dict[str, Any]
+) -> FixedPoints:
+    m, p, rows = system.m, system.period, len(first)
+    shape = (p, *m.state_shape)
+    count = min(k or (m.dimension if m.dimension <= _ALL else _SOME), m.dimension)
+    values, errors = np.full((rows, count), np.nan, complex), np.full((rows, count), np.nan)
+    kinds, unstable = np.full(rows, "unknown", dtype="<U11"), np.zeros(rows, dtype=int)
+    everything = m.dimension if found.dense else count
+    for i, one in enumerate(first):
+        points = found.orbits[one].reshape(shape)
+        spectrum = point_multipliers(m, m.native(points[:1])[0], everything, period=p, known=points)
+        known = len(spectrum.values)
+        if spectrum.status is not Status.SOLVED:
+            continue
+        moved = spectrum.errors * max(1.0, found.reach[one] / (1e-12 * found.scale[one]))
+        values[i, : min(count, known)], errors[i, : min(count, known)] = spectrum.values[:count], moved[:count]
+        kinds[i] = stability(spectrum.values, moved, complete=known == m.dimension)
+        unstable[i] = unstable_count(spectrum.values, moved)
+    return FixedPoints(
+        points=found.orbits[first].reshape(rows, *shape), multipliers=values, stability=kinds,
+        residual=found.residual[first], status=np.array([Status.SOLVED] * rows, dtype=object), error=found.error[first],
+        multiplier_errors=errors, unstable=unstable, row=row,
+        failed=_unsolved(system, found, status, slow=False), slow=_unsolved(system, found, status, slow=True),
+        period=p, settings=settings,
+    )  # fmt: skip
 
 
-def _newton_step(orbit: LoopMap, x: Array, gap: Array, free: Array) -> Array:
-    """Solve (DF^p − I) s = −gap on the free coordinates, least norm where singular."""
-    step = np.zeros(orbit.dimension)
-    right = -gap.reshape(-1)[free]
-    if orbit.dimension <= DENSE:
-        A = dense_jacobian(orbit, x)[np.ix_(free, free)] - np.eye(len(free))
-        if np.isfinite(A).all():
-            step[free] = _least_norm(A, right)
-    else:
-        step[free] = _krylov(orbit, x, right, free)
-    return step.reshape(orbit.state_shape)
-
-
-def _least_norm(A: Array, right: Array) -> Array:
-    if len(A) > 64:
-        solution = np.linalg.solve(A, right) if np.linalg.cond(A, 1) < 1 / _RANK else None
-        if solution is not None:
-            return solution
-    return np.asarray(np.linalg.lstsq(A, right, rcond=_RANK)[0])
-
-
-def _krylov(orbit: LoopMap, x: Array, right: Array, free: Array) -> Array:
-    states = orbit.native(x[None])
-
-    def product(v: Array) -> Array:
-        full = np.zeros(orbit.dimension)
-        full[free] = v
-        frames = orbit.native(full.reshape(1, *orbit.state_shape))[None]
-        pushed: Array = orbit.numpy(orbit.push(states, frames)[1]).reshape(-1)[free] - v
-        return pushed
-
-    operator = LinearOperator((len(free), len(free)), matvec=product, dtype=np.float64)
-    solution, _ = lgmres(operator, right, rtol=1e-4, atol=0.0, inner_m=30, maxiter=4)
-    return np.asarray(solution)
+def _unsolved(system: Shooting, found: Solutions, status: Array, *, slow: bool) -> Unsolved:
+    which = np.flatnonzero([one is not Status.SOLVED and (one is Status.SLOW) == slow for one in status])
+    points = found.orbits[which, 0].reshape(-1, *system.m.state_shape)
+    return Unsolved(start=which, points=points, residual=found.residual[which], status=status[which])

@@ -1,0 +1,175 @@
+"""The searches behind `find_fixed_points`: by Newton, by Anderson, and on from what was found; each with its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from dynloop.maps.base import Array, LoopMap
+from dynloop.orbits.distinct import distinct
+from dynloop.orbits.solvers.anderson import anderson, blocks_worth
+from dynloop.orbits.solvers.newton import newton
+from dynloop.orbits.solvers.newton_krylov import newton_krylov
+from dynloop.orbits.solvers.shooting import Shooting
+from dynloop.orbits.solvers.stabilised import MOST_COORDINATES, stabilised, switches
+from dynloop.result import Status
+
+__all__ = ["Solutions", "by_anderson", "by_newton", "few_coordinates", "seeded", "settled"]
+
+_DENSE = 256  # coordinates up to which "auto" takes dense Jacobians
+_DENSE_CAUSAL = 128  # of causal maps: beyond, blocks of tokens are worth more
+_NEAR = 1e-8  # a Newton step that is larger than this, relative to the orbit, leads away from a slow point
+_SLOW = 1e-2  # relative residual below which a point that is no solution is slow
+_LEAST_REACH, _MOST_REACH = 1e-12, 1e-4  # how close copies of one orbit lie, relative to it
+_RUNS = 4096  # runs of the stabilised iteration in one round
+_ROUNDS = 4
+_SINGULAR = 1e10  # a gap that moves an orbit by this much more than its size: singular to within rounding
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Solutions:
+    """What searches ended at.
+
+    Attributes
+    ----------
+    orbits : ndarray, (batch, p, n)
+        All points of every orbit.
+    gap : ndarray, (batch,)
+        The largest ‖F(x_i) − x_{i+1}‖.
+    residual : ndarray, (batch,)
+        The largest ‖F(x_i) − x_{i+1}‖ / ‖x_i‖.
+    step : ndarray, (batch,)
+        Length of the Newton step; nan where it is not known.
+    error : ndarray, (batch,)
+        How far the points may be off a solution, if there is one.
+    scale : ndarray, (batch,)
+        Size of the orbit, at least a thousandth of that of the starts.
+    precision : float
+        Unit roundoff.
+    dense : bool
+        Whether Jacobians were formed.
+    """
+
+    orbits: Array
+    gap: Array
+    residual: Array
+    step: Array
+    error: Array
+    scale: Array
+    precision: float
+    dense: bool
+
+    @property
+    def reach(self) -> Array:
+        """How close to an orbit its copies may lie, ``(batch,)``."""
+        return np.asarray(np.clip(100 * self.error, _LEAST_REACH * self.scale, _MOST_REACH * self.scale))
+
+    def joined(self, other: Solutions | None) -> Solutions:
+        """Return these and others."""
+        if other is None:
+            return self
+        names = [f.name for f in fields(self) if f.name not in ("precision", "dense")]
+        arrays = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names}
+        return Solutions(**arrays, precision=self.precision, dense=self.dense)
+
+
+def few_coordinates(m: LoopMap) -> bool:
+    """Say whether dense Jacobians are the cheaper way."""
+    return m.dimension <= (_DENSE_CAUSAL if blocks_worth(m) else _DENSE)
+
+
+def by_newton(system: Shooting, starts: Array, largest: float, progress: Callable[[int], None] | None) -> Solutions:
+    """Search by damped Newton from the orbits of starts ``(batch, *state_shape)``."""
+    return _dense_solutions(system, newton(system, system.along(starts), progress=progress)[0], largest)
+
+
+def by_anderson(system: Shooting, starts: Array, largest: float, progress: Callable[[int], None] | None) -> Solutions:
+    """Search by accelerated iteration from starts ``(batch, *state_shape)``, finished by Newton–Krylov."""
+    orbit = system.m.power(system.period)
+    states, _, _ = anderson(orbit, starts, progress=progress)
+    steps = np.full(len(states), np.nan)
+    amplified = np.full(len(states), np.nan)
+    for b in range(len(states)):
+        states[b], left, steps[b] = newton_krylov(orbit, states[b])
+        amplified[b] = steps[b] / left if left > 0 else 1.0
+    orbits = system.along(states)
+    gap, residual, scale = _sizes(system, orbits, system.gaps(orbits), largest)
+    error = steps + 4 * orbit.precision * scale * amplified
+    return Solutions(
+        orbits=orbits, gap=gap, residual=residual, step=steps, error=error, scale=scale, precision=orbit.precision,
+        dense=False,
+    )  # fmt: skip
+
+
+def seeded(system: Shooting, starts: Array, found: Solutions, largest: float, tol: float) -> Solutions | None:
+    """Search on in few dimensions by stabilised iterations: from the starts, then from beside what was found."""
+    n, p = system.n, system.period
+    if n > MOST_COORDINATES:
+        return None
+    orbit, rng = system.m.power(p), np.random.default_rng(0)
+    most = max(1, _RUNS // (2 * len(switches(n))))
+    seeds, everything, known = starts.reshape(-1, n), found, -1
+    new: Solutions | None = None
+    for _ in range(_ROUNDS):
+        if len(seeds) > most:
+            seeds = seeds[rng.choice(len(seeds), most, replace=False)]
+        ends = stabilised(orbit, seeds.reshape(-1, *system.m.state_shape))
+        if len(ends):
+            orbits = newton(system, system.along(ends), steps=12, descents=0)[0]
+            more = _dense_solutions(system, orbits, largest)
+            everything, new = everything.joined(more), more if new is None else new.joined(more)
+        solved = np.flatnonzero([s is Status.SOLVED for s in settled(everything, tol)])
+        first, _ = distinct(system, everything.orbits[solved], everything.reach[solved])
+        if len(first) <= known or len(first) == 0:
+            break
+        known = len(first)
+        points = everything.orbits[solved[first]].reshape(-1, n)
+        size = 1e-3 * (np.abs(points).max() + 1e-300)
+        seeds = points + size * rng.standard_normal(points.shape)
+    return new
+
+
+def settled(found: Solutions, tol: float) -> Array:
+    """Return the status of every search: SOLVED, SLOW, NOT_CONVERGED or DIVERGED.
+
+    A solution has a small residual and a small Newton step, or a residual at rounding, where no step can be trusted.
+    """
+    rounding = found.gap <= 16 * found.precision * found.scale
+    with np.errstate(invalid="ignore"):
+        small = (found.residual <= tol) | (rounding & (found.gap <= tol * found.scale))
+        near = found.step <= _NEAR * found.scale
+        slow = found.residual <= _SLOW
+    status = np.full(len(found.gap), Status.NOT_CONVERGED, dtype=object)
+    status[~np.isfinite(found.gap)] = Status.DIVERGED
+    status[slow] = Status.SLOW
+    status[small & (near | rounding)] = Status.SOLVED
+    return status
+
+
+def _dense_solutions(system: Shooting, orbits: Array, largest: float) -> Solutions:
+    gaps, J = system.linearised(orbits)
+    gap, residual, scale = _sizes(system, orbits, gaps, largest)
+    step, error = np.full(len(orbits), np.nan), np.full(len(orbits), np.inf)
+    good = np.flatnonzero(np.isfinite(J).all(axis=(1, 2, 3)) & np.isfinite(gap) & (residual <= 1e-6))
+    if len(good):
+        moves = system.newton_steps(J[good], gaps[good])
+        step[good] = np.linalg.norm(moves, axis=2).max(axis=1)
+        sensitivity = system.sensitivities(J[good])
+        error[good] = step[good] + 2 * system.m.precision * scale[good] * sensitivity
+        error[good[sensitivity > _SINGULAR]] = np.inf
+    return Solutions(
+        orbits=orbits, gap=gap, residual=residual, step=step, error=error, scale=scale, precision=system.m.precision,
+        dense=True,
+    )  # fmt: skip
+
+
+def _sizes(system: Shooting, orbits: Array, gaps: Array, largest: float) -> tuple[Array, Array, Array]:
+    """Return the largest gap of every orbit, the largest relative to its point, and the size of the orbit."""
+    centred = system.displacement(orbits, np.zeros_like(orbits))
+    with np.errstate(over="ignore", invalid="ignore"):
+        points, sizes = np.linalg.norm(centred, axis=2), np.linalg.norm(gaps, axis=2)
+        relative = sizes / np.maximum(points, 4 * system.m.precision * largest + np.finfo(float).tiny)
+    scale = np.maximum(points.max(axis=1), 1e-3 * largest + np.finfo(float).tiny)
+    return sizes.max(axis=1), relative.max(axis=1), scale
