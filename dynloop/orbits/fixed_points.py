@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from dynloop.calculus.spectrum import point_multipliers
+from dynloop.calculus.jacobian import DENSE
+from dynloop.calculus.spectrum import blocks_fit, point_multipliers
 from dynloop.calculus.tangent import check_derivative
 from dynloop.errors import InvalidArgumentError, NoTwinError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
@@ -25,6 +26,12 @@ Progress = Callable[[int, int], None]
 _STARTS = 64  # drawn where none are given
 _ALL = 64  # coordinates up to which every multiplier is told
 _SOME = 6  # multipliers of a larger map
+_SHOWN = 8  # rows that are printed
+_SAID = {
+    Status.SHORTER_PERIOD: "led to an orbit of a shorter period",
+    Status.NOT_CONVERGED: "did not settle",
+    Status.DIVERGED: "diverged",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -105,14 +112,36 @@ class FixedPoints(Result):
 
     def summary(self) -> str:
         """Say in one line how many were found, of which stability, and what became of the starts."""
-        one = len(self) == 1
-        what = f"orbit{'' if one else 's'} of period {self.period}"
-        if self.period == 1:
-            what = "fixed point" if one else "fixed points"
         kinds = [f"{np.sum(self.stability == kind)} {kind}" for kind in dict.fromkeys(self.stability.tolist())]
-        told = f" ({', '.join(kinds)})" if kinds else ""
-        begun = f"{len(self.row)} start{'' if len(self.row) == 1 else 's'}"
-        return f"{len(self)} {what}{told} from {begun}; {len(self.slow)} slow, {len(self.failed)} failed"
+        found = f"{_counted(len(self), self.period)}" + (f" ({', '.join(kinds)})" if kinds else "")
+        ends = {"led there": int(np.sum(self.row >= 0)), "ended at a slow point": len(self.slow)}
+        for status, said in _SAID.items():
+            ends[said] = int(np.sum([one is status for one in self.failed.status]))
+        told = ", ".join(f"{count} {said}" for said, count in ends.items() if count)
+        return f"{found}; of {len(self.row)} start{'' if len(self.row) == 1 else 's'} {told}"
+
+    def __repr__(self) -> str:
+        lines = [f"FixedPoints: {self.summary()}"]
+        for i in range(min(len(self), _SHOWN)):
+            leading = ", ".join(f"{value:.6g}" for value in _tidy(self.multipliers[i, :3]))
+            more = ", …" if self.multipliers.shape[1] > 3 else ""
+            lines.append(
+                f"  {i}: {self.stability[i]}, multipliers {leading}{more}; residual {self.residual[i]:.1e}, "
+                f"error {self.error[i]:.1e}"
+            )
+        if len(self) > _SHOWN:
+            lines.append(f"  … and {len(self) - _SHOWN} more")
+        return "\n".join(lines)
+
+
+def _counted(count: int, period: int) -> str:
+    plural = "" if count == 1 else "s"
+    return f"{count} fixed point{plural}" if period == 1 else f"{count} orbit{plural} of prime period {period}"
+
+
+def _tidy(values: Array) -> list[Any]:
+    """Return numbers, real where they are."""
+    return [value.real if value.imag == 0 else value for value in values]
 
 
 def find_fixed_points(
@@ -250,7 +279,7 @@ def _result(
     count = min(k or (m.dimension if m.dimension <= _ALL else _SOME), m.dimension)
     values, errors = np.full((rows, count), np.nan, complex), np.full((rows, count), np.nan)
     kinds, unstable = np.full(rows, "unknown", dtype="<U11"), np.zeros(rows, dtype=int)
-    everything = m.dimension if found.dense else count
+    everything = m.dimension if m.dimension <= DENSE or blocks_fit(m) else count
     for i, one in enumerate(first):
         points = found.orbits[one].reshape(shape)
         spectrum = point_multipliers(m, m.native(points[:1])[0], everything, period=p, known=points)

@@ -66,13 +66,20 @@ class Solutions:
         """How close to an orbit its copies may lie, ``(batch,)``."""
         return np.asarray(np.clip(100 * self.error, _LEAST_REACH * self.scale, _MOST_REACH * self.scale))
 
+    def part(self, mask: Array) -> Solutions:
+        """Return those of a mask."""
+        arrays = {name: getattr(self, name)[mask] for name in self._arrays()}
+        return Solutions(**arrays, precision=self.precision, dense=self.dense)
+
     def joined(self, other: Solutions | None) -> Solutions:
         """Return these and others."""
         if other is None:
             return self
-        names = [f.name for f in fields(self) if f.name not in ("precision", "dense")]
-        arrays = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names}
+        arrays = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in self._arrays()}
         return Solutions(**arrays, precision=self.precision, dense=self.dense)
+
+    def _arrays(self) -> list[str]:
+        return [f.name for f in fields(self) if f.name not in ("precision", "dense")]
 
 
 def few_coordinates(m: LoopMap) -> bool:
@@ -110,7 +117,7 @@ def seeded(system: Shooting, starts: Array, found: Solutions, largest: float, to
         return None
     orbit, rng = system.m.power(p), np.random.default_rng(0)
     most = max(1, _RUNS // (2 * len(switches(n))))
-    seeds, everything, known = starts.reshape(-1, n), found, -1
+    seeds, everything, known = starts.reshape(-1, n), found, 0
     new: Solutions | None = None
     for _ in range(_ROUNDS):
         if len(seeds) > most:
@@ -122,13 +129,14 @@ def seeded(system: Shooting, starts: Array, found: Solutions, largest: float, to
             everything, new = everything.joined(more), more if new is None else new.joined(more)
         solved = np.flatnonzero([s is Status.SOLVED for s in settled(everything, tol)])
         first, _ = distinct(system, everything.orbits[solved], everything.reach[solved])
-        if len(first) <= known or len(first) == 0:
+        isolated = first[np.isfinite(everything.error[solved[first]])]
+        if len(isolated) <= max(known, len(first) // 2):  # nothing new; or a continuum, where a seed finds another
             break
-        known = len(first)
-        points = everything.orbits[solved[first]].reshape(-1, n)
+        known = len(isolated)
+        points = everything.orbits[solved[isolated]].reshape(-1, n)
         size = 1e-3 * (np.abs(points).max() + 1e-300)
         seeds = points + size * rng.standard_normal(points.shape)
-    return new
+    return None if new is None else new.part(np.isfinite(new.error))
 
 
 def settled(found: Solutions, tol: float) -> Array:

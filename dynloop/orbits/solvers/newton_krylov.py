@@ -11,7 +11,7 @@ from dynloop.orbits.solvers.anderson import block_inverses, blocks_worth
 __all__ = ["krylov_step", "newton_krylov"]
 
 _SHRINKS = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01)
-_AT_REST = 2  # ulps of the state within which a gap is nothing but rounding
+_AT_REST = 16  # ulps of the state within which a gap is nothing but rounding
 
 
 def newton_krylov(orbit: LoopMap, state: Array, *, steps: int = 12) -> tuple[Array, float, float]:
@@ -44,12 +44,16 @@ def newton_krylov(orbit: LoopMap, state: Array, *, steps: int = 12) -> tuple[Arr
     free = np.arange(orbit.dimension)
     gap = _gap(orbit, x)
     error, correction = float(np.linalg.norm(gap)), float("nan")
+    inverses, shrink = None, 0.0
     for _ in range(steps):
         if not np.isfinite(error):
             break
-        step = krylov_step(orbit, x, -gap.reshape(-1), free, inverses=_inverses(orbit, x))
+        if shrink < 1.0 and blocks_worth(orbit):  # a full step shows that the blocks are good enough
+            inverses = block_inverses(orbit, x)
+        at_rest = error <= _AT_REST * orbit.precision * float(np.linalg.norm(x))
+        step = krylov_step(orbit, x, -gap.reshape(-1), free, inverses=inverses, rtol=1e-2 if at_rest else 1e-4)
         correction = float(np.linalg.norm(step))
-        if error <= _AT_REST * orbit.precision * float(np.linalg.norm(x)) or not np.isfinite(correction):
+        if at_rest or not np.isfinite(correction):
             break
         moved = False
         for shrink in _SHRINKS:
@@ -107,10 +111,6 @@ def krylov_step(
     operator = LinearOperator(shape, matvec=product, dtype=np.float64)
     solution, _ = lgmres(operator, right, M=M, rtol=rtol, atol=0.0, inner_m=30, maxiter=4)
     return np.asarray(solution)
-
-
-def _inverses(orbit: LoopMap, x: Array) -> Array | None:
-    return block_inverses(orbit, x) if blocks_worth(orbit) else None
 
 
 def _gap(orbit: LoopMap, x: Array) -> Array:

@@ -94,6 +94,8 @@ class Shooting:
     def matrices(self, J: Array) -> Array:
         """Return the matrices of the equations, ``(batch, p·n, p·n)``: blocks DF(x_i) at (i, i), −1 at (i, i + 1)."""
         batch, p, n, _ = J.shape
+        if p == 1:
+            return np.asarray(J[:, 0] - np.eye(n))
         A = np.zeros((batch, p, n, p, n))
         eye = np.eye(n)
         for i in range(p):
@@ -107,10 +109,11 @@ class Shooting:
         if not self.dense:
             return np.stack([self._sparse_step(one, b) for one, b in zip(J, right, strict=True)]).reshape(gaps.shape)
         A = self.matrices(J)
+        probe = np.random.default_rng(0).choice([-1.0, 1.0], (1, self.unknowns, 1))  # shows how large the inverse is
         try:
-            inverses = np.linalg.inv(A)
-            condition = np.abs(inverses).sum(axis=1).max(axis=1) * np.abs(A).sum(axis=1).max(axis=1)
-            steps = np.einsum("bij,bj->bi", inverses, right)
+            solved = np.linalg.solve(A, np.concatenate([right[..., None], np.repeat(probe, len(A), axis=0)], axis=2))
+            steps, answers = solved[..., 0], solved[..., 1]
+            condition = np.linalg.norm(A, axis=(1, 2)) * np.linalg.norm(answers, axis=1)
         except np.linalg.LinAlgError:
             condition, steps = np.full(len(A), np.inf), np.zeros_like(right)
         for b in np.flatnonzero(~(condition < 1 / _RANK)):
