@@ -144,7 +144,7 @@ def settled(found: Solutions, tol: float) -> Array:
 
     A solution has a small residual and a small Newton step, or a residual at rounding, where no step can be trusted.
     """
-    rounding = found.gap <= 16 * found.precision * found.scale
+    rounding = found.gap <= 4 * found.precision * found.scale
     with np.errstate(invalid="ignore"):
         small = (found.residual <= tol) | (rounding & (found.gap <= tol * found.scale))
         near = found.step <= _NEAR * found.scale
@@ -163,9 +163,11 @@ def _dense_solutions(system: Shooting, orbits: Array, largest: float) -> Solutio
     good = np.flatnonzero(np.isfinite(J).all(axis=(1, 2, 3)) & np.isfinite(gap) & (residual <= 1e-6))
     if len(good):
         moves = system.newton_steps(J[good], gaps[good])
+        left = np.linalg.norm(gaps[good] + system.products(J[good], moves), axis=2).max(axis=1)
         step[good] = np.linalg.norm(moves, axis=2).max(axis=1)
+        step[good[left > 0.1 * gap[good]]] = np.inf  # singular, and no step closes the gap
         sensitivity = system.sensitivities(J[good])
-        error[good] = step[good] + 2 * system.m.precision * scale[good] * sensitivity
+        error[good] = np.linalg.norm(moves, axis=2).max(axis=1) + 2 * system.m.precision * scale[good] * sensitivity
         error[good[sensitivity > _SINGULAR]] = np.inf
     return Solutions(
         orbits=orbits, gap=gap, residual=residual, step=step, error=error, scale=scale, precision=system.m.precision,

@@ -103,6 +103,10 @@ class Shooting:
             A[:, i, :, (i + 1) % p] -= eye
         return A.reshape(batch, p * n, p * n)
 
+    def products(self, J: Array, moves: Array) -> Array:
+        """Return the linearised equations applied to moves ``(batch, p, n)``."""
+        return np.asarray((J @ moves[..., None])[..., 0] - np.roll(moves, -1, axis=1))
+
     def newton_steps(self, J: Array, gaps: Array) -> Array:
         """Solve the linearised equations for the steps of orbits ``(batch, p, n)``; least norm where singular."""
         right = -gaps.reshape(len(gaps), -1)
