@@ -223,21 +223,22 @@ def find_fixed_points(
     check_derivative(m, m.native(begun[tame : tame + 1]), np.random.default_rng(0), finite=False)
     system, tol = Shooting(m, int(period)), max(1e-12, 16 * m.precision) if tol is None else float(tol)
     largest = float(sizes.max())
-    dense = method == "newton" or (method == "auto" and few_coordinates(m))
-    tell = None if progress is None else lambda done: progress(done, len(begun))
-    found = (by_newton if dense else by_anderson)(system, begun, largest, tell)
-    if method == "auto":
-        found = found.joined(seeded(system, begun, found, largest, tol))
-    status = settled(found, tol)
-    solved = np.flatnonzero([one is Status.SOLVED for one in status])
-    reach = found.reach[solved]
-    shorter = prime_periods(system, found.orbits[solved], reach) < system.period
-    status[solved[shorter]] = Status.SHORTER_PERIOD
-    solved, reach = solved[~shorter], reach[~shorter]
-    first, row_of = distinct(system, found.orbits[solved], reach)
-    row = np.full(len(found.orbits), -1)
-    row[solved] = row_of
-    first, row = _in_order_of_starts(solved[first], row)
+    with np.errstate(all="ignore"):  # what overflows is diverged
+        dense = method == "newton" or (method == "auto" and few_coordinates(m))
+        tell = None if progress is None else lambda done: progress(done, len(begun))
+        found = (by_newton if dense else by_anderson)(system, begun, largest, tell)
+        if method == "auto":
+            found = found.joined(seeded(system, begun, found, largest, tol))
+        status = settled(found, tol)
+        solved = np.flatnonzero([one is Status.SOLVED for one in status])
+        reach = found.reach[solved]
+        shorter = prime_periods(system, found.orbits[solved], reach) < system.period
+        status[solved[shorter]] = Status.SHORTER_PERIOD
+        solved, reach = solved[~shorter], reach[~shorter]
+        first, row_of = distinct(system, found.orbits[solved], reach)
+        row = np.full(len(found.orbits), -1)
+        row[solved] = row_of
+        first, row = _in_order_of_starts(solved[first], row)
     if progress is not None:
         progress(len(begun), len(begun))
     return _result(system, found, first, row[: len(begun)], status[: len(begun)], k, {

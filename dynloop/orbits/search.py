@@ -150,9 +150,9 @@ def settled(found: Solutions, tol: float) -> Array:
         near = found.step <= _NEAR * found.scale
         slow = found.residual <= _SLOW
     status = np.full(len(found.gap), Status.NOT_CONVERGED, dtype=object)
-    status[~np.isfinite(found.gap)] = Status.DIVERGED
     status[slow] = Status.SLOW
     status[small & (near | rounding)] = Status.SOLVED
+    status[~(np.isfinite(found.gap) & np.isfinite(found.scale))] = Status.DIVERGED
     return status
 
 

@@ -252,12 +252,10 @@ def test_a_block_is_solved_in_few_loops():
     m = slow_block()
     start = m.numpy(m.start(0, 1))
     states, gaps, steps = anderson(m, start)
-    x, plain = m.native(start), 0
-    for plain in range(1, 2000):
+    x, plain, gap = m.native(start), 0, 1.0
+    while gap > 1e-12 and plain < 2000:
         moved = m(x)
-        gap, x = float((moved - x).norm() / x.norm()), moved
-        if gap < 1e-12:
-            break
+        gap, x, plain = float((moved - x).norm() / x.norm()), moved, plain + 1
     found = dl.find_fixed_points(m, start)
     assert gaps[0] <= 1e-12 * np.linalg.norm(states[0])
     assert plain > 500
@@ -286,9 +284,7 @@ def test_a_slow_block_takes_a_fifth_of_the_loops(gain, seed):
 
 
 def test_an_unstable_point_of_a_block_is_found():
-    m = dl.synthetic.looped_transformer(
-        norm="pre", injection="concat", layers=2, width=32, heads=2, tokens=6, gain=1.5
-    )
+    m = dl.synthetic.looped_transformer(norm="pre", injection="concat", layers=2, width=32, heads=2, tokens=6, gain=1.5)
     found = dl.find_fixed_points(m, m.start(0, 2))
     assert len(found) >= 1
     assert found.unstable[0] > 0
