@@ -1,0 +1,127 @@
+"""How a series of distances came down to a floor: geometrically, with which factor per loop, or like a power."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynloop.maps.base import Array
+
+__all__ = ["Approach", "approach", "factor_per_loop"]
+
+_FALL = 8.0  # the factor by which distances must come down before a floor counts as approached
+_POWER = 2.0  # a law t^−a fits with a up to this: drifts have a ≤ 1, x − x³ has 3/2
+_OFFSETS = np.geomspace(1.0, 1e4, 41)  # loops before the record in which a power law may have begun
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Approach:
+    """The stretch of a series in which it fell to its floor.
+
+    Attributes
+    ----------
+    objection : str
+        Why the fall is no geometric approach; empty if it is one.
+    rate, error : float
+        Factor per loop and its standard error; nan where there are too few loops.
+    first : int
+        Where the fall begins.
+    """
+
+    objection: str
+    rate: float = float("nan")
+    error: float = float("nan")
+    first: int = 0
+
+
+def approach(distances: Array, end: int, floor: float) -> Approach:
+    """Read how a series fell before index `end`, from where on it is at the floor.
+
+    Parameters
+    ----------
+    distances : ndarray, (loops,)
+        Relative steps, or distances after p loops.
+    end : int
+        First index at the floor.
+    floor : float
+        Level of the floor, positive.
+
+    Returns
+    -------
+    Approach
+    """
+    before = distances[:end]
+    if end == 0:
+        return Approach(objection="at this level from the first recorded loop: no approach to it is on record")
+    if before.max() < _FALL * floor:
+        return Approach(objection=f"the steps came down by less than a factor {_FALL:g}: no approach to it is on record")
+    first = int(np.flatnonzero(before >= 0.5 * before.max())[-1])
+    fall = before[first:]
+    logs = _above(fall, floor)
+    rate, error = factor_per_loop(fall, floor)
+    found = Approach(objection="", rate=rate, error=error, first=first)
+    if len(fall) < 3:
+        return _but(found, f"came down to it within {len(fall)} loop{'s'[: len(fall) - 1]}: rounding, or a jump, can do that")
+    times = np.arange(len(fall), dtype=float)
+    line = np.polynomial.Polynomial.fit(times, logs, 1)
+    left = float(np.sum((logs - line(times)) ** 2))
+    spread = float(np.sum((logs - logs.mean()) ** 2))
+    if np.any(fall[2:] >= fall[:-2]) and left > 0.3 * spread:
+        return _but(found, "the steps did not come down steadily")
+    power, left_power = _power_law(times, logs)
+    if power <= _POWER and left_power <= left:
+        return _but(found, f"the steps came down like a power of the loop (about t^−{power:.2g}), not geometrically")
+    return found
+
+
+def factor_per_loop(fall: Array, floor: float) -> tuple[float, float]:
+    """Fit a factor per loop to the part of a falling series that stands clear of its floor.
+
+    Parameters
+    ----------
+    fall : ndarray, (loops,)
+        Distances, positive where they stand clear.
+    floor : float
+        Level of noise, which adds in squares.
+
+    Returns
+    -------
+    rate, error : float
+        The standard error allows for residuals that are correlated from loop to loop; nan with fewer than four loops.
+    """
+    clear = np.flatnonzero(fall > 1.5 * floor)
+    if len(clear) < 2:
+        return float("nan"), float("nan")
+    times, logs = clear.astype(float), _above(fall[clear], floor)
+    away = times - times.mean()
+    slope = float(away @ logs / (away @ away))
+    rate = float(np.exp(slope))
+    if len(clear) < 4:
+        return rate, float("nan")
+    left = logs - logs.mean() - slope * away
+    variance = float(left @ left) / (len(left) - 2)
+    memory = min(0.9, max(0.0, float(left[1:] @ left[:-1]) / max(float(left @ left), 1e-300)))
+    return rate, rate * float(np.sqrt(variance / (away @ away) * (1 + memory) / (1 - memory)))
+
+
+def _above(fall: Array, floor: float) -> Array:
+    """Return the logarithm of distances with the noise of the floor taken out of their squares."""
+    return np.asarray(0.5 * np.log(np.maximum(fall**2 - floor**2, (0.3 * floor) ** 2)))
+
+
+def _power_law(times: Array, logs: Array) -> tuple[float, float]:
+    """Return the exponent and the squared residuals of the power law (t + t0)^−a that fits best."""
+    best = (np.inf, np.inf)
+    for offset in _OFFSETS:
+        log_times = np.log(times + offset)
+        away = log_times - log_times.mean()
+        slope = float(away @ logs / (away @ away))
+        left = float(np.sum((logs - logs.mean() - slope * away) ** 2))
+        if left < best[1]:
+            best = (-slope, left)
+    return best
+
+
+def _but(found: Approach, objection: str) -> Approach:
+    return Approach(objection=objection, rate=found.rate, error=found.error, first=found.first)

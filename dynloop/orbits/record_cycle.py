@@ -1,0 +1,90 @@
+"""A record that returns: the least number of loops after which every late state comes back, and how it got there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynloop.orbits.record_approach import Approach, approach
+from dynloop.orbits.record_series import Series
+
+__all__ = ["Cycle", "returning"]
+
+_TIMES = 3  # periods that must be on record
+_SHORTEST = 8  # returns that must be on record
+_CLEAR = 10.0  # how far a cycle's own steps, and returns after fewer loops, must exceed its returns
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Cycle:
+    """Returns after `period` loops.
+
+    Attributes
+    ----------
+    objection : str
+        Why the record does not show a cycle although it returns; empty if it does.
+    period : int
+        Least number of loops.
+    level : float
+        Median relative distance of the returns.
+    start : int
+        Index of the first state that returns.
+    approach : Approach
+        How the distances came down.
+    """
+
+    objection: str
+    period: int
+    level: float
+    start: int
+    approach: Approach
+
+
+def returning(record: Series, eps: float, ceiling: float) -> Cycle | None:
+    """Look for the least period p ≥ 2 of a record.
+
+    Parameters
+    ----------
+    record : Series
+        One state.
+    eps, ceiling : float
+        Machine epsilon, and the largest relative distance that counts as a return.
+
+    Returns
+    -------
+    Cycle or None
+        None if nothing returns.
+    """
+    loops = len(record.states)
+    late = {p: _late(record, p) for p in range(2, min(loops // _TIMES, loops - _SHORTEST) + 1)}
+    near = [p for p, returns in late.items() if returns.max() <= ceiling]
+    if not near:
+        return None
+    period = near[0]
+    worst = float(late[period].max())
+    size = float(record.steps[-_SHORTEST:].max())
+    finer = [p for p in near if p % period == 0 and p > period and late[p].max() < 0.5 * worst]
+    distances = record.returns(period)
+    bar = max(1.25 * float(np.median(late[period])), worst, 0.5 * eps)
+    above = np.flatnonzero(distances > bar)
+    start = int(above[-1]) + 1 if len(above) else 0
+    level = float(np.median(distances[start:]))
+    came = approach(distances, start, max(level, 0.5 * eps))
+    objection = ""
+    if finer and worst > eps:
+        objection = f"it returns after {period} loops to {worst:.1e}, but after {finer[0]} more closely: either may be it"
+    elif size < _CLEAR * max(worst, ceiling / 4):
+        objection = f"the cycle's steps of {size:.1e} are too near the floor of its dtype to tell it from rounding"
+    elif start > 0:
+        objection = came.objection
+    elif period > 0.1 * (1 / eps) ** (min(record.states.shape[1], 8) / 2):
+        objection = "on it from the first recorded loop, and in so few digits rounding makes any motion return"
+    return Cycle(objection=objection, period=period, level=level, start=start, approach=came)
+
+
+def _late(record: Series, p: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the distances of the last returns after p loops: two more periods, or as many as make them believable."""
+    count = max((_TIMES - 1) * p, _SHORTEST)
+    states, scale = record.states[-(count + p) :], record.scale[-count:]
+    return np.asarray(np.linalg.norm(states[p:] - states[:-p], axis=1) / scale[-len(states[p:]) :])
