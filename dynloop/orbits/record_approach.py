@@ -12,6 +12,7 @@ __all__ = ["Approach", "approach", "factor_per_loop"]
 
 _FALL = 8.0  # the factor by which distances must come down before a floor counts as approached
 _POWER = 2.0  # a law t^−a fits with a up to this: drifts have a ≤ 1, x − x³ has 3/2
+_CLEAR = 3.0  # times the floor: noise, which adds in squares, changes larger distances by less than 6 %
 _OFFSETS = np.geomspace(1.0, 1e4, 41)  # loops before the record in which a power law may have begun
 
 
@@ -61,8 +62,8 @@ def approach(distances: Array, end: int, floor: float) -> Approach:
     logs = _above(fall, floor)
     rate, error = factor_per_loop(fall, floor)
     found = Approach(objection="", rate=rate, error=error, first=first)
-    if len(fall) < 3:
-        return _but(found, f"came down to it within {len(fall)} loop{'s'[: len(fall) - 1]}: rounding, or a jump, can do that")
+    if np.count_nonzero(fall > 2 * floor) < 3:
+        return _but(found, "the steps came down within two loops: a jump, or rounding, can do that")
     times = np.arange(len(fall), dtype=float)
     line = np.polynomial.Polynomial.fit(times, logs, 1)
     left = float(np.sum((logs - line(times)) ** 2))
@@ -83,17 +84,19 @@ def factor_per_loop(fall: Array, floor: float) -> tuple[float, float]:
     fall : ndarray, (loops,)
         Distances, positive where they stand clear.
     floor : float
-        Level of noise, which adds in squares.
+        Level of noise.
 
     Returns
     -------
     rate, error : float
         The standard error allows for residuals that are correlated from loop to loop; nan with fewer than four loops.
     """
-    clear = np.flatnonzero(fall > 1.5 * floor)
+    clear = np.flatnonzero(fall > _CLEAR * floor)
+    if len(clear) < 4:
+        clear = np.flatnonzero(fall > 1.2 * floor)
     if len(clear) < 2:
         return float("nan"), float("nan")
-    times, logs = clear.astype(float), _above(fall[clear], floor)
+    times, logs = clear.astype(float), np.log(fall[clear])
     away = times - times.mean()
     slope = float(away @ logs / (away @ away))
     rate = float(np.exp(slope))

@@ -13,6 +13,7 @@ __all__ = ["Cycle", "returning"]
 
 _TIMES = 3  # periods that must be on record
 _SHORTEST = 8  # returns that must be on record
+_MANY = 16  # coordinates from which on rounding alone does not make motion return soon
 _CLEAR = 10.0  # how far a cycle's own steps, and returns after fewer loops, must exceed its returns
 
 
@@ -72,14 +73,16 @@ def returning(record: Series, eps: float, ceiling: float) -> Cycle | None:
     level = float(np.median(distances[start:]))
     came = approach(distances, start, max(level, 0.5 * eps))
     objection = ""
-    if finer and worst > eps:
-        objection = f"it returns after {period} loops to {worst:.1e}, but after {finer[0]} more closely: either may be it"
+    if finer:
+        objection = f"it returns to {worst:.1e} only, after {finer[0]} loops more closely: either may be the period"
+    elif (far := _after_all(record, period, start)) > 1.5 * max(_rms(distances[start:]), 0.05 * eps):
+        objection = f"the longer it goes on the farther it is off ({far:.1e}): a slow turn, or an approach, not a return"
     elif size < _CLEAR * max(worst, ceiling / 4):
         objection = f"the cycle's steps of {size:.1e} are too near the floor of its dtype to tell it from rounding"
-    elif start > 0:
+    elif start > 0 and came.objection:
         objection = came.objection
-    elif period > 0.1 * (1 / eps) ** (min(record.states.shape[1], 8) / 2):
-        objection = "on it from the first recorded loop, and in so few digits rounding makes any motion return"
+    elif period > (0.7 if start > 0 else 0.1) / eps ** (0.5 if record.states.shape[1] < _MANY else 1.0):
+        objection = f"in the few digits of its dtype rounding makes any motion return after about {eps**-0.5:.0f} loops"
     return Cycle(objection=objection, period=period, level=level, start=start, approach=came)
 
 
@@ -88,3 +91,13 @@ def _late(record: Series, p: int) -> np.ndarray[tuple[int], np.dtype[np.float64]
     count = max((_TIMES - 1) * p, _SHORTEST)
     states, scale = record.states[-(count + p) :], record.scale[-count:]
     return np.asarray(np.linalg.norm(states[p:] - states[:-p], axis=1) / scale[-len(states[p:]) :])
+
+
+def _rms(distances: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    return float(np.sqrt(np.mean(distances**2)))
+
+
+def _after_all(record: Series, p: int, start: int) -> float:
+    """Return the distance after the most periods that leave one period of states to compare."""
+    most = max(1, (len(record.states) - start - p) // p)
+    return _rms(record.returns(most * p)[start:])

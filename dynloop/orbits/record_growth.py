@@ -13,6 +13,9 @@ from dynloop.orbits.recurrence import growth
 __all__ = ["Growth", "growing"]
 
 
+_RESOLVED = 2.0  # eps
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Growth:
     """Steady growth over the second half of a record.
@@ -30,15 +33,16 @@ class Growth:
     law: str
 
 
-def growing(record: Series) -> Growth | None:
+def growing(record: Series, eps: float) -> Growth | None:
     """Say how the norm grows over the second half of a record; None if it does not grow steadily.
 
-    Steps must not fall on the way: growth that slows down may have a limit. Either the path must lead somewhere, or the
+    Steps must not fall on the way: growth that slows down may have a limit; and they must be longer than a unit in the
+    last place, to which rounding lengthens shorter ones. Either the path must lead somewhere, or the
     norm must follow an exponential closely.
     """
     half = len(record.norms) // 2
     norms, lengths, states = record.norms[half:], record.lengths[half:], record.states[half:]
-    if norms[0] <= 0 or not np.isfinite(growth(norms)) or _falls(lengths):
+    if np.median(record.steps[half:]) < _RESOLVED * eps or norms[0] <= 0 or not np.isfinite(growth(norms)) or _falls(lengths):
         return None
     times = np.arange(len(norms), dtype=float)
     away, logs = times - times.mean(), np.log(norms)

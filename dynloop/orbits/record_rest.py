@@ -77,7 +77,7 @@ def _growth(record: Series, start: int) -> str:
 
     Geometric convergence to the floor leaves at most a third of the way for the last three quarters of the time.
     """
-    before, now = record.norms[start // 4], record.norms[start]
+    before, now = float(record.norms[: start // 4 + 1].max()), float(record.norms[start])
     if now > 2 * before:
         return f"the norm still grew {now / max(before, 1e-300):.2g}-fold on the way: rounding stops even a ray"
     return ""
@@ -91,14 +91,15 @@ def _order(stretch: Array, steps: Array, eps: float, drift: float, level: float)
     if excursion(stretch, eps) <= _FLICKER:
         return ""
     first, last = float(np.median(steps[:half])), float(np.median(steps[half:]))
-    if not 0.5 <= last / max(first, 1e-300) <= 2:
+    if last > 2 * max(first, 0.25 * eps) or first > 2 * max(last, 0.25 * eps):
         return f"the steps at this level still change, from {first:.1e} to {last:.1e}"
     cosine, nearest, share = shape_of_noise(stretch)
-    if cosine > -0.05:
+    if cosine > -0.05 and drift * len(steps) > eps:
         return f"successive steps at this level do not undo each other (correlation {cosine:+.2f}): motion, not noise"
-    if nearest < 0.6:
+    resolved = level > 0.5 * eps  # a state moves by as much when it is stored
+    if resolved and nearest < 0.6:
         return f"the states at this level return (to {nearest:.2g} of a step, squared): a small cycle or rotation"
-    if min(len(steps), stretch.shape[1]) >= _MANY and share > 0.5:
+    if resolved and min(len(steps), stretch.shape[1]) >= _MANY and share > 0.5:
         return f"{100 * share:.0f} % of the steps at this level lie in one direction: motion, not noise"
     if drift > max(0.25 * level, 0.5 * eps):
         return f"the state still moves by {drift:.1e} a loop in one direction"

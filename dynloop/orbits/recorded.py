@@ -183,7 +183,7 @@ def _judge(one: Series, dtype: str) -> _Row:
     rest = at_rest(one, eps, ceiling)
     if rest is not None and not rest.objection:
         return _settled(rest, dtype, step)
-    if (grows := growing(one)) is not None:
+    if (grows := growing(one, eps)) is not None:
         return _Row(
             verdict="growing", reason=f"the norm grows to the end of the record, {grows.law}; whether for ever, no "
             "record can show", growth=grows.factor, growth_error=grows.error, step=step,
@@ -226,7 +226,7 @@ def _periodic(cycle: Cycle, dtype: str, step: float) -> _Row:
 def _unsettled(one: Series, dtype: str, ceiling: float, step: float) -> _Row:
     """Say of steps above the floor whether they still come down, and whether they are clear of rounding."""
     rate, error, said = math.nan, math.nan, ""
-    falls = approach(one.steps, len(one.steps), float(one.steps[-1]) / 8)
+    falls = approach(one.steps, len(one.steps), max(float(one.steps[-1]), 1e-300) / 8)
     if not falls.objection and falls.rate < 1 - 3 * (falls.error if math.isfinite(falls.error) else 1):
         rate, error = falls.rate, falls.error
         more = math.ceil(math.log(ceiling / step) / math.log(rate)) if step > ceiling else 0
