@@ -11,7 +11,6 @@ from dynloop.maps.base import Array
 __all__ = ["Approach", "approach", "factor_per_loop"]
 
 _FALL = 8.0  # the factor by which distances must come down before a floor counts as approached
-_POWER = 2.0  # a law t^−a fits with a up to this: drifts have a ≤ 1, x − x³ has 3/2
 _CLEAR = 3.0  # times the floor: noise, which adds in squares, changes larger distances by less than 6 %
 _OFFSETS = np.geomspace(1.0, 1e4, 41)  # loops before the record in which a power law may have begun
 
@@ -36,7 +35,7 @@ class Approach:
     first: int = 0
 
 
-def approach(distances: Array, end: int, floor: float) -> Approach:
+def approach(distances: Array, end: int, floor: float, eps: float, *, power: float = 2.0) -> Approach:
     """Read how a series fell before index `end`, from where on it is at the floor.
 
     Parameters
@@ -47,6 +46,11 @@ def approach(distances: Array, end: int, floor: float) -> Approach:
         First index at the floor.
     floor : float
         Level of the floor, positive.
+    eps : float
+        Machine epsilon: a law is read from distances above twice that, where they are no few units in the last place.
+    power : float
+        A law t^−a that fits better than a geometric one with `a` up to this is objected to. Drifts have a ≤ 1, x − x³ has
+        3/2.
 
     Returns
     -------
@@ -59,20 +63,21 @@ def approach(distances: Array, end: int, floor: float) -> Approach:
         return Approach(objection=f"the steps came down by less than a factor {_FALL:g}: no approach to it is on record")
     first = int(np.flatnonzero(before >= 0.5 * before.max())[-1])
     fall = before[first:]
-    logs = _above(fall, floor)
     rate, error = factor_per_loop(fall, floor)
     found = Approach(objection="", rate=rate, error=error, first=first)
     if np.count_nonzero(fall > 2 * floor) < 3:
         return _but(found, "the steps came down within two loops: a jump, or rounding, can do that")
-    times = np.arange(len(fall), dtype=float)
+    clear = np.flatnonzero(fall > 2 * max(floor, eps))
+    clear = clear if len(clear) >= 4 else np.flatnonzero(fall > 0)
+    times, logs = clear.astype(float), np.log(fall[clear])
     line = np.polynomial.Polynomial.fit(times, logs, 1)
     left = float(np.sum((logs - line(times)) ** 2))
     spread = float(np.sum((logs - logs.mean()) ** 2))
     if np.any(fall[2:] >= fall[:-2]) and left > 0.3 * spread:
         return _but(found, "the steps did not come down steadily")
-    power, left_power = _power_law(times, logs)
-    if power <= _POWER and left_power <= left:
-        return _but(found, f"the steps came down like a power of the loop (about t^−{power:.2g}), not geometrically")
+    exponent, left_power = _power_law(times, logs)
+    if exponent <= power and left_power <= left:
+        return _but(found, f"the steps came down like a power of the loop (about t^−{exponent:.2g}), not geometrically")
     return found
 
 
@@ -106,11 +111,6 @@ def factor_per_loop(fall: Array, floor: float) -> tuple[float, float]:
     variance = float(left @ left) / (len(left) - 2)
     memory = min(0.9, max(0.0, float(left[1:] @ left[:-1]) / max(float(left @ left), 1e-300)))
     return rate, rate * float(np.sqrt(variance / (away @ away) * (1 + memory) / (1 - memory)))
-
-
-def _above(fall: Array, floor: float) -> Array:
-    """Return the logarithm of distances with the noise of the floor taken out of their squares."""
-    return np.asarray(0.5 * np.log(np.maximum(fall**2 - floor**2, (0.3 * floor) ** 2)))
 
 
 def _power_law(times: Array, logs: Array) -> tuple[float, float]:

@@ -14,6 +14,7 @@ __all__ = ["Cycle", "returning"]
 _TIMES = 3  # periods that must be on record
 _SHORTEST = 8  # returns that must be on record
 _MANY = 16  # coordinates from which on rounding alone does not make motion return soon
+_PINNED = 4.0  # times eps^⅓: a cycle this small around a neutral point may be an approach that rounding stopped
 _CLEAR = 10.0  # how far a cycle's own steps, and returns after fewer loops, must exceed its returns
 
 
@@ -71,17 +72,19 @@ def returning(record: Series, eps: float, ceiling: float) -> Cycle | None:
     above = np.flatnonzero(distances > bar)
     start = int(above[-1]) + 1 if len(above) else 0
     level = float(np.median(distances[start:]))
-    came = approach(distances, start, max(level, 0.5 * eps))
+    came = approach(distances, start, max(level, 0.5 * eps), eps)
     objection = ""
-    if finer:
+    if finer and worst > (ceiling / 4 if ceiling < 1e-4 else 0):
         objection = f"it returns to {worst:.1e} only, after {finer[0]} loops more closely: either may be the period"
-    elif (far := _after_all(record, period, start)) > 1.5 * max(_rms(distances[start:]), 0.05 * eps):
+    elif (far := _after_all(record, period, start)) > 1.5 * max(_rms(distances[start:]), ceiling / 16):
         objection = f"the longer it goes on the farther it is off ({far:.1e}): a slow turn, or an approach, not a return"
     elif size < _CLEAR * max(worst, ceiling / 4):
         objection = f"the cycle's steps of {size:.1e} are too near the floor of its dtype to tell it from rounding"
     elif start > 0 and came.objection:
         objection = came.objection
-    elif period > (0.7 if start > 0 else 0.1) / eps ** (0.5 if record.states.shape[1] < _MANY else 1.0):
+    elif start == 0 and size < _PINNED * eps ** (1 / 3):
+        objection = f"on it from the first loop, with steps so small ({size:.1e}) that rounding stops a slow approach there"
+    elif period > (0.3 if start > 0 else 0.05) / eps ** (0.5 if record.states.shape[1] < _MANY else 1.0):
         objection = f"in the few digits of its dtype rounding makes any motion return after about {eps**-0.5:.0f} loops"
     return Cycle(objection=objection, period=period, level=level, start=start, approach=came)
 

@@ -67,7 +67,9 @@ def at_rest(record: Series, eps: float, ceiling: float) -> Rest | None:
     stretch = record.states[start:]
     level = float(np.median(steps[start:]))
     drift = net_per_loop(stretch) / float(record.scale[-1])
-    came = approach(steps, start, max(level, 0.5 * eps))
+    # noise at the floor shows whether a drift goes on below it (`_order`); a state that rounding has stopped does not
+    power = 2.0 if level <= 0.5 * eps else 1.25
+    came = approach(steps, start, max(level, 0.5 * eps), eps, power=power)
     objection = came.objection or _growth(record, start) or _order(stretch, steps[start:], eps, drift, level)
     return Rest(objection=objection, level=level, start=start, drift=drift, approach=came)
 

@@ -226,7 +226,7 @@ def _periodic(cycle: Cycle, dtype: str, step: float) -> _Row:
 def _unsettled(one: Series, dtype: str, ceiling: float, step: float) -> _Row:
     """Say of steps above the floor whether they still come down, and whether they are clear of rounding."""
     rate, error, said = math.nan, math.nan, ""
-    falls = approach(one.steps, len(one.steps), max(float(one.steps[-1]), 1e-300) / 8)
+    falls = approach(one.steps, len(one.steps), max(float(one.steps[-1]), 1e-300) / 8, EPS[dtype])
     if not falls.objection and falls.rate < 1 - 3 * (falls.error if math.isfinite(falls.error) else 1):
         rate, error = falls.rate, falls.error
         more = math.ceil(math.log(ceiling / step) / math.log(rate)) if step > ceiling else 0
@@ -234,6 +234,9 @@ def _unsettled(one: Series, dtype: str, ceiling: float, step: float) -> _Row:
     if step > _MOVES * ceiling:
         reason = f"steps of {step:.2g} at the end of the record, far above the floor of {dtype}{said or ', and no return'}"
         return _Row(verdict="moving", reason=reason, step=step, rate=rate, rate_error=error)
+    if step <= ceiling:
+        reason = f"steps come down to the floor of {dtype} only at the end of the record; more loops would show them there"
+        return _Row(verdict="undecided", reason=reason, step=step, rate=rate, rate_error=error)
     return _Row(
         verdict="undecided", step=step, rate=rate, rate_error=error,
         reason=f"the last steps ({step:.1e}) exceed what rounding in {dtype} explains ({ceiling:.1e}), but not clearly"
