@@ -8,7 +8,7 @@ import numpy as np
 
 from dynloop.maps.base import Array
 
-__all__ = ["Approach", "approach", "factor_per_loop"]
+__all__ = ["Approach", "approach", "factor_per_loop", "stopped_power"]
 
 _FALL = 8.0  # the factor by which distances must come down before a floor counts as approached
 _CLEAR = 3.0  # times the floor: noise, which adds in squares, changes larger distances by less than 6 %
@@ -60,7 +60,9 @@ def approach(distances: Array, end: int, floor: float, eps: float, *, power: flo
     if end == 0:
         return Approach(objection="at this level from the first recorded loop: no approach to it is on record")
     if before.max() < _FALL * floor:
-        return Approach(objection=f"the steps came down by less than a factor {_FALL:g}: no approach to it is on record")
+        return Approach(
+            objection=f"the steps came down by less than a factor {_FALL:g}: no approach to it is on record"
+        )
     first = int(np.flatnonzero(before >= 0.5 * before.max())[-1])
     fall = before[first:]
     rate, error = factor_per_loop(fall, floor)
@@ -79,6 +81,11 @@ def approach(distances: Array, end: int, floor: float, eps: float, *, power: flo
     if exponent <= power and left_power <= left:
         return _but(found, f"the steps came down like a power of the loop (about t^−{exponent:.2g}), not geometrically")
     return found
+
+
+def stopped_power(eps: float) -> float:
+    """Return the `power` of `approach` for a state that rounding has stopped: in few digits, powers are read badly."""
+    return 3.5 if eps > 1e-4 else 2.0
 
 
 def factor_per_loop(fall: Array, floor: float) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynloop.orbits.record_approach import Approach, approach
+from dynloop.orbits.record_approach import Approach, approach, stopped_power
 from dynloop.orbits.record_series import Series
 
 __all__ = ["Cycle", "returning"]
@@ -14,7 +14,7 @@ __all__ = ["Cycle", "returning"]
 _TIMES = 3  # periods that must be on record
 _SHORTEST = 8  # returns that must be on record
 _MANY = 16  # coordinates from which on rounding alone does not make motion return soon
-_PINNED = 4.0  # times eps^⅓: a cycle this small around a neutral point may be an approach that rounding stopped
+_PINNED = 4.0  # times eps^⅓: steps of a cycle that was on record from the start
 _CLEAR = 10.0  # how far a cycle's own steps, and returns after fewer loops, must exceed its returns
 
 
@@ -72,20 +72,24 @@ def returning(record: Series, eps: float, ceiling: float) -> Cycle | None:
     above = np.flatnonzero(distances > bar)
     start = int(above[-1]) + 1 if len(above) else 0
     level = float(np.median(distances[start:]))
-    came = approach(distances, start, max(level, 0.5 * eps), eps)
+    came = approach(distances, start, max(level, 0.5 * eps), eps, power=stopped_power(eps))
     objection = ""
     if finer and worst > (ceiling / 4 if ceiling < 1e-4 else 0):
         objection = f"it returns to {worst:.1e} only, after {finer[0]} loops more closely: either may be the period"
     elif (far := _after_all(record, period, start)) > 1.5 * max(_rms(distances[start:]), ceiling / 16):
-        objection = f"the longer it goes on the farther it is off ({far:.1e}): a slow turn, or an approach, not a return"
+        objection = (
+            f"the longer it goes on the farther it is off ({far:.1e}): a slow turn, or an approach, not a return"
+        )
     elif size < _CLEAR * max(worst, ceiling / 4):
         objection = f"the cycle's steps of {size:.1e} are too near the floor of its dtype to tell it from rounding"
     elif start > 0 and came.objection:
         objection = came.objection
     elif start == 0 and size < _PINNED * eps ** (1 / 3):
-        objection = f"on it from the first loop, with steps so small ({size:.1e}) that rounding stops a slow approach there"
-    elif period > (0.3 if start > 0 else 0.05) / eps ** (0.5 if record.states.shape[1] < _MANY else 1.0):
-        objection = f"in the few digits of its dtype rounding makes any motion return after about {eps**-0.5:.0f} loops"
+        objection = (
+            f"on it from the first loop, with steps so small ({size:.1e}) that rounding stops a slow approach there"
+        )
+    elif period > _longest(record.states.shape[1], eps, approached=start > 0):
+        objection = f"in the few digits of its dtype rounding makes any motion return about as soon"
     return Cycle(objection=objection, period=period, level=level, start=start, approach=came)
 
 
@@ -94,6 +98,19 @@ def _late(record: Series, p: int) -> np.ndarray[tuple[int], np.dtype[np.float64]
     count = max((_TIMES - 1) * p, _SHORTEST)
     states, scale = record.states[-(count + p) :], record.scale[-count:]
     return np.asarray(np.linalg.norm(states[p:] - states[:-p], axis=1) / scale[-len(states[p:]) :])
+
+
+def _longest(coordinates: int, eps: float, *, approached: bool) -> float:
+    """Return the longest period that is believed: rounding makes any motion return after some √(number of states) loops."""
+    few: float = 0.3 * eps**-0.5 if coordinates < _MANY else 0.22 * eps**-0.75
+    return few if approached else few / 6
+
+
+def _pinned(coordinates: int, eps: float, *, approached: bool) -> float:
+    """Return the size below which a cycle around a neutral point may be an approach t^−½ that rounding has stopped."""
+    if approached and coordinates >= _MANY:
+        return 0.0
+    return (_PINNED / 2 if approached else _PINNED) * float(eps ** (1 / 3))
 
 
 def _rms(distances: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:

@@ -42,7 +42,12 @@ def growing(record: Series, eps: float) -> Growth | None:
     """
     half = len(record.norms) // 2
     norms, lengths, states = record.norms[half:], record.lengths[half:], record.states[half:]
-    if np.median(record.steps[half:]) < _RESOLVED * eps or norms[0] <= 0 or not np.isfinite(growth(norms)) or _falls(lengths):
+    if (
+        np.median(record.steps[half:]) < _RESOLVED * eps
+        or norms[0] <= 0
+        or not np.isfinite(growth(norms))
+        or _falls(lengths)
+    ):
         return None
     times = np.arange(len(norms), dtype=float)
     away, logs = times - times.mean(), np.log(norms)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.orbits.record_approach import Approach, approach
+from dynloop.orbits.record_approach import Approach, approach, stopped_power
 from dynloop.orbits.record_series import Series, excursion, net_per_loop, shape_of_noise
 
 __all__ = ["Rest", "at_rest"]
@@ -68,7 +68,7 @@ def at_rest(record: Series, eps: float, ceiling: float) -> Rest | None:
     level = float(np.median(steps[start:]))
     drift = net_per_loop(stretch) / float(record.scale[-1])
     # noise at the floor shows whether a drift goes on below it (`_order`); a state that rounding has stopped does not
-    power = 2.0 if level <= 0.5 * eps else 1.25
+    power = stopped_power(eps) if level <= 0.5 * eps else 1.1
     came = approach(steps, start, max(level, 0.5 * eps), eps, power=power)
     objection = came.objection or _growth(record, start) or _order(stretch, steps[start:], eps, drift, level)
     return Rest(objection=objection, level=level, start=start, drift=drift, approach=came)

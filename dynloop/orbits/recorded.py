@@ -232,10 +232,14 @@ def _unsettled(one: Series, dtype: str, ceiling: float, step: float) -> _Row:
         more = math.ceil(math.log(ceiling / step) / math.log(rate)) if step > ceiling else 0
         said = f", still falling by {rate:.4g} ± {error:.1g} per loop; about {more} more loops would reach the floor"
     if step > _MOVES * ceiling:
-        reason = f"steps of {step:.2g} at the end of the record, far above the floor of {dtype}{said or ', and no return'}"
+        reason = (
+            f"steps of {step:.2g} at the end of the record, far above the floor of {dtype}{said or ', and no return'}"
+        )
         return _Row(verdict="moving", reason=reason, step=step, rate=rate, rate_error=error)
     if step <= ceiling:
-        reason = f"steps come down to the floor of {dtype} only at the end of the record; more loops would show them there"
+        reason = (
+            f"steps come down to the floor of {dtype} only at the end of the record; more loops would show them there"
+        )
         return _Row(verdict="undecided", reason=reason, step=step, rate=rate, rate_error=error)
     return _Row(
         verdict="undecided", step=step, rate=rate, rate_error=error,
@@ -262,22 +266,20 @@ def _with_polygon(row: _Row, sections: Array, eps: float) -> _Row:
 def _whole(rows: list[_Row], shape: tuple[int, ...], dtype: str, settings: dict[str, Any]) -> RecordedClassification:
     """Put the verdicts of tokens together; the heaviest decides, and its first token gives the reason."""
     verdict = next(v for v in VERDICTS if any(row.verdict == v for row in rows))
-    period = {"settled": 1}.get(verdict, -1)
     deciding = [i for i, row in enumerate(rows) if row.verdict == verdict]
-    reason = rows[deciding[0]].reason
-    if verdict == "periodic":
-        period = math.lcm(*(row.period for row in rows))
-        if 3 * period > settings["shape"][0]:
-            verdict, period = "undecided", -1
-            reason = "every token returns, but the record is too short to show all of them return together"
+    last = max(deciding, key=lambda i: (rows[i].settled_at, rows[i].step))
+    reason = rows[last].reason
     if len(rows) > 1:
-        slowest = max(deciding, key=lambda i: (rows[i].settled_at, rows[i].step))
-        reason = f"{len(deciding)} of {len(rows)} tokens; token {slowest}: {rows[slowest].reason}" if period != -1 or verdict != "undecided" or deciding and rows[deciding[0]].verdict == "undecided" else reason
+        reason = f"{len(deciding)} of {len(rows)} tokens, such as token {last}: {reason}"
+    period = math.lcm(*(row.period for row in rows)) if verdict in ("settled", "periodic") else -1
+    if 3 * period > settings["shape"][0]:
+        verdict, period = "undecided", -1
+        reason = "every token returns or is at rest, but the record is too short to show all of them return together"
 
     def array(name: str, dtype: Any = None) -> Array:
         return np.array([getattr(row, name) for row in rows], dtype=dtype).reshape(shape)
 
-    names = [n for n in RecordedTokens.__dataclass_fields__]
+    names = list(RecordedTokens.__dataclass_fields__)
     tokens = RecordedTokens(**{n: array(n, np.int64 if n in ("settled_at", "period") else None) for n in names})
     kinds = {row.dichotomy for row in rows}
     dichotomy = "not applicable"
