@@ -54,8 +54,8 @@ def read_recording(path: Path) -> tuple[Any, Any]:
         return next(iter(arrays.values())), None
     names = ", ".join(sorted(arrays)[:6]) + (", …" if len(arrays) > 6 else "")
     raise CheckpointError(
-        f"{path} holds {len(arrays)} arrays ({names or 'none'}) and none is called {_STATES}; save the states under that "
-        f"name, and those between layers as {_SECTIONS}"
+        f"{path} holds {len(arrays)} arrays ({names or 'none'}) and none is called {_STATES}; save the states under "
+        f"that name, and those between layers as {_SECTIONS}"
     )
 
 
@@ -72,7 +72,7 @@ def _members(path: Path) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as archive:
             if "record.json" in archive.files:
                 raise CheckpointError(
-                    f"{path} is a result that dynloop saved; `dynloop.load` reads it, and classify_trajectory takes its "
+                    f"{path} is a result that dynloop saved; read it by dynloop.load and give classify_trajectory its "
                     "states, one start at a time"
                 )
             known = {name for name in (_STATES, _SECTIONS) if name in archive.files}

@@ -49,8 +49,8 @@ def approach(distances: Array, end: int, floor: float, eps: float, *, power: flo
     eps : float
         Machine epsilon: a law is read from distances above twice that, where they are no few units in the last place.
     power : float
-        A law t^−a that fits better than a geometric one with `a` up to this is objected to. Drifts have a ≤ 1, x − x³ has
-        3/2.
+        A law t^−a that fits better than a geometric one with `a` up to this is objected to. Drifts have a ≤ 1,
+        x − x³ has 3/2.
 
     Returns
     -------
@@ -60,9 +60,7 @@ def approach(distances: Array, end: int, floor: float, eps: float, *, power: flo
     if end == 0:
         return Approach(objection="at this level from the first recorded loop: no approach to it is on record")
     if before.max() < _FALL * floor:
-        return Approach(
-            objection=f"the steps came down by less than a factor {_FALL:g}: no approach to it is on record"
-        )
+        return Approach(objection=f"the steps came down by less than a factor {_FALL:g}: no approach is on record")
     first = int(np.flatnonzero(before >= 0.5 * before.max())[-1])
     fall = before[first:]
     rate, error = factor_per_loop(fall, floor)

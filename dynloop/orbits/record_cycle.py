@@ -13,6 +13,7 @@ __all__ = ["Cycle", "returning"]
 
 _TIMES = 3  # periods that must be on record
 _SHORTEST = 8  # returns that must be on record
+_LONGEST = 512  # loops
 _MANY = 16  # coordinates from which on rounding alone does not make motion return soon
 _PINNED = 4.0  # times eps^⅓: steps of a cycle that was on record from the start
 _CLEAR = 10.0  # how far a cycle's own steps, and returns after fewer loops, must exceed its returns
@@ -59,7 +60,7 @@ def returning(record: Series, eps: float, ceiling: float) -> Cycle | None:
         None if nothing returns.
     """
     loops = len(record.states)
-    late = {p: _late(record, p) for p in range(2, min(loops // _TIMES, loops - _SHORTEST) + 1)}
+    late = {p: _late(record, p) for p in range(2, min(loops // _TIMES, loops - _SHORTEST, _LONGEST) + 1)}
     near = [p for p, returns in late.items() if returns.max() <= ceiling]
     if not near:
         return None
@@ -89,7 +90,7 @@ def returning(record: Series, eps: float, ceiling: float) -> Cycle | None:
             f"on it from the first loop, with steps so small ({size:.1e}) that rounding stops a slow approach there"
         )
     elif period > _longest(record.states.shape[1], eps, approached=start > 0):
-        objection = f"in the few digits of its dtype rounding makes any motion return about as soon"
+        objection = "in the few digits of its dtype rounding makes any motion return about as soon"
     return Cycle(objection=objection, period=period, level=level, start=start, approach=came)
 
 
@@ -101,7 +102,7 @@ def _late(record: Series, p: int) -> np.ndarray[tuple[int], np.dtype[np.float64]
 
 
 def _longest(coordinates: int, eps: float, *, approached: bool) -> float:
-    """Return the longest period that is believed: rounding makes any motion return after some √(number of states) loops."""
+    """Return the longest period that is believed: rounding makes motion return after some √(number of states) loops."""
     few: float = 0.3 * eps**-0.5 if coordinates < _MANY else 0.22 * eps**-0.75
     return few if approached else few / 6
 

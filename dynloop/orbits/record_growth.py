@@ -72,4 +72,5 @@ def growing(record: Series, eps: float) -> Growth | None:
 def _falls(lengths: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
     """Say whether steps became shorter from one quarter of a window to the next, the last two at least."""
     quarters = [float(np.median(part)) for part in np.array_split(lengths, 4)]
-    return quarters[3] < 0.97 * quarters[2] and quarters[2] < 1.03 * quarters[1] or quarters[3] < 0.9 * quarters[0]
+    slower = quarters[3] < 0.97 * quarters[2] and quarters[2] < 1.03 * quarters[1]
+    return slower or quarters[3] < 0.9 * quarters[0]

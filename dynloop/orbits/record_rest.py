@@ -13,6 +13,7 @@ from dynloop.orbits.record_series import Series, excursion, net_per_loop, shape_
 __all__ = ["Rest", "at_rest"]
 
 _SHORTEST = 8  # steps at the floor
+_LONGEST = 512  # states whose noise is looked at
 _FLICKER = 2.0  # units in the last place within which a coordinate is at rest whatever it does
 _MANY = 16  # directions from which on noise is told from motion on a line or a plane
 
@@ -95,7 +96,7 @@ def _order(stretch: Array, steps: Array, eps: float, drift: float, level: float)
     first, last = float(np.median(steps[:half])), float(np.median(steps[half:]))
     if last > 2 * max(first, 0.25 * eps) or first > 2 * max(last, 0.25 * eps):
         return f"the steps at this level still change, from {first:.1e} to {last:.1e}"
-    cosine, nearest, share = shape_of_noise(stretch)
+    cosine, nearest, share = shape_of_noise(stretch[-_LONGEST:])
     if cosine > -0.05 and drift * len(steps) > eps:
         return f"successive steps at this level do not undo each other (correlation {cosine:+.2f}): motion, not noise"
     resolved = level > 0.5 * eps  # a state moves by as much when it is stored

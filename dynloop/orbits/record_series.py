@@ -91,8 +91,8 @@ def shape_of_noise(states: Array) -> tuple[float, float, float]:
         Lag-1 correlation of successive steps: −½ for white noise around a point, −(1 − ρ)/2 where the noise is
         contracted by ρ per loop, 0 for a random walk, towards 1 for motion that goes somewhere.
     nearest : float
-        Least mean square distance over lags 2 … half of the stretch, in units of that at lag 1: 1 or more for noise, near
-        0 where the states return.
+        Least mean square distance over lags 2 … half of the stretch, in units of that at lag 1: 1 or more for noise,
+        near 0 where the states return.
     share : float
         Largest share of the squared steps in one direction: 1 for motion on a line, about 1/loops for noise in many
         dimensions.

@@ -8,45 +8,20 @@ undecided.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array
-from dynloop.orbits.record_approach import approach
-from dynloop.orbits.record_cycle import Cycle, returning
 from dynloop.orbits.record_dtype import CEILING, EPS, named, working_dtype
-from dynloop.orbits.record_growth import growing
-from dynloop.orbits.record_rest import Rest, at_rest
-from dynloop.orbits.record_sections import mean_polygon
-from dynloop.orbits.record_series import Series, series
+from dynloop.orbits.record_row import Row, judge, with_polygon
+from dynloop.orbits.record_series import series
 from dynloop.orbits.record_verdict import VERDICTS, RecordedClassification, RecordedTokens
 
 __all__ = ["classify_trajectory"]
 
 _LEAST = 16  # loops
-_MOVES = 4.0  # times the ceiling of rounding: steps above this are motion
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """What is said of one token; the fields are those of `RecordedTokens`."""
-
-    verdict: str
-    reason: str
-    rate: float = math.nan
-    rate_error: float = math.nan
-    floor: float = math.nan
-    settled_at: int = -1
-    period: int = -1
-    drift: float = math.nan
-    growth: float = math.nan
-    growth_error: float = math.nan
-    step: float = math.nan
-    closure: float = math.nan
-    dichotomy: str = "not applicable"
 
 
 def classify_trajectory(states: Any, *, sections: Any = None, dtype: Any = None) -> RecordedClassification:
@@ -110,9 +85,9 @@ def classify_trajectory(states: Any, *, sections: Any = None, dtype: Any = None)
     rows = []
     for i in range(flat.shape[1]):
         one = series(flat[:, i], EPS[name])
-        row = _judge(one, name)
+        row = judge(one, name)
         if between is not None and row.verdict == "settled":
-            row = _with_polygon(row, between[:, :, i], EPS[name])
+            row = with_polygon(row, between[:, :, i], EPS[name])
         rows.append(row)
     settings = {"shape": record.shape, "dtype_known": how, "ceiling": CEILING[name], "sections": between is not None}
     return _whole(rows, shape, name, settings)
@@ -139,9 +114,7 @@ def _checked(states: Any, what: str = "states") -> tuple[Array, str]:
         )
     if not np.isfinite(array).all():
         bad = int(np.argmax(~np.isfinite(array).reshape(len(array), -1).all(axis=1)))
-        raise InvalidArgumentError(
-            f"{what} hold NaN or infinity from loop {bad} on; cut the record there, {what}[:{bad}], if it still says enough"
-        )
+        raise InvalidArgumentError(f"{what} hold NaN or infinity in loop {bad}; cut the record there: {what}[:{bad}]")
     return array, stored
 
 
@@ -161,7 +134,7 @@ def _sections(sections: Any, record: Array, eps: float) -> Array:
         )
     if not _same(between[:-1, -1], between[1:, 0], eps):
         raise InvalidArgumentError(
-            "the last section of a loop is not the first of the next: a layer (an adapter, the closing norm) is left out"
+            "the last section of a loop is not the first of the next: a layer (adapter, norm) or a loop is left out"
         )
     return between.reshape(len(between), between.shape[1], -1, between.shape[-1])
 
@@ -171,99 +144,7 @@ def _same(a: Array, b: Array, eps: float) -> bool:
     return bool(np.linalg.norm(a - b) <= eps * np.linalg.norm(b))
 
 
-def _judge(one: Series, dtype: str) -> _Row:
-    eps, ceiling = EPS[dtype], CEILING[dtype]
-    step = float(np.median(one.steps[-max(8, len(one.steps) // 4) :]))
-    if not one.lengths.any():
-        return _Row(
-            verdict="undecided", step=0.0,
-            reason="every recorded state is the same, bit for bit: at rest from the first loop on, or one buffer saved "
-            "many times; no approach is on record",
-        )  # fmt: skip
-    rest = at_rest(one, eps, ceiling)
-    if rest is not None and not rest.objection:
-        return _settled(rest, dtype, step)
-    if (grows := growing(one, eps)) is not None:
-        return _Row(
-            verdict="growing", reason=f"the norm grows to the end of the record, {grows.law}; whether for ever, no "
-            "record can show", growth=grows.factor, growth_error=grows.error, step=step,
-        )  # fmt: skip
-    if rest is not None:
-        reason = f"the last steps ({step:.1e}) are of the size of rounding in {dtype}, but {rest.objection}"
-        return _Row(verdict="undecided", reason=reason, step=step, floor=rest.level, drift=rest.drift)
-    cycle = returning(one, eps, ceiling)
-    if cycle is not None:
-        return _periodic(cycle, dtype, step)
-    return _unsettled(one, dtype, ceiling, step)
-
-
-def _settled(rest: Rest, dtype: str, step: float) -> _Row:
-    came = rest.approach
-    level = f"stay near {rest.level:.1e}" if rest.level > 0 else "are zero"
-    hidden = f", with a drift of {rest.drift:.0e} per loop below it" if rest.drift > 0.1 * rest.level > 0 else ""
-    return _Row(
-        verdict="settled", period=1, settled_at=rest.start, floor=rest.level, drift=rest.drift, step=step,
-        rate=came.rate, rate_error=came.error,
-        reason=f"steps fell by {came.rate:.3g} per loop and {level} from loop {rest.start} of the record on, which is the "
-        f"floor of {dtype}{hidden}: no motion above the floor",
-    )  # fmt: skip
-
-
-def _periodic(cycle: Cycle, dtype: str, step: float) -> _Row:
-    if cycle.objection:
-        reason = f"returns after {cycle.period} loops, but {cycle.objection}"
-        return _Row(verdict="undecided", reason=reason, step=step)
-    came, entered = cycle.approach, cycle.start > 0
-    level = f"to {cycle.level:.1e}" if cycle.level > 0 else "exactly"
-    how = f"from loop {cycle.start} of the record on, as {dtype} allows" if entered else "from the first loop on"
-    return _Row(
-        verdict="periodic", reason=f"every state returns after {cycle.period} loops {level}, {how}", step=step,
-        period=cycle.period, settled_at=cycle.start, floor=cycle.level,
-        rate=came.rate if entered else math.nan, rate_error=came.error if entered else math.nan,
-    )  # fmt: skip
-
-
-def _unsettled(one: Series, dtype: str, ceiling: float, step: float) -> _Row:
-    """Say of steps above the floor whether they still come down, and whether they are clear of rounding."""
-    rate, error, said = math.nan, math.nan, ""
-    falls = approach(one.steps, len(one.steps), max(float(one.steps[-1]), 1e-300) / 8, EPS[dtype])
-    if not falls.objection and falls.rate < 1 - 3 * (falls.error if math.isfinite(falls.error) else 1):
-        rate, error = falls.rate, falls.error
-        more = math.ceil(math.log(ceiling / step) / math.log(rate)) if step > ceiling else 0
-        said = f", still falling by {rate:.4g} ± {error:.1g} per loop; about {more} more loops would reach the floor"
-    if step > _MOVES * ceiling:
-        reason = (
-            f"steps of {step:.2g} at the end of the record, far above the floor of {dtype}{said or ', and no return'}"
-        )
-        return _Row(verdict="moving", reason=reason, step=step, rate=rate, rate_error=error)
-    if step <= ceiling:
-        reason = (
-            f"steps come down to the floor of {dtype} only at the end of the record; more loops would show them there"
-        )
-        return _Row(verdict="undecided", reason=reason, step=step, rate=rate, rate_error=error)
-    return _Row(
-        verdict="undecided", step=step, rate=rate, rate_error=error,
-        reason=f"the last steps ({step:.1e}) exceed what rounding in {dtype} explains ({ceiling:.1e}), but not clearly"
-        f"{said}; if the layers worked in a lower dtype, give it as dtype",
-    )  # fmt: skip
-
-
-def _with_polygon(row: _Row, sections: Array, eps: float) -> _Row:
-    """Add what the sections at the floor say: whether the increments close, and whether they are zero."""
-    shape = mean_polygon(sections[row.settled_at :])
-    error = np.array([max(row.floor, eps)])
-    kind, closure, perimeter = str(shape.kind(error)[0]), float(shape.closure[0]), float(shape.perimeter[0])
-    if kind == "cyclic" and closure * perimeter > 2 * error[0]:
-        kind = "unclear"
-    said = {
-        "cyclic": f"the increments close to {closure:.1e} of a perimeter of {perimeter:.2g}",
-        "vanishing": f"no increment exceeds the floor, {error[0]:.1e}",
-        "unclear": f"increments of up to {shape.increments.max():.1e} are too near the floor to tell cyclic from vanishing",
-    }[kind]
-    return replace(row, closure=closure, dichotomy=kind, reason=f"{row.reason}; {said}")
-
-
-def _whole(rows: list[_Row], shape: tuple[int, ...], dtype: str, settings: dict[str, Any]) -> RecordedClassification:
+def _whole(rows: list[Row], shape: tuple[int, ...], dtype: str, settings: dict[str, Any]) -> RecordedClassification:
     """Put the verdicts of tokens together; the heaviest decides, and its first token gives the reason."""
     verdict = next(v for v in VERDICTS if any(row.verdict == v for row in rows))
     deciding = [i for i, row in enumerate(rows) if row.verdict == verdict]
