@@ -62,9 +62,9 @@ def approach(distances: Array, end: int, floor: float, eps: float, *, power: flo
     if before.max() < _FALL * floor:
         return Approach(objection=f"the steps came down by less than a factor {_FALL:g}: no approach is on record")
     first = int(np.flatnonzero(before >= 0.5 * before.max())[-1])
-    fall = before[first:]
-    rate, error = factor_per_loop(fall, floor)
+    rate, error = factor_per_loop(before[first:], floor)
     found = Approach(objection="", rate=rate, error=error, first=first)
+    fall = before[int(np.flatnonzero(before >= 0.9 * before.max())[-1]) :]
     if np.count_nonzero(fall > 2 * floor) < 3:
         return _but(found, "the steps came down within two loops: a jump, or rounding, can do that")
     clear = np.flatnonzero(fall > 2 * max(floor, eps))
