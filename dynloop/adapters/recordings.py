@@ -69,7 +69,9 @@ def _array(path: Path) -> Any:
 
 def _members(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("no archive")
             if "record.json" in archive.files:
                 raise CheckpointError(
                     f"{path} is a result that dynloop saved; read it by dynloop.load and give classify_trajectory its "

@@ -62,7 +62,9 @@ def at_rest(record: Series, eps: float, ceiling: float) -> Rest | None:
     tail = steps[-max(_SHORTEST, len(steps) // 4) :]
     if np.median(tail) > ceiling or tail.max() > 2 * ceiling:
         return None
-    bar = max(1.25 * float(np.median(tail)), float(tail.max()), 0.5 * eps)
+    usual = float(np.median(tail))
+    spread = 1.48 * float(np.median(np.abs(tail - usual)))
+    bar = max(1.25 * usual, usual + 5 * spread, float(tail.max()), 0.5 * eps)
     above = np.flatnonzero(steps > bar)
     start = int(above[-1]) + 1 if len(above) else 0
     stretch = record.states[start:]

@@ -129,7 +129,10 @@ def _lower_floor(one: Series, dtype: str) -> str:
     for lower in ("float32", "float16", "bfloat16"):
         if EPS[lower] > EPS[dtype]:
             rest = at_rest(one, EPS[lower], CEILING[lower])
-            if rest is not None and not rest.objection:
+            if rest is None or rest.objection or rest.level < 0.1 * EPS[lower]:
+                continue
+            first, last = (float(np.median(half)) for half in np.array_split(one.steps[rest.start :], 2))
+            if last > 0.5 * first:
                 return lower
     return ""
 

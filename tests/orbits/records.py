@@ -19,8 +19,9 @@ def record(step, start, loops=LONG, dtype="float64"):
     """Return the states of an orbit, ``(loops, n)``, rounded after every loop."""
     states = [rounded(np.atleast_1d(start), dtype)]
     for _ in range(loops - 1):
-        states.append(rounded(step(states[-1]), dtype))
-    return np.array(states)
+        with np.errstate(all="ignore"):
+            states.append(rounded(step(states[-1]), dtype))
+    return np.array([x for x in states if np.isfinite(x).all()])
 
 
 def noisy(step, start, size, loops=LONG, seed=1, dtype="float64"):
@@ -35,7 +36,7 @@ def noisy(step, start, size, loops=LONG, seed=1, dtype="float64"):
 
 
 def contraction(n=64, rate=0.85, seed=0):
-    """An affine map x ← R x + b whose matrix is `rate` times an orthogonal one, and a start."""
+    """An affine map whose matrix is `rate` times an orthogonal one, and a start."""
     rng = np.random.default_rng(seed)
     turn = np.linalg.qr(rng.standard_normal((n, n)))[0]
     b = rng.standard_normal(n)
@@ -55,7 +56,7 @@ def embedded(step, start, n=64, seed=0, size=3.0):
 
 
 def logistic(r):
-    return lambda x: r * x * (1 - x)
+    return lambda x: r * np.clip(x, 0, 1) * (1 - np.clip(x, 0, 1))
 
 
 def henon(x):
