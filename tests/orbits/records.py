@@ -25,7 +25,7 @@ def record(step, start, loops=LONG, dtype="float64"):
 
 
 def noisy(step, start, size, loops=LONG, seed=1, dtype="float64"):
-    """Return an orbit with Gaussian noise of a relative size added in every loop, as rounding inside a block adds it."""
+    """Return an orbit with Gaussian noise of a relative size added in every loop, as rounding in a block adds it."""
     rng = np.random.default_rng(seed)
 
     def shaken(x):
