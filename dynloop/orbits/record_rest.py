@@ -93,7 +93,8 @@ def _order(stretch: Array, steps: Array, eps: float, drift: float, level: float)
     if len(steps) < _SHORTEST:
         return f"only {len(steps)} steps at this level are on record"
     half = len(steps) // 2
-    if excursion(stretch, eps) <= _FLICKER:
+    resolved = level > 0.5 * eps  # a state moves by as much when it is stored
+    if (not resolved or stretch.shape[1] < _MANY) and excursion(stretch, eps) <= _FLICKER:
         return ""
     first, last = float(np.median(steps[:half])), float(np.median(steps[half:]))
     if last > 2 * max(first, 0.25 * eps) or first > 2 * max(last, 0.25 * eps):
@@ -101,7 +102,6 @@ def _order(stretch: Array, steps: Array, eps: float, drift: float, level: float)
     cosine, nearest, share = shape_of_noise(stretch[-_LONGEST:])
     if cosine > -0.05 and drift * len(steps) > eps:
         return f"successive steps at this level do not undo each other (correlation {cosine:+.2f}): motion, not noise"
-    resolved = level > 0.5 * eps  # a state moves by as much when it is stored
     if resolved and nearest < 0.6:
         return f"the states at this level return (to {nearest:.2g} of a step, squared): a small cycle or rotation"
     if resolved and min(len(steps), stretch.shape[1]) >= _MANY and share > 0.5:

@@ -97,11 +97,12 @@ def shape_of_noise(states: Array) -> tuple[float, float, float]:
         Largest share of the squared steps in one direction: 1 for motion on a line, about 1/loops for noise in many
         dimensions.
     """
-    steps = np.diff(states, axis=0)
-    total = float(np.sum(steps**2))
-    cosine = float(np.sum(steps[1:] * steps[:-1])) / total * len(steps) / max(1, len(steps) - 1)
+    away = states - states.mean(axis=0)
+    gram = away @ away.T
+    size = np.diag(gram)
+    steps = gram[1:, 1:] - gram[1:, :-1] - gram[:-1, 1:] + gram[:-1, :-1]  # inner products of steps
+    mean = float(np.trace(steps)) / len(steps)
+    cosine = float(np.mean(np.diag(steps, 1))) / mean
     lags = range(2, max(3, len(steps) // 2 + 1))
-    far = [float(np.mean(np.sum((states[lag:] - states[:-lag]) ** 2, axis=1))) for lag in lags]
-    gram = steps @ steps.T if len(steps) <= steps.shape[1] else steps.T @ steps
-    share = float(np.linalg.eigvalsh(gram)[-1]) / total
-    return cosine, min(far) / (total / len(steps)), share
+    far = [float(np.mean(size[lag:] + size[:-lag] - 2 * np.diag(gram, lag))) for lag in lags]
+    return cosine, min(far) / mean, float(np.linalg.eigvalsh(steps)[-1]) / (mean * len(steps))
