@@ -57,6 +57,9 @@ _HOME = {
     "FixedPoints": "dynloop.orbits.fixed_points",
     "classify": "dynloop.orbits.regime",
     "Classification": "dynloop.orbits.verdict",
+    "classify_trajectory": "dynloop.orbits.recorded",
+    "RecordedClassification": "dynloop.orbits.record_verdict",
+    "RecordedTokens": "dynloop.orbits.record_verdict",
     "Evidence": "dynloop.orbits.verdict",
     "Regime": "dynloop.orbits.verdict",
     "Status": "dynloop.result",
@@ -108,6 +111,9 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.fixed_points import FixedPoints as FixedPoints
     from dynloop.orbits.fixed_points import find_fixed_points as find_fixed_points
     from dynloop.orbits.floor import precision_floor as precision_floor
+    from dynloop.orbits.record_verdict import RecordedClassification as RecordedClassification
+    from dynloop.orbits.record_verdict import RecordedTokens as RecordedTokens
+    from dynloop.orbits.recorded import classify_trajectory as classify_trajectory
     from dynloop.orbits.regime import classify as classify
     from dynloop.orbits.rotation import RotationNumber as RotationNumber
     from dynloop.orbits.rotation import rotation_number as rotation_number

@@ -90,6 +90,18 @@ def test_the_python_of_the_page_on_maps_runs():
     assert abs(names["dl"].jacobian(m, [0.3, 0.2]) - names["dl"].jacobian(lozi, [0.3, 0.2])).max() < 1e-15
 
 
+def test_the_python_of_the_page_on_records_prints_what_the_page_says(capsys):
+    page = (Path(__file__).parent.parent / "docs" / "recorded.md").read_text(encoding="utf-8")
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(code, "recorded.md", "exec"), names)  # noqa: S102 - our own text
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "RecordedClassification: settled"
+    assert re.fullmatch(r"settled \d+ float32", printed[2])
+    assert printed[3].startswith("0.70 ± 0.0")
+    assert printed[4:] == ["undecided", "settled", "settled cyclic True"]
+
+
 @pytest.mark.parametrize("regime", REGIMES.split("|"))
 def test_every_regime_is_in_the_table(regime):
     assert f"| {regime} |" in README

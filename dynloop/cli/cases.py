@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Case",
     "CheckpointArgument",
+    "CheckpointOrRecordArgument",
     "Dtype",
     "DtypeOption",
     "Granularity",
@@ -55,6 +56,7 @@ CheckpointArgument = Annotated[
         show_default=False,
     ),
 ]
+CheckpointOrRecordArgument = Annotated[str | None, *CheckpointArgument.__metadata__]
 PromptOption = Annotated[str | None, typer.Option(help="Text that the checkpoint reads.", show_default=False)]
 PromptsOption = Annotated[
     Path | None,

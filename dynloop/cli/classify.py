@@ -9,7 +9,7 @@ import typer
 
 from dynloop.cli.cases import (
     Case,
-    CheckpointArgument,
+    CheckpointOrRecordArgument,
     DtypeOption,
     GranularityOption,
     PromptOption,
@@ -17,6 +17,7 @@ from dynloop.cli.cases import (
     cases,
     one_prompt_option,
 )
+from dynloop.cli.recorded import RecordedOption, classify_record
 from dynloop.cli.results import JsonOption, OutOption, analyse_all, empty_folder
 from dynloop.cli.terminal import bar, reported
 
@@ -35,7 +36,9 @@ class Polish(StrEnum):
 
 
 def classify(
-    checkpoint: CheckpointArgument,
+    ctx: typer.Context,
+    checkpoint: CheckpointOrRecordArgument = None,
+    recorded: RecordedOption = None,
     prompt: PromptOption = None,
     prompts: PromptsOption = None,
     loops: Annotated[
@@ -50,6 +53,12 @@ def classify(
     out: OutOption = None,
 ) -> None:
     """Say which regime the recurrent block of CHECKPOINT is in, with the numbers behind the verdict."""
+    if recorded is not None:
+        _record_alone(ctx)
+        classify_record(recorded, dtype, as_json=as_json, out=out)
+        return
+    if checkpoint is None:
+        raise typer.BadParameter("give CHECKPOINT, or --recorded FILE")
     one_prompt_option(prompt, prompts)
     with reported(relief="fewer --starts, a shorter prompt or a smaller --dtype"):
         from dynloop.orbits.regime import classify as analyse
@@ -76,3 +85,13 @@ def classify(
             "polish": polish,
         }
         analyse_all(found, verdict, table, settings, as_json=as_json, folder=folder)
+
+
+def _record_alone(ctx: typer.Context) -> None:
+    """Refuse, as wrong usage, what a record cannot heed."""
+    heeded = ("recorded", "dtype", "as_json", "out")
+    for name in ctx.params:
+        source = ctx.get_parameter_source(name)
+        if name not in heeded and source is not None and source.name == "COMMANDLINE":
+            what = "CHECKPOINT" if name == "checkpoint" else f"--{name}"
+            raise typer.BadParameter(f"--recorded FILE is all there is to classify; leave {what} away")

@@ -10,6 +10,7 @@ import numpy as np
 
 from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.maps.base import LoopMap
+from dynloop.orbits.record_verdict import RecordedClassification
 from dynloop.orbits.verdict import Classification
 from dynloop.views.reading import reading
 
@@ -32,7 +33,7 @@ def map_entry(m: LoopMap) -> dict[str, Any]:
     }
 
 
-def result_entry(found: Classification | LyapunovSpectrum) -> dict[str, Any]:
+def result_entry(found: Classification | RecordedClassification | LyapunovSpectrum) -> dict[str, Any]:
     """Describe a result: what it says in brief, then every field but the states, arrays as nested lists.
 
     Where exponents or shares are minus infinity, which JSON does not have, ``minus_infinity`` says so by field.
@@ -41,7 +42,7 @@ def result_entry(found: Classification | LyapunovSpectrum) -> dict[str, Any]:
     return {**brief_entry(found), **record, **_minus_infinity(found)}
 
 
-def brief_entry(found: Classification | LyapunovSpectrum) -> dict[str, Any]:
+def brief_entry(found: Classification | RecordedClassification | LyapunovSpectrum) -> dict[str, Any]:
     """Describe a result in a sentence, and a classification by the shares of its regimes too."""
     if isinstance(found, LyapunovSpectrum):
         return {"summary": reading(found)}
@@ -53,7 +54,7 @@ def dumps(document: Any, *, indent: int | None = None) -> str:
     return json.dumps(_clean(document), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
-def _minus_infinity(found: Classification | LyapunovSpectrum) -> dict[str, Any]:
+def _minus_infinity(found: Classification | RecordedClassification | LyapunovSpectrum) -> dict[str, Any]:
     if not isinstance(found, LyapunovSpectrum):
         return {}
     fields = {"exponents": found.exponents, "by_layer": found.by_layer, "by_token": found.by_token}
