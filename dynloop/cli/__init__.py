@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import dynloop
-from dynloop.cli import classify, ls, lyapunov
+from dynloop.cli import classify, fixed_points, ls, lyapunov
 
 __all__ = ["app", "main"]
 
@@ -50,5 +50,6 @@ def _options(
 
 
 app.command("classify")(classify.classify)
+app.command("fixed-points")(fixed_points.fixed_points)
 app.command("lyapunov")(lyapunov.lyapunov)
 app.command("ls")(ls.ls)

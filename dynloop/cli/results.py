@@ -16,11 +16,12 @@ from dynloop.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from dynloop.calculus.lyapunov import LyapunovSpectrum
     from dynloop.maps.base import LoopMap
+    from dynloop.orbits.fixed_points import FixedPoints
     from dynloop.orbits.verdict import Classification
 
 __all__ = ["JsonOption", "OutOption", "analyse_all", "empty_folder"]
 
-Found = TypeVar("Found", "Classification", "LyapunovSpectrum")
+Found = TypeVar("Found", "Classification", "LyapunovSpectrum", "FixedPoints")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 OutOption = Annotated[

@@ -36,8 +36,8 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on stderr while an analysis runs, if stderr is a terminal; yield its ``progress(done, all)``."""
+def bar(label: str, unit: str = "loops") -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar of `unit` on stderr while an analysis runs, if stderr is a terminal; yield ``progress(done, all)``."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -47,7 +47,7 @@ def bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
     from dynloop.views.table import one_line
 
     short = one_line(label if len(label) <= 36 else f"{label[:35]}…")
-    name, loops = TextColumn("{task.description}", markup=False), TextColumn("loops")
+    name, loops = TextColumn("{task.description}", markup=False), TextColumn(unit)
     columns = (SpinnerColumn(), name, BarColumn(20), MofNCompleteColumn(), loops, TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(short, total=None)

@@ -10,13 +10,16 @@ import numpy as np
 
 from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.maps.base import LoopMap
+from dynloop.orbits.fixed_points import FixedPoints
 from dynloop.orbits.record_verdict import RecordedClassification
 from dynloop.orbits.verdict import Classification
 from dynloop.views.reading import reading
 
 __all__ = ["brief_entry", "dumps", "map_entry", "result_entry"]
 
+Reported = Classification | RecordedClassification | LyapunovSpectrum | FixedPoints
 _LEFT_OUT = ("states",)  # large; `--out` keeps them
+_LARGE = 64  # coordinates of a state beyond which points are left out too
 
 
 def map_entry(m: LoopMap) -> dict[str, Any]:
@@ -33,28 +36,33 @@ def map_entry(m: LoopMap) -> dict[str, Any]:
     }
 
 
-def result_entry(found: Classification | RecordedClassification | LyapunovSpectrum) -> dict[str, Any]:
+def result_entry(found: Reported) -> dict[str, Any]:
     """Describe a result: what it says in brief, then every field but the states, arrays as nested lists.
 
     Where exponents or shares are minus infinity, which JSON does not have, ``minus_infinity`` says so by field.
     """
     record = {name: value for name, value in found.to_dict().items() if name not in _LEFT_OUT}
+    if isinstance(found, FixedPoints) and np.prod(found.points.shape[2:]) > _LARGE:
+        for part in (record, record["failed"], record["slow"]):
+            del part["points"]
     return {**brief_entry(found), **record, **_minus_infinity(found)}
 
 
-def brief_entry(found: Classification | RecordedClassification | LyapunovSpectrum) -> dict[str, Any]:
+def brief_entry(found: Reported) -> dict[str, Any]:
     """Describe a result in a sentence, and a classification by the shares of its regimes too."""
     if isinstance(found, LyapunovSpectrum):
         return {"summary": reading(found)}
+    if isinstance(found, FixedPoints):
+        return {"summary": found.summary()}
     return {"summary": found.summary(), "shares": found.shares()}
 
 
 def dumps(document: Any, *, indent: int | None = None) -> str:
-    """Write JSON that every parser reads: no NaN, no Infinity, arrays as nested lists."""
+    """Write JSON that every parser reads: no NaN, no Infinity, arrays as nested lists, complex numbers as pairs."""
     return json.dumps(_clean(document), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
-def _minus_infinity(found: Classification | RecordedClassification | LyapunovSpectrum) -> dict[str, Any]:
+def _minus_infinity(found: Reported) -> dict[str, Any]:
     if not isinstance(found, LyapunovSpectrum):
         return {}
     fields = {"exponents": found.exponents, "by_layer": found.by_layer, "by_token": found.by_token}
@@ -76,6 +84,8 @@ def _clean(value: Any) -> Any:
         return [_clean(item) for item in value]
     if isinstance(value, np.generic):
         return _clean(value.item())
+    if isinstance(value, complex):
+        return [_clean(value.real), _clean(value.imag)]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int | bool) else str(value)
