@@ -48,7 +48,7 @@ def test_nothing_is_wider_than_a_terminal(address):
     done = invoke(address, "--starts", 4)
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert "…  " not in done.stdout
+    assert not re.search(r"[^ ,]…", done.stdout)
     assert re.search(r"stability +multipliers +residual +error", done.stdout)
 
 
@@ -56,14 +56,13 @@ def test_slow_points_are_said(tmp_path):
     done = invoke("zoo:logistic?r=3.8284", "--period", 3, "--starts", 16)  # just before the fold at 1 + √8
     assert done.exit_code == 0, done.output
     assert "0 orbits of prime period 3" in done.stdout
-    assert "slow: residual" in done.stdout
-    assert "no fixed point nearby" in done.stdout
+    assert "relative size 1.2e-05; no solution nearby" in " ".join(done.stdout.split())
 
 
 def test_records_are_saved_and_read_back(tmp_path):
     done = invoke(BLOCK, "--out", tmp_path / "found", "--starts", 2)
     assert done.exit_code == 0, done.output
-    assert dl.load(tmp_path / "found" / "0001.npz").summary().startswith("1 fixed point (1 sink)")
+    assert dl.load(tmp_path / "found" / "0001.npz").summary().startswith("1 fixed point")
     assert json.loads((tmp_path / "found" / "summary.json").read_text())["results"][0]["summary"]
 
 

@@ -63,9 +63,9 @@ def render(found: FixedPoints, *, title: str = "", about: Sequence[str] = ()) ->
         kinds = dict.fromkeys(found.stability.tolist())
         parts += [_indented(Text(_MEANING[kind], style=_STYLES[kind])) for kind in kinds]
     if len(found.slow):
-        low, high = found.slow.residual.min(), found.slow.residual.max()
-        span = f"{low:.1e}" if low == high else f"{low:.1e} … {high:.1e}"
-        parts.append(_indented(Text(f"slow: residual {span} at a local minimum of ‖F(x) − x‖; no fixed point nearby")))
+        ends = dict.fromkeys(f"{residual:.1e}" for residual in (found.slow.residual.min(), found.slow.residual.max()))
+        said = f"slow: ‖F(x) − x‖ has a local minimum, relative size {' … '.join(ends)}; no solution nearby"
+        parts.append(_indented(Text(said)))
     parts.append(_indented(Text("Nothing says that these are all there are.", style="dim")))
     return Group(*parts)
 
