@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dynloop.testing.known.catalogue import Item, catalogue
+from dynloop.testing.known.coordinates import Coordinates
 from dynloop.testing.known.fixed_points import affine, conjugated, jordan, nilpotent, projection
 from dynloop.testing.known.record import KnownMap, known
 from dynloop.testing.known.recurrent import (
+    CHAOS,
     attention_cycle,
     cascade,
     chaos,
@@ -30,6 +32,8 @@ from dynloop.testing.known.tokens import huge_token, token_chain
 from dynloop.testing.known.unbounded import divergent, line, spiral_drift, translation, turning, weighted_ray
 
 __all__ = [
+    "CHAOS",
+    "Coordinates",
     "Item",
     "KnownMap",
     "affine",

@@ -97,7 +97,7 @@ def conjugated(
     bend: float = 0.3,
     dtype: torch.dtype = torch.float64,
 ) -> KnownMap:
-    """Make a spiral ``z ← rate·R z + cubic terms`` beside a contraction, each layer in nonlinear coordinates of its own.
+    """Make a spiral ``z ← rate·R z + cubic terms`` beside a contraction, each layer in coordinates of its own.
 
     Parameters are those of `affine`; `bend` is the size of the nonlinear part of the coordinates. `dim` is at least 2.
     """
@@ -144,7 +144,13 @@ def nilpotent(
 
 
 def projection(
-    rng: np.random.Generator, *, dim: int, layers: int, kind: Kind, rate: float = 0.7, dtype: torch.dtype = torch.float64
+    rng: np.random.Generator,
+    *,
+    dim: int,
+    layers: int,
+    kind: Kind,
+    rate: float = 0.7,
+    dtype: torch.dtype = torch.float64,
 ) -> KnownMap:
     """Make a contraction onto a plane of fixed points of half the dimension: a continuum of limits."""
     Q = orthogonal(rng, dim)

@@ -93,8 +93,7 @@ class KnownMap:
         return float(gap / max(np.linalg.norm(self.limit), np.linalg.norm(self.start)))
 
     def _allowed(self, found: Classification) -> float:
-        precision = {"float64": 1e-6, "float32": 1e-3}.get(str(found.settings["dtype"]), 0.3)
-        return precision
+        return {"float64": 1e-6, "float32": 1e-3}.get(str(found.settings["dtype"]), 0.3)
 
 
 def known(

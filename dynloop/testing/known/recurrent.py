@@ -174,9 +174,7 @@ def chaos(
     """Make a map whose chaos is known by theory (Hénon's by computation), hidden in `dim` coordinates; see `CHAOS`."""
     name = f"chaos {kind} dim {dim} layers {layers}"
     core, start = _chaotic(kind, rng)
-    m, first, _ = hidden(
-        [core, *[cores.same] * (layers - 1)], start, rng, dim=dim, bend=bend, dtype=dtype, name=name
-    )
+    m, first, _ = hidden([core, *[cores.same] * (layers - 1)], start, rng, dim=dim, bend=bend, dtype=dtype, name=name)
     return known(name, m, first, "CHAOTIC", period=-1)
 
 

@@ -51,7 +51,9 @@ def slow_rate(
     m, first, changes = hidden(
         [cores.rest(rate), *[cores.same] * (layers - 1)], [1.0], rng, dim=dim, dtype=dtype, name=name
     )
-    return known(name, m, first, "VANISHING" if layers == 1 else "CYCLIC", limit=changes[0].of(np.zeros(dim)), rate=rate)
+    return known(
+        name, m, first, "VANISHING" if layers == 1 else "CYCLIC", limit=changes[0].of(np.zeros(dim)), rate=rate
+    )
 
 
 def algebraic(
@@ -93,21 +95,17 @@ def captured(rng: np.random.Generator, *, between: tuple[int, int], width: float
     """Make ``4x(1 − x)`` until |x − s| < `width`, then contraction to s; the start is captured within given loops."""
     centre = float(rng.uniform(0.2, 0.8))
     m = capture(centre, width)
-    while True:
+    t = -1
+    while not between[0] <= t < between[1]:
         x = first = float(rng.uniform(0.01, 0.99))
-        for t in range(between[1]):
-            if abs(x - centre) < width:
-                break
-            x = 4 * x * (1 - x)
-        if between[0] <= t < between[1] - 1:
-            break
+        t = 0
+        while abs(x - centre) >= width and t < between[1]:
+            x, t = 4 * x * (1 - x), t + 1
     name = f"chaos until capture at loop {t}"
     return known(name, m, np.array([first]), "VANISHING", limit=np.array([centre]), rate=0.5)
 
 
-def superstable(
-    rng: np.random.Generator, *, kind: str, dim: int = 1, dtype: torch.dtype = torch.float64
-) -> KnownMap:
+def superstable(rng: np.random.Generator, *, kind: str, dim: int = 1, dtype: torch.dtype = torch.float64) -> KnownMap:
     """Make a point that attracts faster than geometrically: squaring, Newton's iteration for a root, or a constant."""
     cases: dict[str, tuple[Core, float, float]] = {
         "square": (lambda z: z * z, 0.5, 0.0),

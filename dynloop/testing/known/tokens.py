@@ -80,7 +80,7 @@ def token_chain(
     start = np.zeros((count, width))
     for i, (_, n, first) in enumerate(made):
         z = np.concatenate([first, 0.2 * rng.standard_normal(width - n)])
-        start[i] = (z @ frames[i](torch.zeros(1).double()).numpy().T + centre(torch.zeros(1).double()).numpy()[i])
+        start[i] = z @ frames[i](torch.zeros(1).double()).numpy().T + centre(torch.zeros(1).double()).numpy()[i]
     start = start * sizes[:, None] + shift(torch.zeros(1).double()).numpy()
     name = f"tokens {', '.join(kinds)} width {width} layers {layers}"
     if len(scale):

@@ -49,9 +49,7 @@ def line(rng: np.random.Generator, *, kind: str, dim: int = 1, dtype: torch.dtyp
     return known(name, TorchMap([step], (dim,), dtype=dtype, name=name), first, right, period=-1)
 
 
-def translation(
-    rng: np.random.Generator, *, dim: int, layers: int, dtype: torch.dtype = torch.float64
-) -> KnownMap:
+def translation(rng: np.random.Generator, *, dim: int, layers: int, dtype: torch.dtype = torch.float64) -> KnownMap:
     """Make layers ``x ← x + c_l`` whose sum is not zero: the ray in its plainest form."""
     shifts = rng.standard_normal((layers, dim))
 
@@ -67,7 +65,7 @@ def translation(
 def weighted_ray(
     rng: np.random.Generator, *, dim: int, second: float = 0.3, bounded: bool = True, dtype: torch.dtype = torch.float64
 ) -> KnownMap:
-    """Make ``x ← x + M x/|x| + tanh terms``, M symmetric with eigenvalues 1 and below `second`: a ray along the first."""
+    """Make ``x ← x + M u``, u ≈ x/|x|, M symmetric with eigenvalues 1 and below `second`: a ray along the first."""
     Q = orthogonal(rng, dim)
     values = np.concatenate([[1.0], rng.uniform(-0.5, second, dim - 1)])
     M = fixed((Q * values) @ Q.T)

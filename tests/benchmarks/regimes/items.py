@@ -1,4 +1,4 @@
-"""The rows of the benchmark: the catalogue of constructions, the counter-examples, and transformers that were settled."""
+"""The rows of the benchmark: the catalogue of constructions, counter-examples, transformers that were settled."""
 
 from __future__ import annotations
 

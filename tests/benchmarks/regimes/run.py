@@ -14,7 +14,7 @@ import sys
 import time
 import warnings
 from collections import Counter, defaultdict
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,8 @@ def weigh(key, seed, dtype, polish="auto"):
     except dl.errors.DynloopError as error:
         return record | {"verdicts": [], "raised": f"{type(error).__name__}: {error}", "seconds": 0.0, "wrong": []}
     verdicts = [
-        {"truth": "/".join(sorted(t)) or "none fits", "regime": r.name, "period": int(p), "reason": str(w), "loops": int(n)}
+        {"truth": "/".join(sorted(t)) or "none fits", "regime": r.name, "period": int(p), "reason": str(w),
+         "loops": int(n)}
         for t, r, p, w, n in zip(row.truth, np.ravel(found.regime), np.ravel(found.period), np.ravel(found.reason),
                                  np.ravel(found.evidence.loops), strict=True)
     ]  # fmt: skip
@@ -70,7 +71,7 @@ def report(records, out=sys.stdout):
         open_ = [v for v in verdicts if v["regime"] == "UNDECIDED" and v["truth"] != "none fits"]
         faulty = [r for r in own if r["wrong"]]
         wrong += len(faulty)
-        say(f"\n== {dtype}: {len(own)} orbits, {len(verdicts)} verdicts, {len(faulty)} orbits with a wrong certain one, "
+        say(f"\n== {dtype}: {len(own)} orbits, {len(verdicts)} verdicts, {len(faulty)} orbits with a wrong one, "
             f"{len(open_)} UNDECIDED where a regime fits ({100 * len(open_) / max(1, len(verdicts)):.1f} %), "
             f"{sum(r['seconds'] for r in own):.0f} s")  # fmt: skip
         _matrix(verdicts, say)
@@ -115,6 +116,8 @@ def main():
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
     parser.add_argument("--polish", default="auto", choices=("auto", "never"))
     parser.add_argument("--only", default="", help="a part of the keys to run")
+    parser.add_argument("--families", nargs="+", default=[], help="families to run; all if left out")
+    parser.add_argument("--skip", nargs="+", default=[], help="families to leave out")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--save", type=Path, help="write every record to this file, one line each")
     given = parser.parse_args()
@@ -122,15 +125,16 @@ def main():
         (row.key, seed, dtype, given.polish)
         for dtype in given.dtypes for seed in given.seeds for row in _rows().values()
         if given.only in row.key and (row.low or dtype == "float64")
+        and (not given.families or row.family in given.families) and row.family not in given.skip
     ]  # fmt: skip
     records = []
     with ProcessPoolExecutor(given.workers) as pool:
-        for record in pool.map(weigh, *zip(*work, strict=True), chunksize=4):
-            records.append(record)
+        for one in as_completed([pool.submit(weigh, *arguments) for arguments in work]):
+            records.append(record := one.result())
             if given.save:
                 with given.save.open("a", encoding="utf8") as file:
                     file.write(json.dumps(record) + "\n")
-    sys.exit(1 if report(records) else 0)
+    sys.exit(1 if report(sorted(records, key=lambda r: (r["family"], r["key"], r["seed"]))) else 0)
 
 
 if __name__ == "__main__":
