@@ -13,7 +13,10 @@ from dynloop.testing.known import cores
 from dynloop.testing.known.coordinates import Core, hidden
 from dynloop.testing.known.record import KnownMap, known
 
-__all__ = ["attention_cycle", "chaos", "cycle", "near_return", "product_cycle", "rational", "torus", "window"]
+__all__ = [
+    "CHAOS", "WINDOWS", "attention_cycle", "cascade", "chaos", "cycle", "near_return", "product_cycle", "rational",
+    "torus", "twisted", "window",
+]  # fmt: skip
 
 CHAOS = ("logistic", "chebyshev 3", "chebyshev 4", "tent", "henon", "cat", "two tents", "coupled tents")
 WINDOWS = {  # a map of the interval by name: (core, parameter between, period) in a window known by theory
@@ -22,12 +25,6 @@ WINDOWS = {  # a map of the interval by name: (core, parameter between, period) 
     "logistic 3": ("logistic", 3.8285, 3.8410, 3), "sine fixed": ("sine", 0.35, 0.70, 1),
     "sine 2": ("sine", 0.725, 0.825, 2), "sine 4": ("sine", 0.835, 0.855, 4),
 }  # fmt: skip
-
-
-def _block(
-    core: Core, start: Array | list[float], rng: np.random.Generator, layers: int, **options: object
-) -> tuple[object, Array, list[object]]:
-    return hidden([core, *[cores.same] * (layers - 1)], start, rng, **options)  # type: ignore[arg-type,return-value]
 
 
 def cycle(

@@ -4,7 +4,7 @@
 dynloop is used but the block itself: up to 1e5 loops of the orbit and of companions. Companion i differs from the orbit
 in token i alone and is put back to that form, at distance 1e-8, after every loop; the mean logarithm of its growth is
 the largest exponent of token i's own cocycle. Of a block that is not causal the one companion differs in all tokens.
-Looked at every 4096 loops, an orbit that returns in every token is done; one with a large exponent after 16384 loops too.
+Looked at every 4096 loops, an orbit that returns in every token is done, and one with a large exponent after 16384.
 """
 
 from __future__ import annotations
