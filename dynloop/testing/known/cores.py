@@ -75,7 +75,8 @@ def rotation(turns: float, rate: float = 0.5) -> Core:
     matrix = fixed(_turn(2 * math.pi * turns))
 
     def step(z: torch.Tensor) -> torch.Tensor:
-        return (1 + (1 - rate) * (1 - torch.linalg.vector_norm(z, dim=-1, keepdim=True))) * (z @ matrix(z).T)
+        radius: torch.Tensor = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+        return (1 + (1 - rate) * (1 - radius)) * (z @ matrix(z).T)
 
     return step
 
@@ -88,9 +89,9 @@ def star(period: int, winding: int, pull: float = 0.3) -> Core:
     matrix = fixed(_turn(2 * math.pi * winding / period))
 
     def step(z: torch.Tensor) -> torch.Tensor:
-        radius, angle = torch.linalg.vector_norm(z, dim=-1), torch.atan2(z[..., 1], z[..., 0])
+        length: torch.Tensor = torch.linalg.vector_norm(z, dim=-1)
+        radius, angle = 1 + 0.5 * (length - 1), torch.atan2(z[..., 1], z[..., 0])
         angle = angle - pull * torch.sin(period * angle) / period
-        radius = 1 + 0.5 * (radius - 1)
         return (radius[..., None] * torch.stack([torch.cos(angle), torch.sin(angle)], dim=-1)) @ matrix(z).T
 
     return step

@@ -89,7 +89,8 @@ def turning(rng: np.random.Generator, *, angle: float = 0.5, dtype: torch.dtype 
     R = fixed(np.array([[c, s], [-s, c]]))
 
     def step(x: torch.Tensor) -> torch.Tensor:
-        return x + (x / torch.linalg.vector_norm(x, dim=-1, keepdim=True)) @ R(x)
+        length: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return x + (x / length) @ R(x)
 
     name = f"linear growth turning by {angle}"
     return known(name, TorchMap([step], (2,), dtype=dtype, name=name), rng.standard_normal(2) + 2, "", period=-1)
