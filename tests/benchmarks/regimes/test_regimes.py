@@ -1,9 +1,13 @@
 """The benchmark of regimes as tests: a fast slice in float64 and bfloat16, every row by seed at night."""
 
 import io
+import math
 
+import numpy as np
 import pytest
+import torch
 
+import dynloop as dl
 from tests.benchmarks.regimes.items import every_item
 from tests.benchmarks.regimes.run import report, weigh
 
@@ -83,6 +87,33 @@ def test_no_certain_verdict_is_wrong(request, key, dtype, seed):
     if key in WRONG:
         request.applymarker(pytest.mark.xfail(reason=WRONG[key], strict=False))
     assert weigh(key, seed, dtype)["wrong"] == []
+
+
+class Clocked:
+    """A layer that depends on how often it was called."""
+
+    def __init__(self, of_loop):
+        self.loop, self.of_loop = 0, of_loop
+
+    def __call__(self, x):
+        self.loop += 1
+        return 0.5 * x + self.of_loop(self.loop)
+
+
+@pytest.mark.parametrize(
+    "of_loop",
+    [
+        lambda t: t % 3,
+        lambda t: 1 / t,
+        math.sin,
+        lambda t: float(torch.randn((), generator=torch.Generator().manual_seed(t))),
+    ],
+    ids=["period 3", "fading", "loop index", "noise"],
+)
+def test_what_is_no_map_is_refused(of_loop):
+    m = dl.TorchMap([Clocked(of_loop)], (2,))
+    with pytest.raises(dl.errors.NotAutonomousError, match="two answers for one state"):
+        dl.classify(m, np.array([0.3, 0.2]))
 
 
 def test_the_report_counts_by_truth_and_verdict_and_lists_what_is_wrong():
