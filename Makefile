@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 TORCH  := torch==2.13.0
 WORKERS ?= 2
 
-.PHONY: help demo test nightly bench lint format clean
+.PHONY: help demo test nightly bench regimes lint format clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -23,6 +23,9 @@ nightly: $(VENV)/.test ## run the slow tests
 
 bench: $(VENV)/.test ## run the benchmarks and print their ratios
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks --benchmark-only -s
+
+regimes: $(VENV)/.test ## classify 500 orbits of known class, print the confusion matrix
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.regimes.run --workers $(WORKERS)
 
 lint: $(VENV)/.dev ## check style, types and the import contract
 	$(BIN)/ruff check .

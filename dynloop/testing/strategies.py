@@ -1,0 +1,166 @@
+"""Hypothesis strategies of orbits whose regime is known by construction.
+
+Each draws a `KnownMap`: a map, a start, and what is right to say of that orbit. `known_maps` draws from all of them.
+Sizes shrink towards few coordinates and few layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from dynloop.errors import InvalidArgumentError
+from dynloop.testing import known as made
+from dynloop.testing.known import KnownMap
+from dynloop.testing.known.recurrent import CHAOS, WINDOWS
+from dynloop.testing.known.tokens import TOKENS
+from dynloop.testing.known.unbounded import SCALAR
+
+__all__ = [
+    "chaotic", "converging", "cyclic", "divergent", "drifts", "known_maps", "periodic", "quasiperiodic", "rays",
+    "token_blocks", "vanishing",
+]  # fmt: skip
+
+Strategy = st.SearchStrategy[KnownMap]
+_SEEDS = st.integers(0, 2**32 - 1)
+
+
+def _drawn(make: Callable[..., KnownMap], **arguments: Any) -> Strategy:
+    """Return a strategy of `make(rng, …)` with a drawn seed and drawn arguments."""
+    given = {k: v if isinstance(v, st.SearchStrategy) else st.just(v) for k, v in arguments.items()}
+    return st.builds(lambda seed, **kwargs: make(np.random.default_rng(seed), **kwargs), seed=_SEEDS, **given)
+
+
+def vanishing(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw orbits that converge to a point which every layer fixes.
+
+    Parameters
+    ----------
+    max_dim : int
+        Most coordinates, at least 2.
+    dtype : torch.dtype
+        Working dtype.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> from dynloop.testing import strategies
+    >>> row = find(strategies.vanishing(), lambda row: row.map.layer_count > 1)
+    >>> row.label
+    'VANISHING'
+    """
+    return _converging("vanishing", _checked(max_dim), dtype)
+
+
+def cyclic(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw orbits that converge while the layers trace a closed polygon; parameters as in `vanishing`."""
+    return _converging("cyclic", _checked(max_dim), dtype)
+
+
+def converging(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw from `vanishing` and `cyclic`."""
+    return vanishing(max_dim, dtype) | cyclic(max_dim, dtype)
+
+
+def _converging(kind: str, max_dim: int, dtype: torch.dtype) -> Strategy:
+    layers, rate = st.integers(1 if kind == "vanishing" else 2, 4), st.floats(0.1, 0.97)
+    return _drawn(
+        made.affine, dim=st.integers(1, max_dim), layers=layers, kind=kind, rate=rate, shear=st.floats(0.0, 1.5),
+        dtype=dtype,
+    ) | _drawn(
+        made.conjugated, dim=st.integers(2, max_dim), layers=layers, kind=kind, rate=rate, bend=st.floats(0.0, 0.5),
+        dtype=dtype,
+    )  # fmt: skip
+
+
+def periodic(max_period: int = 12, max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw attracting cycles of known least period.
+
+    Parameters
+    ----------
+    max_period : int
+        Longest period of a single cycle, at least 2; windows have periods up to 8.
+    max_dim : int
+        Most coordinates, at least 2.
+    dtype : torch.dtype
+        Working dtype.
+    """
+    if max_period < 2:
+        raise InvalidArgumentError(f"max_period must be at least 2; got {max_period!r}")
+    dim, period = st.integers(2, _checked(max_dim)), st.integers(2, max_period)
+    windows = [name for name, row in WINDOWS.items() if row[3] > 1]
+    return (
+        _drawn(made.cycle, period=period, dim=dim, layers=st.integers(1, 3), dtype=dtype)
+        | _drawn(made.attention_cycle, period=period, dim=st.integers(4, 12), rate=st.floats(0.05, 0.9), dtype=dtype)
+        | _drawn(made.window, name=st.sampled_from(windows), dim=st.integers(1, max_dim), dtype=dtype)
+    )
+
+
+def quasiperiodic(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw attracting tori of one or two incommensurate tones, in at least four coordinates."""
+    return _drawn(made.torus, tones=st.integers(1, 2), dim=st.integers(4, max(4, _checked(max_dim))), dtype=dtype)
+
+
+def chaotic(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw chaos known by theory, hidden in nonlinear coordinates."""
+    dim = st.integers(2, _checked(max_dim))
+    return _drawn(made.chaos, kind=st.sampled_from(CHAOS), dim=dim, layers=st.integers(1, 2), dtype=dtype)
+
+
+def rays(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw orbits that run to infinity along a direction at constant speed."""
+    dim = st.integers(2, _checked(max_dim))
+    return _drawn(made.translation, dim=dim, layers=st.integers(1, 3), dtype=dtype) | _drawn(
+        made.weighted_ray, dim=dim, second=st.floats(-0.4, 0.5), dtype=dtype
+    )
+
+
+def drifts(dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw orbits whose steps shrink to zero without a limit."""
+    kinds = [kind for kind, row in SCALAR.items() if row[2] == "DRIFT"]
+    return _drawn(made.line, kind=st.sampled_from(kinds), dim=st.integers(1, 4), dtype=dtype)
+
+
+def divergent(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw affine blocks that leave every bound exponentially."""
+    dim = st.integers(1, _checked(max_dim))
+    return _drawn(made.divergent, dim=dim, layers=st.integers(1, 3), rate=st.floats(1.01, 2.0), dtype=dtype)
+
+
+def token_blocks(kinds: Sequence[str] = TOKENS, max_tokens: int = 4, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw causal blocks whose tokens have classes of their own.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Kinds of tokens to draw from; the first token is no "follow".
+    max_tokens : int
+        Most tokens.
+    dtype : torch.dtype
+        Working dtype.
+    """
+    leaders = [kind for kind in kinds if kind != "follow"]
+    if not leaders or not set(kinds) <= set(TOKENS):
+        raise InvalidArgumentError(f"kinds must be of {', '.join(TOKENS)}, one beside 'follow' at least; got {kinds!r}")
+    others = st.lists(st.sampled_from(list(kinds)), max_size=max_tokens - 1)
+    chains = st.builds(lambda first, rest: (first, *rest), st.sampled_from(leaders), others)
+    return _drawn(made.token_chain, kinds=chains, layers=st.integers(1, 2), dtype=dtype)
+
+
+def known_maps(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
+    """Draw from every class."""
+    return st.one_of(
+        vanishing(max_dim, dtype), cyclic(max_dim, dtype), periodic(12, max_dim, dtype), quasiperiodic(max_dim, dtype),
+        chaotic(max_dim, dtype), rays(max_dim, dtype), drifts(dtype), divergent(max_dim, dtype),
+        token_blocks(dtype=dtype),
+    )  # fmt: skip
+
+
+def _checked(max_dim: int) -> int:
+    if isinstance(max_dim, bool) or not isinstance(max_dim, int) or max_dim < 2:
+        raise InvalidArgumentError(f"max_dim must be an int of at least 2, the most coordinates; got {max_dim!r}")
+    return max_dim
