@@ -1,0 +1,1 @@
+"""Certificates: proofs by interval arithmetic that cycles exist, and labelled estimates where there is no proof."""
