@@ -83,19 +83,20 @@ class BallMap:
         InvalidArgumentError
             If a step does what has no rigorous form.
         """
-        n = self.dimension
-        unit = [[exact(int(i == j)) for j in range(n)] for i in range(n)] if slopes else [None] * n
-        return self._image([Ball(v, d) for v, d in zip(box, unit, strict=True)], slopes=slopes)
+        return self.iterated(box, 1, slopes=slopes)
 
-    def iterated(self, box: Sequence[Arb], loops: int) -> Image:
-        """Return what F^p does with a box, derivatives carried along."""
+    def iterated(self, box: Sequence[Arb], loops: int, *, slopes: bool = True) -> Image:
+        """Return what F^p does with a box, derivatives carried along; raises as a call does."""
         n, kink = self.dimension, False
-        state = [Ball(v, [exact(int(i == j)) for j in range(n)]) for i, v in enumerate(box)]
+        none: list[Any] = [None] * n
+        unit = [[exact(int(i == j)) for j in range(n)] for i in range(n)] if slopes else none
+        image = Image(values=list(box), slopes=unit if slopes else None, kink=False)
         for _ in range(loops):
-            image = self._image(state, slopes=True)
+            image = self._image(
+                [Ball(v, d) for v, d in zip(image.values, image.slopes or none, strict=True)], slopes=slopes
+            )
             kink |= image.kink
-            state = [Ball(v, d) for v, d in zip(image.values, image.slopes or (), strict=True)]
-        return Image(values=[b.v for b in state], slopes=[b.d or [] for b in state], kink=kink)
+        return Image(values=image.values, slopes=image.slopes, kink=kink)
 
     def _image(self, state: list[Ball], *, slopes: bool) -> Image:
         kink = False

@@ -23,6 +23,7 @@ from dynloop.maps.base import Array, LoopMap
 __all__ = ["Estimate", "NoEstimate", "kantorovich"]
 
 _DIRECTIONS = 2  # random ones, beside that of Newton's step
+_DENSE_HERE = 256  # coordinates up to which a Jacobian costs less than the products with it
 _RADII = (1e-3, 1e-2, 1e-1)  # in units of |x|
 _POWER = 2  # power iterations for the norm of a difference of Jacobians
 _INVERSE = 8  # inverse power iterations for the least singular value
@@ -147,7 +148,7 @@ def _lipschitz(m: LoopMap, point: Array, step: Array, radius: float, rng: np.ran
 
 
 def _products(m: LoopMap, point: Array) -> LinearOperator:
-    if m.dimension <= 64:
+    if m.dimension <= _DENSE_HERE:
         J = dense_jacobian(m, point)
         return LinearOperator(J.shape, matvec=lambda v: J @ v, rmatvec=lambda v: J.T @ v, dtype=np.float64)
     return jacobian_products(m, point)
