@@ -11,12 +11,11 @@ from dynloop.maps.kernel import KernelMap
 from dynloop.orbits.certificates.backend import Arb, above, below, flint, workprec
 from dynloop.orbits.certificates.enclosure import BallMap
 from dynloop.orbits.certificates.proof import NoProof, Proof, prove
-from dynloop.orbits.certificates.subdivision import proved_box
 from dynloop.orbits.certificates.trace import UndecidedError
 
 __all__ = ["Row", "census"]
 
-_NARROW = 30  # rounds of narrowing at most
+_NEWTON = 30  # steps at most
 
 
 @dataclass(slots=True, eq=False)
@@ -74,31 +73,25 @@ def census(
 
 
 def _narrowed(B: BallMap, box: Array, p: int) -> Array:
-    """Return the middle of a box with one zero, made small by the operator."""
-    with workprec(64):
-        for _ in range(_NARROW):
-            smaller = proved_box(B, _around(B, box, p), p)
-            if smaller is None or not (smaller[:, 1] - smaller[:, 0]).max() < 0.5 * (box[:, 1] - box[:, 0]).max():
-                break
-            box = smaller
-    return np.asarray(box.mean(axis=1))
-
-
-def _around(B: BallMap, box: Array, p: int) -> Array:
-    """Return a Newton step from the middle, as a box a tenth as wide."""
+    """Return a point near the one zero in a box, by Newton's method; the middle where that leaves the box."""
     middle = box.mean(axis=1)
-    try:
-        image = B.iterated([flint.arb(float(x)) for x in middle], p)
-    except UndecidedError:
-        return box
-    gap = np.array([float(B.gap(v, flint.arb(float(x)), i)[0].mid()) for i, (v, x) in enumerate(zip(image.values, middle, strict=True))])
-    A = np.array([[float(s.mid()) for s in row] for row in image.slopes or ()]) - np.eye(len(middle))
-    try:
-        middle = middle - np.linalg.solve(A, gap)
-    except np.linalg.LinAlgError:
-        return box
-    radius = 0.1 * (box[:, 1] - box[:, 0])
-    return np.stack([middle - radius, middle + radius], axis=1)
+    x, best = middle, np.inf
+    with workprec(64):
+        for _ in range(_NEWTON):
+            try:
+                image = B.iterated([flint.arb(float(c)) for c in x], p)
+                gaps = [
+                    B.gap(v, flint.arb(float(c)), i)[0] for i, (v, c) in enumerate(zip(image.values, x, strict=True))
+                ]
+                A = np.array([[float(s.mid()) for s in row] for row in image.slopes or ()]) - np.eye(len(x))
+                step = np.linalg.solve(A, [float(gap.mid()) for gap in gaps])
+            except (UndecidedError, np.linalg.LinAlgError):
+                break
+            length = float(np.abs(step).max())
+            if not length < 0.7 * best:
+                break
+            x, best = x - step, length
+    return x if ((box[:, 0] <= x) & (x <= box[:, 1])).all() else middle
 
 
 def _cycle(m: KernelMap, x: Array, p: int) -> Array:

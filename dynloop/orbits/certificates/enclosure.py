@@ -66,6 +66,7 @@ class BallMap:
                 self._steps.append(remade(step, known))
             except RefusedError as error:
                 raise self._refusal(name, str(error)) from error
+        self._units = (exact(0), exact(1))
         self._params = np.empty(table.shape[1], dtype=object)
         for j, value in enumerate(table[0]):
             self._params[j] = Ball(exact(float(value)))
@@ -87,42 +88,72 @@ class BallMap:
 
     def iterated(self, box: Sequence[Arb], loops: int, *, slopes: bool = True) -> Image:
         """Return what F^p does with a box, derivatives carried along; raises as a call does."""
-        n, kink = self.dimension, False
-        none: list[Any] = [None] * n
-        unit = [[exact(int(i == j)) for j in range(n)] for i in range(n)] if slopes else none
-        image = Image(values=list(box), slopes=unit if slopes else None, kink=False)
+        image = self._start(box, slopes=slopes)
         for _ in range(loops):
-            image = self._image(
-                [Ball(v, d) for v, d in zip(image.values, image.slopes or none, strict=True)], slopes=slopes
-            )
-            kink |= image.kink
-        return Image(values=image.values, slopes=image.slopes, kink=kink)
+            image = self._image(image)
+        return image
 
-    def _image(self, state: list[Ball], *, slopes: bool) -> Image:
-        kink = False
-        x = _row(state)
+    def centred(self, box: Sequence[Arb], middle: Sequence[Arb], loops: int) -> tuple[Image, list[Arb]]:
+        """Return what F^p does with a box and with an exact point in it, each helping the other; raises as a call does.
+
+        After every loop F^k(X) is cut with its mean-value form F^k(c) + DF^k(X)·(X − c), which does not wrap boxes
+        round the turning image of X. The image of the point is on the sheet of that of the box, where it is told apart.
+        """
+        image, at = self._start(box, slopes=True), self._start(middle, slopes=False)
+        arms = [a - c for a, c in zip(box, middle, strict=True)]
+        for _ in range(loops):
+            image, at = self._image(image), self._image(at)
+            for i, (value, c, row) in enumerate(zip(image.values, at.values, image.slopes or (), strict=True)):
+                center: Arb | None = self._on_sheet(value, c, i)
+                if center is not None:
+                    mean = center
+                    for slope, arm in zip(row, arms, strict=True):
+                        mean += slope * arm
+                    if not value.overlaps(mean):
+                        raise UndecidedError("an angle is not on the sheet that it seemed to be on")
+                    image.values[i] = value.intersection(mean)
+        return image, at.values
+
+    def _on_sheet(self, value: Arb, c: Arb, i: int) -> Arb | None:
+        """Return a number moved by whole turns to where it is in a ball; None if that can be done in several ways."""
+        period = self.periods[i]
+        if period is None:
+            return c
+        one, turns = the_integer((value - c) / period.v)
+        return c + period.v * turns if one and turns is not None else None
+
+    def _start(self, box: Sequence[Arb], *, slopes: bool) -> Image:
+        n = self.dimension
+        unit = [[self._units[i == j] for j in range(n)] for i in range(n)] if slopes else None
+        return Image(values=list(box), slopes=unit, kink=False)
+
+    def _image(self, before: Image) -> Image:
+        """Return what F does with the image of a box."""
+        slopes: Sequence[Any] = before.slopes or [None] * self.dimension
+        x, kink = _row([Ball(v, d) for v, d in zip(before.values, slopes, strict=True)]), before.kink
         for name, step in zip(self._names, self._steps, strict=True):
-            x.setflags(write=False)
-            out = np.full(self.dimension, None, dtype=object)
-            x, noted = self._apply(name, step, x, out)
+            x, noted = self._apply(name, step, x)
             kink |= noted
-        numbers = []
+        values, derivatives = [], []
         for ball, period in zip(x, self.periods, strict=True):
-            numbers.append(_angle(ball, period) if period is not None else ball.settled())
-        zero = [exact(0)] * self.dimension
-        derivatives = [list(b.d) if b.d is not None else list(zero) for b in numbers] if slopes else None
-        for ball in numbers:
-            if not (ball.v.is_finite() and all(s.is_finite() for s in ball.d or ())):
+            number = _angle(ball, period) if period is not None else ball.settled()
+            row = number.d if number.d is not None else [self._units[0]] * (self.dimension if before.slopes else 0)
+            if not (number.v.is_finite() and all(s.is_finite() for s in row)):
                 raise UndecidedError("a value or a derivative is not finite on all of the box")
-        return Image(values=[b.v for b in numbers], slopes=derivatives, kink=kink)
+            values.append(number.v)
+            derivatives.append(row)
+        return Image(values=values, slopes=derivatives if before.slopes else None, kink=kink)
 
-    def _apply(self, name: str, step: Any, x: Any, out: Any) -> tuple[Any, bool]:
+    def _apply(self, name: str, step: Any, x: Any) -> tuple[Any, bool]:
         """Run one step on balls; an error that the step caught, or renamed, is found all the same."""
         failure: Exception | None = None
+        out = np.empty(self.dimension, dtype=object)
+        x.setflags(write=False)
         with Watched() as record:
             try:
                 step(x, self._params, out)
-                filled = [_filled(value) for value in out]
+                for i in range(self.dimension):
+                    out[i] = _filled(out[i])
             except Exception as error:  # whatever the step does not do on balls
                 failure = error
         if record.refused:
@@ -131,7 +162,7 @@ class BallMap:
             raise UndecidedError(record.undecided) from failure
         if failure is not None:
             raise self._refusal(name, f"{type(failure).__name__}: {failure}") from failure
-        return _row(filled), record.kink
+        return out, record.kink
 
     def _refusal(self, name: str, what: str) -> InvalidArgumentError:
         return InvalidArgumentError(

@@ -151,9 +151,7 @@ UNARY: dict[str, Function] = {
     "expm1": _smooth(lambda v: v.expm1(), lambda v, _: v.exp()),
     "log": _smooth(lambda v: v.log(), lambda v, _: 1 / v, "log", lambda v: v > 0),
     "log1p": _smooth(lambda v: v.log1p(), lambda v, _: 1 / (1 + v), "log1p", lambda v: v > -1),
-    "log2": _smooth(
-        lambda v: v.log() / exact(2).log(), lambda v, _: 1 / (v * exact(2).log()), "log2", lambda v: v > 0
-    ),
+    "log2": _smooth(lambda v: v.log() / exact(2).log(), lambda v, _: 1 / (v * exact(2).log()), "log2", lambda v: v > 0),
     "log10": _smooth(
         lambda v: v.log() / exact(10).log(), lambda v, _: 1 / (v * exact(10).log()), "log10", lambda v: v > 0
     ),

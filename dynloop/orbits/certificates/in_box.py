@@ -138,6 +138,7 @@ def fixed_points_in_box(
     from dynloop.orbits.certificates.subdivision import search
 
     B = BallMap(m)
+    _check_periods(B, sides)
     found = search(B, sides, p, resolution=float(resolution), budget=int(budget), progress=progress)
     rows, doubtful = census(B, m, sides, p, found.unique, _BITS)
     undecided = found.undecided + doubtful
@@ -162,12 +163,28 @@ def fixed_points_in_box(
     )
 
 
+def _check_periods(B: Any, sides: Array) -> None:
+    from dynloop.orbits.certificates.backend import flint, workprec
+    from dynloop.orbits.certificates.trace import UndecidedError
+
+    with workprec(_BITS):
+        for x in np.random.default_rng(0).uniform(sides[:, 0], sides[:, 1], (4, len(sides))):
+            try:
+                trouble = B.check_periods([flint.arb(float(c)) for c in x])
+            except UndecidedError:
+                continue
+            if trouble:
+                raise InvalidArgumentError(f"{B.name}: {trouble}; correct its `periods`")
+
+
 def _reason(rows: int, p: int, undecided: int, out_of_budget: bool, inside: bool) -> str:
-    what = "fixed point" if p == 1 else f"cycle of least period {p}"
-    listed = f"{rows} {what}{'' if rows == 1 else 's'} proved"
+    plural = "" if rows == 1 else "s"
+    listed = f"{rows} fixed point{plural} proved" if p == 1 else f"{rows} cycle{plural} of least period {p} proved"
     border = "" if inside else "; some lie on the border to within their radius"
     if out_of_budget:
-        return f"{listed}{border}; the budget ran out with {undecided} boxes left: raise `budget`, or take a smaller box"
+        return (
+            f"{listed}{border}; the budget ran out with {undecided} boxes left: raise `budget`, or take a smaller box"
+        )
     if undecided:
         return (
             f"{listed}{border}; {undecided} boxes are undecided: DF^p − I is singular there, or the map is not smooth"

@@ -90,8 +90,14 @@ def prove(B: BallMap, points: Array, bits: int) -> Proof:
     wide = _largest(B, cycle, tight, scale)
     with workprec(bits):
         center = np.array([[nearest(x) for x in row] for row in cycle.points])
-        existence = max(size(x - float(c)) for row, at in zip(boxes, center, strict=True) for x, c in zip(row, at, strict=True))
-        offset = max(size(x - float(c)) for row, at in zip(cycle.points, center, strict=True) for x, c in zip(row, at, strict=True))
+        existence = max(
+            size(x - float(c)) for row, at in zip(boxes, center, strict=True) for x, c in zip(row, at, strict=True)
+        )
+        offset = max(
+            size(x - float(c))
+            for row, at in zip(cycle.points, center, strict=True)
+            for x, c in zip(row, at, strict=True)
+        )
         uniqueness = math.nextafter(wide.radius - offset, 0)
         return Proof(
             center=center, existence=existence, uniqueness=max(uniqueness, 0.0), boxes=boxes, rate=wide.rate,

@@ -135,7 +135,7 @@ def krawczyk(B: BallMap, cycle: Cycle, radius: float) -> Contraction | str:
                 sums[i] += entry.abs_upper()
     bounds = [cycle.residual[i, 0].abs_upper() + sums[i] * flint.arb(radius) for i in range(p * n)]
     if not all(bool(bound < radius) for bound in bounds):
-        return "DF^p − I is nearly singular: a fold, or a point that is not isolated"
+        return "DF^p − I is nearly singular (a fold, or a point that is not isolated), or the map has a kink there"
     rate = max(size(total) for total in sums)
     return Contraction(radius=radius, bounds=bounds, rate=rate, slopes=slopes, kink=kink)
 

@@ -89,23 +89,27 @@ def search(
             found.examined += 1
             if progress is not None and found.examined % _REPORT == 0:
                 progress(found.examined, len(waiting), len(found.unique))
-            if any((U[:, 0] <= X[:, 0]).all() and (X[:, 1] <= U[:, 1]).all() for U in found.unique):
+            if any(_contains(U, X) for U in found.unique):
                 continue
             unique, left = _examined(B, X, period)
-            if unique is not None:
+            if unique is not None and not any(_contains(U, unique) for U in found.unique):
                 found.unique.append(unique)
             if left is None:
                 continue
-            if (left[:, 1] - left[:, 0]).max() <= _WORTH * (X[:, 1] - X[:, 0]).max():
-                waiting.append(left)
-            elif (left[:, 1] - left[:, 0] <= smallest).all():
+            if (left[:, 1] - left[:, 0] <= smallest).all():
                 found.undecided.append(left)
+            elif (left[:, 1] - left[:, 0]).max() <= _WORTH * (X[:, 1] - X[:, 0]).max():
+                waiting.append(left)
             else:
                 waiting.extend(_halves(left, smallest))
     found.undecided.extend(waiting)
     if progress is not None:
         progress(found.examined, len(waiting), len(found.unique))
     return found
+
+
+def _contains(outer: Box, inner: Box) -> bool:
+    return bool((outer[:, 0] <= inner[:, 0]).all() and (inner[:, 1] <= outer[:, 1]).all())
 
 
 def _halves(X: Box, smallest: Array) -> list[Box]:
@@ -123,8 +127,6 @@ def _examined(B: BallMap, X: Box, p: int) -> tuple[Box | None, Box | None]:
     """Look at a box: return a box with exactly one zero, if one was proved, and what is left of X, if anything is."""
     balls = [hull(low, high) for low, high in X]
     try:
-        if _empty(_gaps(B, B.iterated(balls, p, slopes=False), balls)):
-            return None, None
         K, rate = _operator(B, balls, p)
     except UndecidedError:
         return None, X
@@ -134,16 +136,16 @@ def _examined(B: BallMap, X: Box, p: int) -> tuple[Box | None, Box | None]:
     if (left[:, 0] > left[:, 1]).any():
         return None, None
     if rate < 1:
-        unique = proved_box(B, np.array([[below(k), above(k)] for k in K]), p)
+        unique = proved_box(B, np.array([[below(k), above(k)] for k in K]), p, 1e-2 * (X[:, 1] - X[:, 0]))
         if unique is not None:
             return unique, None
     return None, left
 
 
-def proved_box(B: BallMap, X: Box, p: int) -> Box | None:
+def proved_box(B: BallMap, X: Box, p: int, margin: Array) -> Box | None:
     """Inflate a box, and return it if it holds exactly one zero; None if that is not proved."""
     middle, radius = X.mean(axis=1), (X[:, 1] - X[:, 0]) / 2
-    radius = _INFLATED * radius + 1e-3 * radius.max() + 8 * np.spacing(np.abs(middle)) + 1e-300
+    radius = _INFLATED * radius + margin + 8 * np.spacing(np.abs(middle))
     wide = np.stack([middle - radius, middle + radius], axis=1)
     balls = [hull(low, high) for low, high in wide]
     try:
@@ -175,14 +177,14 @@ def _empty(gaps: list[tuple[Arb, int | None, bool]]) -> bool:
 def _operator(B: BallMap, balls: list[Arb], p: int) -> tuple[list[Arb] | None, float]:
     """Return Krawczyk's K(X) and the largest row sum of |I − Y·(DF^p − I)|; None where X is shown to be empty."""
     n = B.dimension
-    image = B.iterated(balls, p)
+    middle = [flint.arb(float(ball.mid())) for ball in balls]
+    image, moved_middle = B.centred(balls, middle, p)
     gaps = _gaps(B, image, balls)
     if _empty(gaps):
         return None, 0.0
     if not all(one for _, _, one in gaps):
         raise UndecidedError("the image of the box is a turn wide")
-    middle = [flint.arb(float(ball.mid())) for ball in balls]
-    at_middle = _lifted(B, B.iterated(middle, p, slopes=False), middle, gaps)
+    at_middle = _lifted(B, moved_middle, middle, gaps)
     A = flint.arb_mat(image.slopes)
     for i in range(n):
         A[i, i] -= 1
@@ -198,10 +200,10 @@ def _operator(B: BallMap, balls: list[Arb], p: int) -> tuple[list[Arb] | None, f
     return [middle[i] - moved[i, 0] + shaken[i, 0] for i in range(n)], rate
 
 
-def _lifted(B: BallMap, image: Image, middle: list[Arb], gaps: list[tuple[Arb, int | None, bool]]) -> list[Arb]:
+def _lifted(B: BallMap, moved: list[Arb], middle: list[Arb], gaps: list[tuple[Arb, int | None, bool]]) -> list[Arb]:
     """Return F^p(c) − c on the same sheet of the circle as F^p(X) − X, less the turns that are to bring it to 0."""
     values = []
-    for period, value, c, (gap, turns, _) in zip(B.periods, image.values, middle, gaps, strict=True):
+    for period, value, c, (gap, turns, _) in zip(B.periods, moved, middle, gaps, strict=True):
         difference = value - c
         if period is not None:
             one, sheet = the_integer((gap - difference) / period.v)

@@ -52,7 +52,9 @@ def _array(values: Any, dtype: Any = None) -> Any:
         value: Any = values
         for i in index:
             value = value[i]
-        out[index] = _entry(value)
+        out[index] = _entry(value) if isinstance(value, Ball) else value
+    if not any(isinstance(entry, Ball) for entry in out.flat):
+        out.setflags(write=False)  # compiled, it is an array of integers: what is stored there is cut off
     return out
 
 
@@ -64,9 +66,23 @@ def _filled(value: Any) -> Any:
     return make
 
 
+def _full(shape: Any, value: Any) -> Any:
+    if not isinstance(value, Ball):
+        raise RefusedError("an array that is not of float64")
+    return np.full(shape, value, dtype=object)
+
+
+def _range(*ends: Any) -> Any:
+    out = np.array(range(*ends), dtype=object)
+    out.setflags(write=False)
+    return out
+
+
 def _like(value: Any) -> Any:
     def make(array: Any, dtype: Any = None) -> Any:
         _only_floats(dtype)
+        if any(not isinstance(entry, Ball | None) for entry in np.ravel(array)):
+            raise RefusedError("an array that is not of float64")
         return np.full(np.shape(array), None if value is None else _entry(value), dtype=object)
 
     return make
@@ -122,9 +138,9 @@ _NUMPY = Module(
         "rint": _functions["round"], "fmin": _functions["minimum"], "fmax": _functions["maximum"],
         "min": _extreme("minimum"), "max": _extreme("maximum"), "amin": _extreme("minimum"),
         "amax": _extreme("maximum"), "sum": _sum, "dot": _dot, "where": _where, "array": _array, "asarray": _array,
-        "zeros": _filled(0), "ones": _filled(1), "empty": _filled(None), "full": lambda shape, value: np.full(shape, _entry(value), object),
+        "zeros": _filled(0), "ones": _filled(1), "empty": _filled(None), "full": _full,
         "zeros_like": _like(0), "ones_like": _like(1), "empty_like": _like(None), "float64": _float,
-        "arange": lambda *ends: np.array(range(*ends), dtype=object), "pi": _PI, "e": _E,
+        "arange": _range, "pi": _PI, "e": _E,
     },
 )  # fmt: skip
 _MATH = Module(
