@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from dynloop.orbits.certificates.backend import Arb, exact, flint
+from dynloop.orbits.certificates.slopes import Slopes, either, plus, scaled, whole_power
 from dynloop.orbits.certificates.trace import RefusedError, UndecidedError, note_kink
 
 __all__ = ["Ball", "as_ball", "constant", "pi_times", "same"]
 
-Slopes = list[Any] | None
 _TURNS = {math.pi * float(q): q for q in map(Fraction, ("1/4", "1/2", "1", "2", "4"))}  # exact: powers of two
 
 
@@ -60,7 +60,7 @@ class Ball:
         if b is None:
             return NotImplemented
         a = self.settled()
-        return Ball(a.v + b.v, _plus(a.d, b.d))
+        return Ball(a.v + b.v, plus(a.d, b.d))
 
     __radd__ = __add__
 
@@ -84,10 +84,12 @@ class Ball:
         if b is None:
             return NotImplemented
         a = self.settled()
+        if a is b:
+            return _integer_power(a, 2)
         pi = None
         if (a.pi is not None or b.pi is not None) and a.d is None and b.d is None:
             pi = _times_pi(a, b) or _times_pi(b, a)
-        return Ball(a.v * b.v, _plus(_scaled(a.d, b.v), _scaled(b.d, a.v)), pi)
+        return Ball(a.v * b.v, plus(scaled(a.d, b.v), scaled(b.d, a.v)), pi)
 
     __rmul__ = __mul__
 
@@ -99,11 +101,11 @@ class Ball:
             raise UndecidedError("a divisor may be 0")
         a = self.settled()
         ratio = a.v / b.v
-        slopes = _plus(a.d, _scaled(b.d, -ratio))
+        slopes = plus(a.d, scaled(b.d, -ratio))
         pi = None
         if a.pi is not None and b.d is None and (share := _fraction(b.v)):
             pi = a.pi / share
-        return Ball(ratio, _scaled(slopes, 1 / b.v), pi)
+        return Ball(ratio, scaled(slopes, 1 / b.v), pi)
 
     def __rtruediv__(self, other: Any) -> Any:
         b = as_ball(other)
@@ -123,7 +125,7 @@ class Ball:
             raise UndecidedError("the base of a power may not be positive")
         log = a.v.log()
         value = (p.v * log).exp()
-        return Ball(value, _plus(_scaled(a.d, p.v * value / a.v), _scaled(p.d, value * log)))
+        return Ball(value, plus(scaled(a.d, p.v * value / a.v), scaled(p.d, value * log)))
 
     def __rpow__(self, other: Any) -> Any:
         b = as_ball(other)
@@ -143,10 +145,12 @@ class Ball:
         return NotImplemented if b is None else b % self
 
     def __floordiv__(self, other: Any) -> Any:
-        return (self / other).floor()
+        ratio: Ball = self / other
+        return ratio.floor()
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return (other / self).floor()
+        ratio: Ball = other / self
+        return ratio.floor()
 
     # -- what has a kink or a jump -------------------------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class Ball:
             return -a
         if a.d is not None:
             note_kink()
-        return Ball(abs(a.v).nonnegative_part(), _scaled(a.d, flint.arb(-1).union(flint.arb(1))))
+        return Ball(abs(a.v).nonnegative_part(), scaled(a.d, flint.arb(-1).union(flint.arb(1))))
 
     def smaller(self, other: Any) -> Ball:
         """Return the smaller of two numbers."""
@@ -169,7 +173,7 @@ class Ball:
             return b
         if a.d is not None or b.d is not None:
             note_kink()
-        return Ball(a.v.min(b.v), _either(a.d, b.d))
+        return Ball(a.v.min(b.v), either(a.d, b.d))
 
     def larger(self, other: Any) -> Ball:
         """Return the larger of two numbers."""
@@ -188,7 +192,7 @@ class Ball:
         if not (a.v > 0 or (a.d is None and a.v >= 0)):
             raise UndecidedError("the argument of a square root may not be positive")
         value = a.v.sqrt()
-        return Ball(value, None if a.d is None else _scaled(a.d, 1 / (2 * value)))
+        return Ball(value, None if a.d is None else scaled(a.d, 1 / (2 * value)))
 
     # -- comparisons: proved, or an error ------------------------------------------------------------------------
 
@@ -240,7 +244,7 @@ class Ball:
         if digits:
             raise RefusedError("a rounding to decimals")
         raised = self + 0.5
-        whole = raised.floor()
+        whole: Ball = raised.floor()
         if raised.v.contains(whole.v.unique_fmpz()):
             raise UndecidedError("a rounding jumps")
         return whole
@@ -312,46 +316,12 @@ def _decided(gap: Arb, yes: Any, no: Any) -> bool:
     raise UndecidedError("a comparison holds for some of the states and fails for others")
 
 
-def _plus(a: Slopes, b: Slopes) -> Slopes:
-    if a is None or b is None:
-        return b if a is None else a
-    return [s + t for s, t in zip(a, b, strict=True)]
-
-
-def _scaled(a: Slopes, factor: Arb) -> Slopes:
-    return None if a is None else [s * factor for s in a]
-
-
-def _either(a: Slopes, b: Slopes) -> Slopes:
-    if a is None and b is None:
-        return None
-    zero = [flint.arb(0)] * len(a or b or ())
-    return [s.union(t) for s, t in zip(a or zero, b or zero, strict=True)]
-
-
 def _integer_power(a: Ball, n: int) -> Ball:
     if n == 0:
         return Ball(flint.arb(1))
     if n < 0 and a.v.contains(0):
         raise UndecidedError("a divisor may be 0")
-    return Ball(_power(a.v, n), a.d if n == 1 else _scaled(a.d, n * _power(a.v, n - 1)))
-
-
-def _power(v: Arb, n: int) -> Arb:
-    """Return v^n; tight where v may be 0, and never by a logarithm."""
-    if n < 0:
-        return 1 / _power(v, -n)
-    if v.contains(0) and not v.is_exact():
-        if n % 2:
-            return _power(v.lower(), n).union(_power(v.upper(), n))
-        return flint.arb(0).union(_power(v.abs_upper(), n)) if n else flint.arb(1)
-    power, square = flint.arb(1), v
-    while n:
-        if n & 1:
-            power = power * square
-        n >>= 1
-        square = square * square if n else square
-    return power
+    return Ball(whole_power(a.v, n), a.d if n == 1 else scaled(a.d, n * whole_power(a.v, n - 1)))
 
 
 def _fraction(v: Arb) -> Fraction | None:

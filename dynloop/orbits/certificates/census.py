@@ -75,7 +75,8 @@ def census(
 def _narrowed(B: BallMap, box: Array, p: int) -> Array:
     """Return a point near the one zero in a box, by Newton's method; the middle where that leaves the box."""
     middle = box.mean(axis=1)
-    x, best = middle, np.inf
+    x: Array = middle
+    best = np.inf
     with workprec(64):
         for _ in range(_NEWTON):
             try:

@@ -1,4 +1,4 @@
-"""`certify`: is there really a fixed point, or a cycle, here? A proof where there can be one, else a labelled estimate."""
+"""`certify`: is there really a fixed point, or a cycle, here? A proof, or an estimate that says it is one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Certificate(Result):
         Proof: largest row sum of |I − Y·DG| in the box of uniqueness, below 1. Estimate: h of Newton and Kantorovich,
         at most ½.
     decimals : ndarray of str, (period, *state_shape)
-        The coordinates with as many digits as are proved; empty if nothing is.
+        The coordinates, with the digits that are proved, the last to within one; empty if nothing is.
     reason : str
         One sentence.
     """
@@ -75,6 +75,18 @@ class Certificate(Result):
     decimals: Array
     reason: str
 
+    def __repr__(self) -> str:
+        p, n = self.period, self.center[0].size
+        what = "fixed point" if p == 1 else f"cycle of period {p}"
+        lines = [f"Certificate: {self.status.name}, {what} in {n} coordinates", f"  {self.reason}"]
+        if self.status is not Status.UNPROVED:
+            near, far, norm = self.existence_radius, self.uniqueness_radius, self.norm
+            lines.append(f"  exists within {near:.2g} of `center`, unique within {far:.2g} ({norm}-norm)")
+            lines.append(f"  stability: {self.stability}; multipliers: {_listed(self.multipliers)}")
+        for row in np.reshape(self.decimals, (-1, n))[:4] if n <= 4 and self.decimals.size else ():
+            lines.append(f"  ({', '.join(row)})")
+        return "\n".join(lines)
+
 
 def certify(
     m: LoopMap,
@@ -91,8 +103,8 @@ def certify(
     m : LoopMap
         The map.
     point : array, state_shape or (period, *state_shape)
-        One state of the cycle, or all of them in order, as a solver returned them. It is improved by Newton's method,
-        and refused where that leaves it.
+        One state of the cycle, or all of them in order, as a solver returned them. A proof improves them by Newton's
+        method, and refuses them where that leaves them; an estimate takes the first as it is.
     period : int
         p; 1 for a fixed point.
     kind : {"proof", "estimate"}, optional
@@ -149,8 +161,8 @@ def certify(
         )
     if p * m.dimension > _UNKNOWNS:
         raise InvalidArgumentError(
-            f"period {p} in {m.dimension} coordinates makes {p * m.dimension} unknowns; a proof takes at most {_UNKNOWNS}. "
-            'Ask for kind="estimate"'
+            f"period {p} in {m.dimension} coordinates makes {p * m.dimension} unknowns, and a proof takes "
+            f'{_UNKNOWNS} at most. Ask for kind="estimate"'
         )
     return _proved(m, _cycle_of(m, point, p), p, int(digits))
 
@@ -274,6 +286,13 @@ def _iterated(m: LoopMap, x: Array, p: int) -> Array:
         for _ in range(p - 1):
             points.append(m.numpy(m(m.native(points[-1][None])))[0])
     return np.stack(points)
+
+
+def _listed(values: Array) -> str:
+    if not values.size:
+        return "not known"
+    shown = ", ".join(f"{v.real:.6g}" if v.imag == 0 else f"{v.real:.6g}{v.imag:+.6g}j" for v in values[:4])
+    return shown + (", …" if values.size > 4 else "")
 
 
 def _wrong_shape(m: LoopMap, shape: tuple[int, ...], p: int) -> ShapeError:

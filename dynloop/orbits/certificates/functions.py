@@ -10,6 +10,7 @@ import numpy as np
 from dynloop.orbits.certificates.backend import Arb, exact, flint
 from dynloop.orbits.certificates.balls import Ball, as_ball
 from dynloop.orbits.certificates.pairs import Pair, as_pair
+from dynloop.orbits.certificates.slopes import whole_power
 from dynloop.orbits.certificates.trace import RefusedError, UndecidedError, note_kink
 
 __all__ = ["BINARY", "UNARY", "over_arrays"]
@@ -85,7 +86,7 @@ def _arctan2(y: Any, x: Any) -> Ball:
     if not (x.v > 0 or y.v > 0 or y.v < 0):
         raise UndecidedError("an angle jumps")
     v = flint.arb.atan2(y.v, x.v)
-    square = x.v * x.v + y.v * y.v
+    square = whole_power(x.v, 2) + whole_power(y.v, 2)
     along = None if y.d is None else [s * (x.v / square) for s in y.d]
     across = None if x.d is None else [-s * (y.v / square) for s in x.d]
     if along is None or across is None:
@@ -97,7 +98,8 @@ def _hypot(a: Any, b: Any) -> Ball:
     a, b = _real(a), _real(b)
     square = a**2 + b**2
     if square.v > 0 or (a.d is None and b.d is None):
-        return square.root()
+        root: Ball = square.root()
+        return root
     note_kink()
     one, other = a.v.abs_upper(), b.v.abs_upper()
     largest = (one * one + other * other).sqrt().upper()
@@ -126,11 +128,12 @@ def _remainder(a: Any, b: Any) -> Ball:
 
 def _fmod(a: Any, b: Any) -> Ball:
     a = _real(a)
-    return a % _real(b) if a >= 0 else -((-a) % _real(b)).settled()
+    whole: Ball = a % _real(b) if a >= 0 else -((-a) % _real(b))
+    return whole
 
 
 def _two_over_root_pi(v: Arb) -> Arb:
-    return 2 * (-(v * v)).exp() / flint.arb.pi().sqrt()
+    return 2 * (-whole_power(v, 2)).exp() / flint.arb.pi().sqrt()
 
 
 _real_exp = _smooth(lambda v: v.exp(), lambda _, f: f)
@@ -141,13 +144,13 @@ UNARY: dict[str, Function] = {
     "exp": _exp,
     "sin": _sin,
     "cos": _cos,
-    "tan": _smooth(lambda v: v.tan(), lambda _, f: 1 + f * f),
+    "tan": _smooth(lambda v: v.tan(), lambda _, f: 1 + whole_power(f, 2)),
     "tanh": _smooth(lambda v: v.tanh(), lambda v, _: v.sech() * v.sech()),
     "sinh": _smooth(lambda v: v.sinh(), lambda v, _: v.cosh()),
     "cosh": _smooth(lambda v: v.cosh(), lambda v, _: v.sinh()),
-    "arctan": _smooth(lambda v: v.atan(), lambda v, _: 1 / (1 + v * v)),
-    "arcsin": _smooth(lambda v: v.asin(), lambda v, _: 1 / (1 - v * v).sqrt(), "arcsin", lambda v: abs(v) < 1),
-    "arccos": _smooth(lambda v: v.acos(), lambda v, _: -1 / (1 - v * v).sqrt(), "arccos", lambda v: abs(v) < 1),
+    "arctan": _smooth(lambda v: v.atan(), lambda v, _: 1 / (1 + whole_power(v, 2))),
+    "arcsin": _smooth(lambda v: v.asin(), lambda v, _: 1 / (1 - whole_power(v, 2)).sqrt(), "arcsin", lambda v: abs(v) < 1),
+    "arccos": _smooth(lambda v: v.acos(), lambda v, _: -1 / (1 - whole_power(v, 2)).sqrt(), "arccos", lambda v: abs(v) < 1),
     "expm1": _smooth(lambda v: v.expm1(), lambda v, _: v.exp()),
     "log": _smooth(lambda v: v.log(), lambda v, _: 1 / v, "log", lambda v: v > 0),
     "log1p": _smooth(lambda v: v.log1p(), lambda v, _: 1 / (1 + v), "log1p", lambda v: v > -1),

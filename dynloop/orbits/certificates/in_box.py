@@ -1,4 +1,4 @@
-"""`fixed_points_in_box`: all fixed points, or all cycles of one period, in a box, with proof that there are no others."""
+"""`fixed_points_in_box`: all fixed points or cycles of one period in a box, with proof that there are no others."""
 
 from __future__ import annotations
 
@@ -195,8 +195,8 @@ def _reason(rows: int, p: int, undecided: int, out_of_budget: bool, inside: bool
 def _checked_box(m: Any, box: Any) -> Array:
     if not isinstance(as_map(m), KernelMap) or m.dimension > _MOST:
         raise InvalidArgumentError(
-            f"fixed_points_in_box takes a KernelMap of at most {_MOST} coordinates; {m.name} is a {type(m).__name__} of "
-            f"{m.dimension}. Use find_fixed_points, and certify what it returns"
+            f"fixed_points_in_box takes a KernelMap of up to {_MOST} coordinates; {m.name} is a {type(m).__name__} of "
+            f"{m.dimension}. Solve for its fixed points, and pass them to certify"
         )
     try:
         sides = np.array(box, dtype=np.float64)

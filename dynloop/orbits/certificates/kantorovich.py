@@ -2,7 +2,7 @@
 
 If ‖A⁻¹‖ ≤ β for A = DF^p(x) − I, the Newton step has length η, and ‖DF^p(y) − DF^p(z)‖ ≤ K‖y − z‖ in a ball of radius
 R about x, then h = βKη ≤ ½ gives one solution within t* = (1 − √(1 − 2h))/(βK) ≤ R and no other within
-min(R, (1 + √(1 − 2h))/(βK)) (L. V. Kantorovich 1948; P. Deuflhard, *Newton Methods for Nonlinear Problems* (2004), 2.1).
+min(R, (1 + √(1 − 2h))/(βK)) (L. V. Kantorovich 1948; P. Deuflhard, *Newton Methods for Nonlinear Problems*, 2004).
 Here β and η are computed in floating point and K is the largest stretch of a difference of Jacobians that was seen.
 """
 

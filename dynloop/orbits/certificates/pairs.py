@@ -71,7 +71,8 @@ class Pair:
         return Pair(self.real, -self.imag)
 
     def __abs__(self) -> Ball:
-        return (self.real**2 + self.imag**2).root()
+        square: Ball = self.real**2 + self.imag**2
+        return square.root()
 
     def __eq__(self, other: object) -> bool:
         b = as_pair(other)

@@ -158,7 +158,7 @@ def proved_box(B: BallMap, X: Box, p: int, margin: Array) -> Box | None:
 
 
 def _gaps(B: BallMap, image: Image, balls: list[Arb]) -> list[tuple[Arb, int | None, bool]]:
-    """Return F^p(X) − X, the one number of turns that may bring each coordinate to 0, and whether there is one alone."""
+    """Return F^p(X) − X, the number of turns that may bring each coordinate to 0, and whether there is but one."""
     gaps = []
     for period, value, ball in zip(B.periods, image.values, balls, strict=True):
         difference = value - ball
