@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.orbits.certificates.backend import Arb, exact, flint
+from dynloop.orbits.certificates.backend import Arb, exact, flint, workprec
 from dynloop.orbits.certificates.slopes import Slopes, either, plus, scaled, whole_power
 from dynloop.orbits.certificates.trace import RefusedError, UndecidedError, note_kink
 
 __all__ = ["Ball", "as_ball", "constant", "pi_times", "same"]
 
+_PI_BITS = 1024
 _TURNS = {math.pi * float(q): q for q in map(Fraction, ("1/4", "1/2", "1", "2", "4"))}  # exact: powers of two
 
 
@@ -290,8 +291,9 @@ def constant(value: float) -> Ball:
 
 
 def pi_times(share: Fraction) -> Ball:
-    """Return a multiple of π."""
-    return Ball(flint.arb.pi() * share.numerator / share.denominator, None, share)
+    """Return a multiple of π, to more digits than any proof works with."""
+    with workprec(_PI_BITS):
+        return Ball(flint.arb.pi() * share.numerator / share.denominator, None, share)
 
 
 def same(a: Ball, b: Ball) -> bool:

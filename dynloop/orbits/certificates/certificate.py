@@ -110,7 +110,7 @@ def certify(
     kind : {"proof", "estimate"}, optional
         By default a proof for a `KernelMap` of up to 16 coordinates, an estimate for any other map.
     digits : int
-        Decimal digits that a proof aims at; it computes with twice as many.
+        Decimal digits that a proof aims at; 1 to 100; it computes with twice as many.
 
     Returns
     -------
@@ -148,8 +148,8 @@ def certify(
     m, p = as_map(m), check_power(period)
     if kind not in (None, "proof", "estimate"):
         raise InvalidArgumentError(f'kind must be "proof", "estimate" or None for the best to be had; got {kind!r}')
-    if isinstance(digits, bool) or not isinstance(digits, int | np.integer) or not 1 <= digits <= 1000:
-        raise InvalidArgumentError(f"digits must be an int from 1 to 1000; got {digits!r}")
+    if isinstance(digits, bool) or not isinstance(digits, int | np.integer) or not 1 <= digits <= 100:
+        raise InvalidArgumentError(f"digits must be an int from 1 to 100; got {digits!r}")
     if kind is None:
         kind = "proof" if isinstance(m, KernelMap) and m.dimension <= PROVABLE else "estimate"
     if kind == "estimate":

@@ -149,8 +149,12 @@ UNARY: dict[str, Function] = {
     "sinh": _smooth(lambda v: v.sinh(), lambda v, _: v.cosh()),
     "cosh": _smooth(lambda v: v.cosh(), lambda v, _: v.sinh()),
     "arctan": _smooth(lambda v: v.atan(), lambda v, _: 1 / (1 + whole_power(v, 2))),
-    "arcsin": _smooth(lambda v: v.asin(), lambda v, _: 1 / (1 - whole_power(v, 2)).sqrt(), "arcsin", lambda v: abs(v) < 1),
-    "arccos": _smooth(lambda v: v.acos(), lambda v, _: -1 / (1 - whole_power(v, 2)).sqrt(), "arccos", lambda v: abs(v) < 1),
+    "arcsin": _smooth(
+        lambda v: v.asin(), lambda v, _: 1 / (1 - whole_power(v, 2)).sqrt(), "arcsin", lambda v: abs(v) < 1
+    ),
+    "arccos": _smooth(
+        lambda v: v.acos(), lambda v, _: -1 / (1 - whole_power(v, 2)).sqrt(), "arccos", lambda v: abs(v) < 1
+    ),
     "expm1": _smooth(lambda v: v.expm1(), lambda v, _: v.exp()),
     "log": _smooth(lambda v: v.log(), lambda v, _: 1 / v, "log", lambda v: v > 0),
     "log1p": _smooth(lambda v: v.log1p(), lambda v, _: 1 / (1 + v), "log1p", lambda v: v > -1),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import math
 import types
 from typing import Any
 
@@ -97,7 +98,11 @@ def _looked_up(code: types.CodeType) -> list[str]:
 
 
 def _a_function(word: str) -> bool:
-    return not word.startswith("_") and hasattr(np, word) and word not in ("dtype", "astype", "view")
+    return (
+        not word.startswith("_")
+        and (hasattr(np, word) or hasattr(math, word))
+        and word not in ("dtype", "astype", "view")
+    )
 
 
 def _converted(value: Any, name: str, known: dict[int, Any]) -> Any:

@@ -78,9 +78,7 @@ def test_functions_of_two_enclose_values_and_slopes(name, x, y, w, share):
         ends = [(x + share * w, abs(y) + 0.5 if constant_second else y + (1 - share) * w)]
         ends.append((x + w, ends[0][1] if constant_second else y + w))
         values = [oracle(*end) for end in ends]
-        step = sum(
-            (d * (exact(q) - exact(p)) for d, p, q in zip(ball.d or [], *ends, strict=False)), exact(0)
-        )
+        step = sum((d * (exact(q) - exact(p)) for d, p, q in zip(ball.d or [], *ends, strict=False)), exact(0))
     assert all(holds(ball, value) for value in values)
     assert holds(Ball(step), values[1] - values[0], 1e-10)
 
@@ -127,7 +125,15 @@ def test_what_would_lose_the_ball_is_refused():
 
 def test_what_jumps_is_undecided():
     x = variable(-0.5, 0.5)
-    for jump in (UNARY["floor"], UNARY["sign"], UNARY["round"], bool, lambda b: 1 / b, lambda b: b**-1, lambda b: b**0.5):
+    for jump in (
+        UNARY["floor"],
+        UNARY["sign"],
+        UNARY["round"],
+        bool,
+        lambda b: 1 / b,
+        lambda b: b**-1,
+        lambda b: b**0.5,
+    ):
         with pytest.raises(UndecidedError):
             jump(x + 0.5 if jump is UNARY["round"] else x)
     with pytest.raises(UndecidedError):
