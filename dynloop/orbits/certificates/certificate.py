@@ -223,12 +223,12 @@ def _estimated(m: LoopMap, point: Any, p: int) -> Certificate:
         found = kantorovich(twin.power(p), x, np.random.default_rng(0))
     except NoEstimate as error:
         return _nothing("estimate", cycle, p, str(error))
+    constants = f"β = {found.inverse_norm:.2g}, η = {found.step:.2g}, K = {found.lipschitz:.2g}"
     if not math.isfinite(found.existence):
+        why = f"h = βKη = {found.product:.2g} is above 1/2" if found.product > 0.5 else "the Newton step is long"
         return _nothing(
-            "estimate", cycle, p, f"h = βKη = {found.product:.2g} is above 1/2, so the point is no solution that "
-            f"Newton's method is sure to reach; β = {found.inverse_norm:.2g}, η = {found.step:.2g}, "
-            f"K = {found.lipschitz:.2g}", found.product,
-        )  # fmt: skip
+            "estimate", cycle, p, f"{why}, so nothing speaks for a solution here ({constants})", found.product
+        )
     spectrum = multipliers(twin, twin.native(x[None])[0], k=6, period=p) if m.dimension <= _SMALL else None
     return Certificate(
         status=Status.ESTIMATED,
@@ -245,7 +245,7 @@ def _estimated(m: LoopMap, point: Any, p: int) -> Certificate:
         contraction=found.product,
         decimals=np.empty(0, dtype=object),
         reason="an estimate, no proof: with constants measured at a few points, the theorem of Newton and Kantorovich "
-        f"gives a solution (β = {found.inverse_norm:.2g}, η = {found.step:.2g}, K = {found.lipschitz:.2g})",
+        f"gives a solution ({constants})",
     )
 
 

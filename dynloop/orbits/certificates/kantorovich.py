@@ -108,7 +108,9 @@ def _theorem(beta: float, eta: float, K: float, radius: float) -> Estimate:
 
 
 def _better(one: Estimate, other: Estimate) -> bool:
-    return bool(one.uniqueness > other.uniqueness) or (math.isnan(other.uniqueness) and one.product < other.product)
+    if math.isnan(other.uniqueness):
+        return not math.isnan(one.uniqueness)
+    return one.uniqueness > other.uniqueness
 
 
 def _radii(m: LoopMap, point: Array) -> list[float]:

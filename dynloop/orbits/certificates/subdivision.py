@@ -96,9 +96,10 @@ def search(
                 found.unique.append(unique)
             if left is None:
                 continue
-            if (left[:, 1] - left[:, 0] <= smallest).all():
+            sides, before = left[:, 1] - left[:, 0], X[:, 1] - X[:, 0]
+            if (before <= smallest).all():
                 found.undecided.append(left)
-            elif (left[:, 1] - left[:, 0]).max() <= _WORTH * (X[:, 1] - X[:, 0]).max():
+            elif (sides <= smallest).all() or sides.max() <= _WORTH * before.max():
                 waiting.append(left)
             else:
                 waiting.extend(_halves(left, smallest))

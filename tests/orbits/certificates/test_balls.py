@@ -89,7 +89,8 @@ def test_whole_powers_are_tight_and_enclose(x, w, n, share):
         try:
             ball = variable(x, x + w) ** n
         except UndecidedError:
-            assert n < 0 and x <= 0 <= x + w
+            assert n < 0
+            assert x <= 0 <= x + w
             return
     assert holds(ball, (x + share * w) ** n)
     if n and n % 2 == 0:
@@ -148,8 +149,10 @@ def test_a_kink_is_noted_and_a_smooth_modulus_is_not():
     with Watched() as record:
         kinked = abs(variable(-1, 2))
     assert record.kink
-    assert below(kinked.v) >= -1e-9 and above(kinked.v) <= 2 + 1e-8
-    assert below(kinked.d[0]) <= -1 and above(kinked.d[0]) >= 1
+    assert below(kinked.v) >= -1e-9
+    assert above(kinked.v) <= 2 + 1e-8
+    assert below(kinked.d[0]) <= -1
+    assert above(kinked.d[0]) >= 1
     with Watched() as record:
         abs(variable(0.1, 2)), BINARY["minimum"](variable(0, 1), 1.5)
     assert not record.kink
@@ -173,7 +176,8 @@ def test_multiples_of_pi_are_known():
 def test_pairs_are_complex_numbers(a, b):
     p, q = (Pair(Ball(exact(z.real)), Ball(exact(z.imag))) for z in (a, b))
     for one, other in ((p + q, a + b), (p - q, a - b), (p * q, a * b), (p / q, a / b), (p**3, a**3), (2 - p, 2 - a)):
-        assert holds(one.real, other.real) and holds(one.imag, other.imag)
+        assert holds(one.real, other.real)
+        assert holds(one.imag, other.imag)
 
 
 def test_bounds_as_doubles_are_bounds():
