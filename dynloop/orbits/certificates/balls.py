@@ -17,6 +17,7 @@ import numpy as np
 from dynloop.orbits.certificates.backend import Arb, exact, flint, workprec
 from dynloop.orbits.certificates.slopes import Slopes, either, plus, scaled, whole_power
 from dynloop.orbits.certificates.trace import RefusedError, UndecidedError, note_kink
+from dynloop.orbits.certificates.whole import Whole
 
 __all__ = ["Ball", "as_ball", "constant", "pi_times", "same"]
 
@@ -235,11 +236,15 @@ class Ball:
         raise RefusedError("a state or a parameter as an index")
 
     def __int__(self) -> int:
+        return int(self.whole())
+
+    def whole(self) -> Whole:
+        """Return the number without its fraction."""
         a = self.settled()
         k = (a.v if a.v >= 0 else -a.v).floor().unique_fmpz()
         if k is None or not (a.v >= 0 or a.v <= 0):
             raise UndecidedError("a conversion to an integer jumps")
-        return int(k) if a.v >= 0 else -int(k)
+        return Whole(int(k)) if a.v >= 0 else Whole(-int(k))
 
     def __round__(self, digits: int | None = None) -> Ball:
         if digits:
@@ -271,7 +276,7 @@ def as_ball(value: Any) -> Ball | None:
     if isinstance(value, bool | np.bool_):
         return Ball(exact(int(value)))
     if isinstance(value, int | np.integer):
-        return Ball(exact(int(value)))
+        return Ball(exact(int(Whole(int(value)))))
     if isinstance(value, float):
         return constant(value)
     if isinstance(value, np.floating):

@@ -168,12 +168,15 @@ def certify(
 
 
 def _proved(m: KernelMap, points: Array, p: int, digits: int) -> Certificate:
+    from dynloop.orbits.certificates.backend import workprec
     from dynloop.orbits.certificates.enclosure import BallMap
     from dynloop.orbits.certificates.proof import NoProof, prove
 
     B = BallMap(m)
     if not np.isfinite(points).all():
         return _nothing("proof", points, p, "the orbit of the point does not stay finite")
+    with workprec(128):
+        B.check_compiled(m, points)
     try:
         proof = prove(B, points, max(128, math.ceil(7 * digits)))
     except NoProof as error:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError
+from dynloop.maps.base import Array
 from dynloop.maps.kernel import KernelMap
 from dynloop.orbits.certificates.backend import Arb, exact, the_integer
 from dynloop.orbits.certificates.balls import Ball, as_ball, constant, same
@@ -16,6 +17,8 @@ from dynloop.orbits.certificates.remade import remade
 from dynloop.orbits.certificates.trace import RefusedError, UndecidedError, Watched
 
 __all__ = ["BallMap", "Image"]
+
+_ALIKE = 1e-6  # how far rounded values may be from ours, in units of 1 + |F(x)|
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -169,6 +172,32 @@ class BallMap:
             f"step {name!r} of {self.name} has no rigorous form on intervals: {what}; write it with numbers, math and "
             "NumPy functions alone, or ask for kind='estimate'"
         )
+
+    def check_compiled(self, m: KernelMap, points: Array) -> None:
+        """Refuse a map that, compiled, gives other values at some of the points ``(batch, n)``.
+
+        Compiled code keeps the globals and arrays of the moment when it was compiled. Where nothing is compiled yet,
+        there is nothing to compare.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If it does.
+        """
+        if not any(getattr(step, "signatures", ()) for step in m.steps):
+            return
+        for x, y in zip(points, m(points), strict=True):
+            try:
+                values = self([exact(float(c)) for c in x], slopes=False).values
+            except UndecidedError:
+                continue
+            ours = np.array([float(v.mid()) for v in values])
+            gap = np.abs(m.displacement(ours, y))
+            if not (gap <= _ALIKE * (1 + np.abs(ours).max())).all() and np.isfinite(y).all():
+                raise InvalidArgumentError(
+                    f"{self.name}, as it was compiled, gives other values than its step has now, at {x.tolist()}: a "
+                    "global or an array that the step uses was changed since. Make the map again"
+                )
 
     # -- angles --------------------------------------------------------------------------------------------------
 

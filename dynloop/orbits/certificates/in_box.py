@@ -138,7 +138,7 @@ def fixed_points_in_box(
     from dynloop.orbits.certificates.subdivision import search
 
     B = BallMap(m)
-    _check_periods(B, sides)
+    _check_word(B, m, sides)
     found = search(B, sides, p, resolution=float(resolution), budget=int(budget), progress=progress)
     rows, doubtful = census(B, m, sides, p, found.unique, _BITS)
     undecided = found.undecided + doubtful
@@ -163,12 +163,15 @@ def fixed_points_in_box(
     )
 
 
-def _check_periods(B: Any, sides: Array) -> None:
+def _check_word(B: Any, m: KernelMap, sides: Array) -> None:
+    """Refuse a map that is not periodic in its angles, or not what was compiled, at random points of the box."""
     from dynloop.orbits.certificates.backend import flint, workprec
     from dynloop.orbits.certificates.trace import UndecidedError
 
+    points = np.random.default_rng(0).uniform(sides[:, 0], sides[:, 1], (4, len(sides)))
     with workprec(_BITS):
-        for x in np.random.default_rng(0).uniform(sides[:, 0], sides[:, 1], (4, len(sides))):
+        B.check_compiled(m, points)
+        for x in points:
             try:
                 trouble = B.check_periods([flint.arb(float(c)) for c in x])
             except UndecidedError:

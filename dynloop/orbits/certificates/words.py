@@ -15,6 +15,7 @@ from dynloop.orbits.certificates.balls import Ball, as_ball, constant, pi_times
 from dynloop.orbits.certificates.functions import BINARY, UNARY, over_arrays
 from dynloop.orbits.certificates.pairs import Pair
 from dynloop.orbits.certificates.trace import RefusedError
+from dynloop.orbits.certificates.whole import Whole
 
 __all__ = ["ATTRIBUTES", "BUILTINS", "meaning"]
 
@@ -127,7 +128,7 @@ def _where(*arguments: Any) -> Any:
 def _int(value: Any = 0) -> int:
     if isinstance(value, str):
         raise RefusedError("a conversion of text")
-    return int(value)
+    return value.whole() if isinstance(value, Ball) else Whole(int(value))
 
 
 _functions = {name: over_arrays(f) for name, f in {**UNARY, **BINARY}.items()}
@@ -151,8 +152,8 @@ _MATH = Module(
     | {
         "fabs": UNARY["abs"], "atan": UNARY["arctan"], "asin": UNARY["arcsin"], "acos": UNARY["arccos"],
         "atan2": BINARY["arctan2"], "pow": BINARY["power"], "hypot": BINARY["hypot"], "fmod": BINARY["fmod"],
-        "floor": lambda a: int(UNARY["floor"](a)), "ceil": lambda a: int(UNARY["ceil"](a)),
-        "trunc": lambda a: int(UNARY["trunc"](a)), "pi": _PI, "tau": pi_times(Fraction(2)), "e": _E,
+        "floor": lambda a: UNARY["floor"](a).whole(), "ceil": lambda a: UNARY["ceil"](a).whole(),
+        "trunc": lambda a: UNARY["trunc"](a).whole(), "pi": _PI, "tau": pi_times(Fraction(2)), "e": _E,
     },
 )  # fmt: skip
 BUILTINS: dict[str, Any] = {

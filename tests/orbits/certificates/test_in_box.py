@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dynloop as dl
@@ -96,6 +96,17 @@ def test_all_roots_of_a_polynomial_are_found(roots, scale):
     assert inner.inside.all()
     after = complete(m, [(roots[0] + 1e-12, 2)])
     assert len(after.points) == len(roots) - 1
+
+
+@settings(max_examples=25)
+@given(st.integers(-32, 32), st.integers(-8, 8))
+def test_fixed_points_of_every_henon_map(a, b):
+    a, b = a / 16, b / 16
+    assume(a != 0)
+    discriminant = (1 - b) ** 2 + 4 * a
+    assume(abs(discriminant) > 1e-6)
+    found = complete(dl.zoo.henon(a, b), [(-40, 40), (-40, 40)])
+    assert len(found.points) == (2 if discriminant > 0 else 0)
 
 
 def fold(x, params, out):

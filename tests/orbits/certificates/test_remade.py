@@ -218,6 +218,35 @@ def test_a_branch_is_undecided_on_a_box_that_it_cuts():
             B([exact(0.5) + (exact(0.25)).union(exact(-0.25))])
 
 
+FACTOR = 0.5
+
+
+def scales(x, params, out):
+    out[0] = FACTOR * x[0] + 0.25
+
+
+def test_a_map_that_was_compiled_with_other_globals_is_found_out(monkeypatch):
+    m = dl.KernelMap(scales, 1)
+    assert m([[0.5]]) == 0.5
+    assert dl.certify(m, [0.5]).status is dl.Status.PROVED
+    monkeypatch.setitem(globals(), "FACTOR", 0.75)
+    for call in (lambda: dl.certify(m, [1.0]), lambda: dl.fixed_points_in_box(m, [(-2, 2)])):
+        with pytest.raises(InvalidArgumentError, match=r"as it was compiled, .* Make the map again"):
+            call()
+    assert dl.certify(dl.KernelMap(scales, 1), [1.0]).status is dl.Status.PROVED
+
+
+def test_integers_that_overflow_are_refused():
+    def step(x, params, out):
+        k = int(x[0] * 8)
+        for _ in range(3):
+            k = k * 3037000493 + 1
+        out[0] = 0.5 * x[0] + k % 2
+
+    with pytest.raises(InvalidArgumentError, match=r"the integer .* overflows"):
+        dl.certify(dl.KernelMap(step, 1), [0.3])
+
+
 def test_a_table_of_parameters_is_no_one_map():
     m = dl.zoo.logistic().with_table(np.array([[3.0], [4.0]]))
     with pytest.raises(InvalidArgumentError, match=r"2 rows of parameters.*with_row"):
