@@ -176,7 +176,9 @@ def _proved(m: KernelMap, points: Array, p: int, digits: int) -> Certificate:
     if not np.isfinite(points).all():
         return _nothing("proof", points, p, "the orbit of the point does not stay finite")
     with workprec(128):
-        B.check_compiled(m, points)
+        trouble = B.check_compiled(m, points)
+    if trouble:
+        return _nothing("proof", points, p, trouble)
     try:
         proof = prove(B, points, max(128, math.ceil(7 * digits)))
     except NoProof as error:

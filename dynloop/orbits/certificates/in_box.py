@@ -170,7 +170,8 @@ def _check_word(B: Any, m: KernelMap, sides: Array) -> None:
 
     points = np.random.default_rng(0).uniform(sides[:, 0], sides[:, 1], (4, len(sides)))
     with workprec(_BITS):
-        B.check_compiled(m, points)
+        if stale := B.check_compiled(m, points):
+            raise InvalidArgumentError(stale)
         for x in points:
             try:
                 trouble = B.check_periods([flint.arb(float(c)) for c in x])

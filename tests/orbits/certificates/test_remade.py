@@ -230,9 +230,12 @@ def test_a_map_that_was_compiled_with_other_globals_is_found_out(monkeypatch):
     assert m([[0.5]]) == 0.5
     assert dl.certify(m, [0.5]).status is dl.Status.PROVED
     monkeypatch.setitem(globals(), "FACTOR", 0.75)
-    for call in (lambda: dl.certify(m, [1.0]), lambda: dl.fixed_points_in_box(m, [(-2, 2)])):
-        with pytest.raises(InvalidArgumentError, match=r"as it was compiled, .* Make the map again"):
-            call()
+    for x in (0.5, 1.0):
+        found = dl.certify(m, [x])
+        assert found.status is dl.Status.UNPROVED
+        assert "as it was compiled" in found.reason
+    with pytest.raises(InvalidArgumentError, match=r"as it was compiled, .* Make the map again"):
+        dl.fixed_points_in_box(m, [(-2, 2)])
     assert dl.certify(dl.KernelMap(scales, 1), [1.0]).status is dl.Status.PROVED
 
 
