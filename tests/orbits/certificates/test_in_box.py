@@ -47,6 +47,18 @@ def test_prime_cycles_of_the_logistic_map(period):
     for row, radius in zip(found.points, found.existence_radius, strict=True):
         moved = 4 * row * (1 - row)
         assert np.abs(moved - np.roll(row, -1, axis=0)).max() < 5 * radius + 1e-15
+    everything = np.array(
+        [
+            [math.sin(math.pi * ((k * 2**i) % q) / q) ** 2 for i in range(period)]
+            for q in (2**period - 1, 2**period + 1)
+            for k in range(q // 2 + 1)
+        ]
+    )  # all solutions of F^p(x) = x, each begun at each of its points
+    for row, radius in zip(found.points[:, :, 0], found.uniqueness_radius, strict=True):
+        distances = np.abs(everything - row).max(axis=1)
+        distances = distances[distances > 1e-9]
+        assert len(distances) >= 2**period - 1
+        assert radius < distances.min()
     if period > 1:  # F^p has slope ±2^p on all its cycles but 0
         assert np.abs(found.multipliers) == pytest.approx(2.0**period)
 
@@ -91,6 +103,8 @@ def test_all_roots_of_a_polynomial_are_found(roots, scale):
     m = step_map(step, params=[scale, *roots])
     found = complete(m, [(-2, 2)])
     assert found.points[:, 0, 0] == pytest.approx(roots, abs=1e-14)
+    for i, radius in enumerate(found.uniqueness_radius):
+        assert radius < min((abs(roots[i] - other) for other in roots if other != roots[i]), default=np.inf)
     inner = complete(m, [(roots[0], 2)])  # a root on the border, exactly
     assert len(inner.points) == len(roots)
     assert inner.inside.all()
