@@ -191,7 +191,7 @@ class BallMap:
             return ""
         return (
             f"{self.name}, as it was compiled, gives other values than its step at {points[off[0]].tolist()}: a jump "
-            "is there to within rounding, or a global or an array that the step uses was changed since. Make the map again"
+            "is there to within rounding, or a global or an array that the step uses was changed. Make the map again"
         )
 
     # -- angles --------------------------------------------------------------------------------------------------

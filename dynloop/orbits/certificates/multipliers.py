@@ -13,6 +13,8 @@ from dynloop.orbits.certificates.backend import Arb, above, below, flint, neares
 
 __all__ = ["Enclosed", "enclosed_multipliers"]
 
+_SQUARINGS = 12  # for matrices whose eigenvalues cannot be told apart, such as a Jordan block
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Enclosed:
@@ -45,29 +47,32 @@ def enclosed_multipliers(factors: list[list[list[Arb]]]) -> Enclosed | None:
             found = flint.acb_mat(product).eig(multiple=True)
         except (ValueError, ZeroDivisionError):
             found = []
+    radius = _radius(product)
     if not found or not all(value.real.is_finite() and value.imag.is_finite() for value in found):
-        found = _bounded(product)
-    if not found:
-        return None
+        if radius is None:
+            return None
+        around = flint.arb(0).union(radius).union(-radius)
+        found = [flint.acb(around, around)] * n
     middles = [complex(nearest(v.real), nearest(v.imag)) for v in found]
     radii = [size(abs(v - flint.acb(z.real, z.imag))) for v, z in zip(found, middles, strict=True)]
     order = np.lexsort((-np.real(middles), -np.abs(middles)))
-    moduli = [abs(v) for v in found]
-    return Enclosed(
-        values=np.array(middles, dtype=complex)[order], radii=np.array(radii)[order], stability=_stability(moduli)
-    )
+    inside = radius is not None and above(radius) < 1  # says more than the discs of a cluster
+    stability = "sink" if inside else _stability([abs(v) for v in found])
+    return Enclosed(values=np.array(middles, dtype=complex)[order], radii=np.array(radii)[order], stability=stability)
 
 
-def _bounded(product: Any) -> list[Any]:
-    """Return n times the disc about 0 that the largest row sum bounds: all eigenvalues lie in it."""
-    n = product.nrows()
-    bound = max(
-        (sum((product[i, j].abs_upper() for j in range(n)), flint.arb(0)) for i in range(n)), key=lambda b: above(b)
-    )
-    if not bound.is_finite():
-        return []
-    around = flint.arb(0).union(bound).union(-bound)
-    return [flint.acb(around, around)] * n
+def _radius(product: Any) -> Arb | None:
+    """Return the least bound on all |λ| that the row sums of M, M², M⁴, … give; None if there is none."""
+    n, best = product.nrows(), None
+    for j in range(_SQUARINGS):
+        sums = [sum((product[i, k].abs_upper() for k in range(n)), flint.arb(0)) for i in range(n)]
+        norm = max(sums, key=above)
+        if not norm.is_finite():
+            break
+        bound = norm.root(2**j)
+        best = bound if best is None or above(bound) < above(best) else best
+        product = product * product
+    return best
 
 
 def _stability(moduli: list[Arb]) -> str:
