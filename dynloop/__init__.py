@@ -39,6 +39,10 @@ _HOME = {
     "ZeroOneTest": "dynloop.orbits.zero_one",
     "rotation_number": "dynloop.orbits.rotation",
     "RotationNumber": "dynloop.orbits.rotation",
+    "certify": "dynloop.orbits.certificates.certificate",
+    "Certificate": "dynloop.orbits.certificates.certificate",
+    "fixed_points_in_box": "dynloop.orbits.certificates.in_box",
+    "FixedPointsInBox": "dynloop.orbits.certificates.in_box",
     "covariant_vectors": "dynloop.calculus.covariant",
     "CovariantVectors": "dynloop.calculus.covariant",
     "lyapunov_spectrum": "dynloop.calculus.lyapunov",
@@ -108,6 +112,10 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.maps.base import LoopMap as LoopMap
     from dynloop.maps.kernel import KernelMap as KernelMap
     from dynloop.maps.torch import TorchMap as TorchMap
+    from dynloop.orbits.certificates.certificate import Certificate as Certificate
+    from dynloop.orbits.certificates.certificate import certify as certify
+    from dynloop.orbits.certificates.in_box import FixedPointsInBox as FixedPointsInBox
+    from dynloop.orbits.certificates.in_box import fixed_points_in_box as fixed_points_in_box
     from dynloop.orbits.fixed_points import FixedPoints as FixedPoints
     from dynloop.orbits.fixed_points import find_fixed_points as find_fixed_points
     from dynloop.orbits.floor import precision_floor as precision_floor

@@ -46,6 +46,9 @@ class Status(Enum):
     SHORTER_PERIOD = "solved, but the orbit returns sooner: its period is a proper divisor of the one asked for"
     SLOW = "the residual is small, but no solution was found nearby"
     DIVERGED = "a state stopped being finite"
+    PROVED = "proved by interval arithmetic: it exists, and no other lies near"
+    ESTIMATED = "supported by an estimate, which proves nothing"
+    UNPROVED = "neither proved nor supported; nothing is claimed"
     BELOW_RANK_TOLERANCE = "a direction is contracted to nothing within rounding; its exponent is reported as -inf"
 
 

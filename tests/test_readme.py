@@ -102,6 +102,16 @@ def test_the_python_of_the_page_on_records_prints_what_the_page_says(capsys):
     assert printed[4:] == ["undecided", "settled", "settled cyclic True"]
 
 
+def test_the_python_of_the_page_on_certificates_runs_and_prints_what_it_quotes(capsys):
+    pytest.importorskip("flint")
+    page = (Path(__file__).parent.parent / "docs" / "certificates.md").read_text(encoding="utf-8")
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(code, "certificates.md", "exec"), names)  # noqa: S102 - our own text
+    [quoted] = re.findall(r"```\n(Certificate: .*?)```", page, re.DOTALL)
+    assert capsys.readouterr().out == quoted
+
+
 @pytest.mark.parametrize("regime", REGIMES.split("|"))
 def test_every_regime_is_in_the_table(regime):
     assert f"| {regime} |" in README

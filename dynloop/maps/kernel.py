@@ -118,6 +118,16 @@ class KernelMap(LoopMap):
 
     # -- the map -------------------------------------------------------------------------------------------------
 
+    @property
+    def steps(self) -> tuple[Any, ...]:
+        """The layers, ``step(x, params, out)`` each, compiled where there is a compiler."""
+        return self._steps
+
+    @property
+    def table(self) -> Array:
+        """The parameters ``(1, parameters)``, or a row for each state of a batch."""
+        return self._table
+
     def layer(self, l: int, states: Array) -> Array:
         """Apply layer `l` (counted from 0) to states ``(batch, dim)``."""
         out = np.empty_like(states)
