@@ -35,6 +35,10 @@ _HOME = {
     "Gali": "dynloop.calculus.gali",
     "weighted_birkhoff": "dynloop.calculus.weighted_birkhoff",
     "BirkhoffAverage": "dynloop.calculus.weighted_birkhoff",
+    "continue_fixed_point": "dynloop.orbits.continuation",
+    "switch_branch": "dynloop.orbits.continuation",
+    "Branch": "dynloop.orbits.branches.record",
+    "Bifurcation": "dynloop.orbits.branches.record",
     "zero_one_test": "dynloop.orbits.zero_one",
     "ZeroOneTest": "dynloop.orbits.zero_one",
     "rotation_number": "dynloop.orbits.rotation",
@@ -103,6 +107,10 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.maps.base import LoopMap as LoopMap
     from dynloop.maps.kernel import KernelMap as KernelMap
     from dynloop.maps.torch import TorchMap as TorchMap
+    from dynloop.orbits.branches.record import Bifurcation as Bifurcation
+    from dynloop.orbits.branches.record import Branch as Branch
+    from dynloop.orbits.continuation import continue_fixed_point as continue_fixed_point
+    from dynloop.orbits.continuation import switch_branch as switch_branch
     from dynloop.orbits.floor import precision_floor as precision_floor
     from dynloop.orbits.regime import classify as classify
     from dynloop.orbits.rotation import RotationNumber as RotationNumber

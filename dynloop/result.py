@@ -45,6 +45,11 @@ class Status(Enum):
     NOT_CONVERGED = "the iteration stopped before it settled; its last value is no result"
     SLOW = "the residual is small, but no solution was found nearby"
     DIVERGED = "a state stopped being finite"
+    END_OF_BRANCH = "the last value of the parameter was reached"
+    LEFT_WINDOW = "the branch left the window of the parameter by the other side"
+    CLOSED = "the branch came back to where it began: a closed curve"
+    STEP_TOO_SMALL = "no solution was found a smallest step ahead"
+    OUT_OF_STEPS = "the budget of steps was used up before the branch ended"
     BELOW_RANK_TOLERANCE = "a direction is contracted to nothing within rounding; its exponent is reported as -inf"
 
 
