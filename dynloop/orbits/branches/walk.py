@@ -21,6 +21,7 @@ _GROWTH, _SHRINK = 1.5, 0.5
 _BEND = 0.95  # least cosine between the directions at both ends of a step
 _OFF = 0.4  # largest correction, as a share of the step
 _ASIDE = 0.83  # of a step that ends on a bifurcation, the share that does not
+_BEYOND = 1e6  # scaled size of a state that grows without bound
 _RETURN = 1e-6  # distance at which a branch has come back to its first point
 
 
@@ -85,7 +86,11 @@ class Walk:
                 self._arrive(bound)
                 return
             here = there
-            length = min(self.steps.largest, used * (_GROWTH if quick else 1.0))
+            size = float(np.linalg.norm(here.z[:-1]))
+            if size > _BEYOND:
+                self.status, self.reason = Status.UNBOUNDED, f"at {self.system.value(here.z):.6g}"
+                return
+            length = min(self.steps.largest * max(1.0, size), used * (_GROWTH if quick else 1.0))
         self.reason = f"{self.steps.budget} steps; raise `budget` or `largest_step`"
 
     # -- one step ------------------------------------------------------------------------------------------------
