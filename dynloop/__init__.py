@@ -14,6 +14,8 @@ _HOME = {
     "KernelMap": "dynloop.maps.kernel",
     "LoopMap": "dynloop.maps.base",
     "TorchMap": "dynloop.maps.torch",
+    "interpolate": "dynloop.maps.blocks",
+    "vary": "dynloop.maps.blocks",
     "open_checkpoint": "dynloop.adapters.registry",
     "register_adapter": "dynloop.adapters.registry",
     "orbit_diagram": "dynloop.diagrams.orbits",
@@ -105,6 +107,8 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.maps import synthetic as synthetic
     from dynloop.maps import zoo as zoo
     from dynloop.maps.base import LoopMap as LoopMap
+    from dynloop.maps.blocks import interpolate as interpolate
+    from dynloop.maps.blocks import vary as vary
     from dynloop.maps.kernel import KernelMap as KernelMap
     from dynloop.maps.torch import TorchMap as TorchMap
     from dynloop.orbits.branches.record import Bifurcation as Bifurcation

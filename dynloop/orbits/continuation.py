@@ -111,10 +111,7 @@ def continue_fixed_point(
     z = system.pack(x, float(wanted[0]))
     towards = float(np.sign(wanted[-1] - wanted[0])) * direction
     along = _first_direction(system, z, towards)
-    start = place_at(system, z, along, k)
-    if start is None:
-        found, known = multipliers_at(system, z, k)
-        start = Place(z=z, direction=along, multipliers=found, known=known, gap=float(np.linalg.norm(system.linearise(z).gap)))
+    start = _given_place(system, z, along, k)
     return collect(Walk(system, start, float(wanted[-1]), steps, k), wanted, k, progress)
 
 
@@ -203,9 +200,7 @@ def switch_branch(
             f"bifurcation: no other branch was found beside the {bifurcation.kind} at {value!r} within {low!r} … "
             f"{high!r}; give values or a window with room on its other side"
         )
-    found, known = multipliers_at(system, z, k)
-    gap = float(np.linalg.norm(system.linearise(z).gap))
-    origin = Place(z=z, direction=side * across, multipliers=found, known=known, gap=gap)
+    origin = _given_place(system, z, side * across, k)
     return collect(Walk(system, start, float(wanted[-1]), steps, k), wanted, k, progress, origin)
 
 
@@ -231,6 +226,13 @@ def _solution(m: LoopMap, point: Any, period: int, value: float) -> Array:
     return solved
 
 
+def _given_place(system: System, z: Array, direction: Array, k: int) -> Place:
+    """Return the place of a solution at which the branch is known to go in a direction."""
+    lin = system.linearise(z)
+    found, known = multipliers_at(system, z, k, lin)
+    return Place(z=z, direction=direction, multipliers=found, known=known, gap=float(np.linalg.norm(lin.gap)))
+
+
 def _size(m: LoopMap, x: Array, period: int) -> float:
     """Return the root mean square of a coordinate along the orbit; 1 for an orbit at the origin."""
     squares, state = [], x
@@ -250,12 +252,12 @@ def _first_direction(system: System, z: Array, towards: float) -> Array:
         _, sizes, rows = np.linalg.svd(np.column_stack([lin.matrix, lin.b]))
         small = sizes <= 1e-9 * max(float(sizes[0]), 1.0)
         null = rows[system.n - int(small.sum()) :]
-        found = null.T @ (null @ axis)  # of several directions, the one along which the parameter changes most
+        found: Array = null.T @ (null @ axis)  # of several directions, the one along which the parameter changes most
         if np.linalg.norm(found) < 1e-9:
             found = null[-1]
     else:
-        found = direction_at(system, z, axis)[0]
-        found = axis if found is None else found
+        tangent = direction_at(lin, axis)
+        found = axis if tangent is None else tangent
     found = found / np.linalg.norm(found)
     return found if found[-1] * towards >= 0 else -found
 

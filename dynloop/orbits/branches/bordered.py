@@ -30,9 +30,7 @@ def solve_dense(A: Array, b: Array, row: Array, right: Array, last: float) -> Ar
     return found if np.isfinite(found).all() else None
 
 
-def solve_products(
-    product: Callable[[Array], Array], b: Array, row: Array, right: Array, last: float
-) -> Array | None:
+def solve_products(product: Callable[[Array], Array], b: Array, row: Array, right: Array, last: float) -> Array | None:
     """Solve with products v ↦ A v; None where the iteration does not come near."""
     n = len(b)
     target = np.append(right, last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,9 +41,7 @@ class _Rows:
         self.lengths.append(length)
 
 
-def collect(
-    walk: Walk, asked: Array, k: int, progress: Progress | None, origin: Place | None = None
-) -> Branch:
+def collect(walk: Walk, asked: Array, k: int, progress: Progress | None, origin: Place | None = None) -> Branch:
     """Walk, and record what is met.
 
     Parameters
@@ -93,10 +92,8 @@ def _passed(
     marks = [(0.0, segment.left.z[-1]), *turns]
     if ended is None:
         marks.append((segment.length, segment.right.z[-1]))
-    met: list[tuple[float, Located | None, Place | None, float]] = [
-        (one.s, one, None, 0.0) for one in found
-    ]
-    for (a, low), (b, high) in zip(marks[:-1], marks[1:], strict=True):
+    met: list[tuple[float, Located | None, Place | None, float]] = [(one.s, one, None, 0.0) for one in found]
+    for (a, low), (b, high) in pairwise(marks):
         low, high = sorted((low * system.unit, high * system.unit))
         for value in inner[(inner > low) & (inner < high)]:
             place = segment.at_value(float(value), a, b)
@@ -187,4 +184,4 @@ def _of_half_period(system: System, place: Place) -> bool:
         return False
     orbit = system.orbit(place.z)
     gap = system.map_at(place.z).displacement(orbit[system.period // 2], orbit[0])
-    return float(np.linalg.norm(gap)) / system.x_unit <= _HALF
+    return bool(np.linalg.norm(gap) <= _HALF * system.x_unit)

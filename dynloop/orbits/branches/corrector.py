@@ -8,7 +8,7 @@ import numpy as np
 
 from dynloop.maps.base import Array
 from dynloop.orbits.branches.place import Place, multipliers_at
-from dynloop.orbits.branches.system import System
+from dynloop.orbits.branches.system import Linear, System
 
 __all__ = ["Corrected", "correct", "direction_at", "place_at"]
 
@@ -30,11 +30,14 @@ class Corrected:
         Newton steps.
     reason : str
         Empty where it was found.
+    linear : Linear, or None
+        The equations linearised at the solution.
     """
 
     z: Array | None
     iterations: int
     reason: str = ""
+    linear: Linear | None = None
 
 
 def correct(system: System, guess: Array, row: Array, last: float | None = None) -> Corrected:
@@ -75,27 +78,24 @@ def correct(system: System, guess: Array, row: Array, last: float | None = None)
 def _checked(system: System, z: Array, iteration: int) -> Corrected:
     if not system.inside(z):
         return Corrected(None, iteration, "Newton's method left the window of the parameter or became infinite")
-    orbit = system.orbit(z)
-    gap = float(np.linalg.norm(system.map_at(z).displacement(orbit[-1], orbit[0]))) / system.x_unit
-    if not gap <= _SOLVED * (1 + float(np.linalg.norm(z[:-1]))):
-        return Corrected(None, iteration, f"the residual stalled at {gap:.1e}")
-    return Corrected(z, iteration)
-
-
-def direction_at(system: System, z: Array, along: Array) -> tuple[Array | None, float]:
-    """Return the unit tangent of the branch at z, the way that `along` points, and the scaled gap there."""
     lin = system.linearise(z)
     gap = float(np.linalg.norm(lin.gap))
-    found = lin.solve(along, np.zeros(system.n), 1.0)
-    if found is None:
-        return None, gap
-    return found / np.linalg.norm(found), gap
+    if not gap <= _SOLVED * (1 + float(np.linalg.norm(z[:-1]))):
+        return Corrected(None, iteration, f"the residual stalled at {gap:.1e}")
+    return Corrected(z, iteration, linear=lin)
 
 
-def place_at(system: System, z: Array, along: Array, k: int) -> Place | None:
+def direction_at(lin: Linear, along: Array) -> Array | None:
+    """Return the unit tangent of the branch at a solution, the way that `along` points; None if there is none."""
+    found = lin.solve(along, np.zeros(len(lin.b)), 1.0)
+    return None if found is None else found / np.linalg.norm(found)
+
+
+def place_at(system: System, z: Array, along: Array, k: int, lin: Linear | None = None) -> Place | None:
     """Return the place of a solution; None where the branch has no direction there."""
-    direction, gap = direction_at(system, z, along)
+    lin = system.linearise(z) if lin is None else lin
+    direction = direction_at(lin, along)
     if direction is None:
         return None
-    found, known = multipliers_at(system, z, k)
-    return Place(z=z, direction=direction, multipliers=found, known=known, gap=gap)
+    found, known = multipliers_at(system, z, k, lin)
+    return Place(z=z, direction=direction, multipliers=found, known=known, gap=float(np.linalg.norm(lin.gap)))

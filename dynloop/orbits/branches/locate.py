@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial.chebyshev import Chebyshev, chebfit, chebval
 from scipy.optimize import brentq
 
 from dynloop.maps.base import Array
@@ -168,27 +169,29 @@ def _interpolated(
     else:
         heights = np.array([number(place) for place in places])
     zs, directions = np.stack([place.z for place in places]), np.stack([place.direction for place in places])
-    found = []
-    for degree in (_NODES - 1, _NODES - 3):
-        fit = np.polynomial.chebyshev.Chebyshev(np.polynomial.chebyshev.chebfit(nodes, heights, degree))
-        roots = fit.roots()
-        real = roots[(np.abs(roots.imag) < 1e-9) & (np.abs(roots.real) <= 1)].real
-        if not len(real):
-            return None
-        root = float(real[np.argmin(np.abs(real))])
-        z = np.polynomial.chebyshev.chebval(root, np.polynomial.chebyshev.chebfit(nodes, zs, degree))
-        found.append((root, z))
-    (root, z), (_, other) = found
-    direction = np.polynomial.chebyshev.chebval(root, np.polynomial.chebyshev.chebfit(nodes, directions, _NODES - 1))
-    known, complete = multipliers_at(segment.system, z, segment.k)
+    (root, z, direction), (_, other, _) = (
+        _at_root(nodes, heights, zs, directions, degree) for degree in (_NODES - 1, _NODES - 3)
+    )
+    known, complete = multipliers_at(segment.system, z, segment.k, segment.system.linearise(z))
     place = Place(z=z, direction=direction / np.linalg.norm(direction), multipliers=known, known=complete, gap=0.0)
     if critical_index(kind, place) is None:
         return None
-    slope = abs(float(np.polynomial.chebyshev.Chebyshev(np.polynomial.chebyshev.chebfit(nodes, heights, 2)).deriv()(root)))
+    slope = abs(float(Chebyshev(chebfit(nodes, heights, 2)).deriv()(root)))
     noise = float(np.max([place.multipliers.errors[np.argmin(np.abs(place.multipliers.values - 1))], 8 * _EPS / width]))
     rate = abs(float(direction[-1] / (segment.row @ direction)))
     error = abs(float(z[-1] - other[-1])) + rate * width * noise / max(slope, 1e-300) + 4 * _EPS * abs(float(z[-1]))
     return Located(kind=kind, place=place, s=near + root * width, error=error * segment.system.unit)
+
+
+def _at_root(nodes: Array, heights: Array, zs: Array, directions: Array, degree: int) -> tuple[float, Array, Array]:
+    """Return the root of the polynomial through heights at nodes, and there the polynomials through the others."""
+    roots = Chebyshev(chebfit(nodes, heights, degree)).roots()
+    real = roots[(np.abs(roots.imag) < 1e-9) & (np.abs(roots.real) <= 1)].real
+    if not len(real):
+        raise _LostError
+    root = float(real[np.argmin(np.abs(real))])
+    z, direction = (np.asarray(chebval(root, chebfit(nodes, rows, degree))) for rows in (zs, directions))
+    return root, z, direction
 
 
 def _nearest(place: Place, target: float) -> float:

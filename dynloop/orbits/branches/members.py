@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 
 import numpy as np
 
@@ -52,7 +51,7 @@ class Members:
             row = self._family.params.copy()
             row[self._parameter] = value
             return self._family.with_table(row[None])
-        m: Any = checked_map(self._family(value), value)
+        m = checked_map(self._family(value), value)
         if self._first is None:
             self._first = m
         first = self._first
@@ -63,5 +62,5 @@ class Members:
             )
         if isinstance(m, KernelMap):
             same = isinstance(first, KernelMap) and m is not first and first.same_loop(m)
-            return first.with_table(m.params[None]) if same else m  # type: ignore[attr-defined]
+            return first.with_table(m.params[None]) if isinstance(first, KernelMap) and same else m
         return m.in_dtype_of(m.native(np.zeros((1, *m.state_shape)))).twin()

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynloop.calculus.eigenvalues import Eigenvalues, block_eigenvalues
+from dynloop.calculus.cycle import FACTORS_APART
+from dynloop.calculus.eigenvalues import Eigenvalues, block_eigenvalues, eigenvalues
 from dynloop.calculus.jacobian import DENSE, diagonal_blocks
 from dynloop.calculus.spectrum import blocks_fit, point_multipliers
 from dynloop.maps.base import Array
-from dynloop.orbits.branches.system import System
+from dynloop.orbits.branches.system import Linear, System
 from dynloop.result import Status
 
 __all__ = ["Place", "leading", "multipliers_at", "stability_of"]
 
 _BLOCKS = 64  # from this dimension a causal map's multipliers come token by token
 _MOST = 64  # multipliers of an Arnoldi run
+_ROUNDING = 4.0  # of a product of matrices, in units of its norm
 _STILL = 1e-12  # a component of the direction that is zero
 
 
@@ -85,7 +87,7 @@ class Place:
         return np.asarray(np.abs(np.abs(self.multipliers.values) - 1) <= self.multipliers.errors)
 
 
-def multipliers_at(system: System, z: Array, k: int) -> tuple[Eigenvalues, bool]:
+def multipliers_at(system: System, z: Array, k: int, lin: Linear) -> tuple[Eigenvalues, bool]:
     """Return the multipliers at z, and whether all of those outside the unit circle are known.
 
     All of them up to dimension 1024 and of causal maps; else the k leading ones, or more while all found are outside.
@@ -95,6 +97,12 @@ def multipliers_at(system: System, z: Array, k: int) -> tuple[Eigenvalues, bool]
     if system.n >= _BLOCKS and blocks_fit(m):
         found = block_eigenvalues(diagonal_blocks(m.power(system.period), x), m.precision)
         return (found, True) if found is not None else (none, False)
+    if lin.matrix is not None and system.n > FACTORS_APART:
+        M = lin.matrix + np.eye(system.n)
+        if not np.isfinite(M).all():
+            return none, False
+        noise = (system.period - 1) * _ROUNDING * m.precision * float(np.linalg.norm(M))
+        return eigenvalues(M, noise, precision=m.precision), True
     k = system.n if system.n <= DENSE else k
     while True:
         spectrum = point_multipliers(m, x, k, period=system.period)

@@ -127,7 +127,9 @@ class Branch(Result):
         ]
         for found in self.bifurcations:
             kind = f"{found.criticality} {found.kind}".strip()
-            lines.append(f"{kind} at {found.value:.12g} ± {found.error:.1e}, unstable {found.unstable[0]} → {found.unstable[1]}")
+            lines.append(
+                f"{kind} at {found.value:.12g} ± {found.error:.1e}, unstable {found.unstable[0]} → {found.unstable[1]}"
+            )
         lines += [f"unexplained change between {a:.12g} and {b:.12g}" for a, b in self.unexplained]
         lines.append(self.status.value + (f" ({self.reason})" if self.reason else ""))
         return "\n".join(lines)

@@ -50,7 +50,7 @@ class Segment:
         found = self.solution(s)
         if found.z is None or np.linalg.norm(found.z - self.guess(s)) > abs(self.length):
             return None
-        return place_at(self.system, found.z, self.row, self.k)
+        return place_at(self.system, found.z, self.row, self.k, found.linear)
 
     def at_value(self, value: float, a: float, b: float) -> Place | None:
         """Return the solution of a value of the parameter that is passed once between lengths a and b."""
@@ -68,4 +68,4 @@ class Segment:
         slack = 1e-6 * self.length
         if not min(a, b) - slack <= s <= max(a, b) + slack:
             return None
-        return place_at(self.system, found.z, self.row, self.k)
+        return place_at(self.system, found.z, self.row, self.k, found.linear)

@@ -89,7 +89,7 @@ class System:
     def inside(self, z: Array) -> bool:
         """Say whether z is finite and its parameter in the window."""
         slack = 4 * np.finfo(float).eps * max(abs(self.low), abs(self.high))
-        return bool(np.isfinite(z).all()) and self.low - slack <= self.value(z) <= self.high + slack
+        return bool(np.isfinite(z).all() and self.low - slack <= self.value(z) <= self.high + slack)
 
     def map_at(self, z: Array) -> LoopMap:
         """Return the map of z."""

@@ -101,7 +101,9 @@ class Walk:
             there = self._land(here, bound)
             return there, 0.0, True
         for share in (1.0, _ASIDE):
-            there, quick = self._corrected(here, here.z + share * length * here.direction, here.direction, share * length)
+            there, quick = self._corrected(
+                here, here.z + share * length * here.direction, here.direction, share * length
+            )
             if there is None or not (there.marginal and not here.marginal):
                 break
         return there, share * length, quick
@@ -125,7 +127,7 @@ class Walk:
         if np.linalg.norm(found.z - guess) > _OFF * length and not small:
             self._failure = "the branch bends more than a step allows, or another branch is near"
             return None, False
-        there = place_at(self.system, found.z, here.direction, self.k)
+        there = place_at(self.system, found.z, here.direction, self.k, found.linear)
         if there is None:
             self._failure = "the branch has no direction at a point of it: a bifurcation, or solutions not isolated"
             return None, False
