@@ -15,6 +15,7 @@ __all__ = ["crossing_direction", "first_solution", "flip_direction"]
 _NULL = 1e-5  # singular values of [A b] below this share of the largest belong to its null space
 _APART = 0.05  # a solution of the doubled orbit is at least so many steps away from being one of half the period
 
+_NEAREST = 1e-4  # nearer to a bifurcation its branches are one within the tolerance of the corrector
 _FAR = 5.0  # largest correction, in lengths: a branch that crosses does so at an angle that is not known
 
 
@@ -48,7 +49,7 @@ def crossing_direction(system: System, z: Array, along: Array) -> Array | None:
 def first_solution(system: System, z: Array, across: Array, length: float, *, doubled: bool) -> Array | None:
     """Return a solution a little way off z along `across`, on the branch that leaves there; None if none is found."""
     half = system.period // 2
-    while length > 1e-6:
+    while length > _NEAREST:
         found = correct(system, z + length * across, across)
         if found.z is not None and np.linalg.norm(found.z - z - length * across) <= _FAR * length:
             if not doubled:
