@@ -234,7 +234,9 @@ def test_a_compiled_map_is_a_family_of_its_parameter():
     by_number = dl.continue_fixed_point(dl.zoo.henon(1.4, 0.3), point, [0.1, 0.5], parameter=0)
     by_call = dl.continue_fixed_point(lambda a: dl.zoo.henon(a, 0.3), point, [0.1, 0.5])
     np.testing.assert_array_equal(by_number.points, by_call.points)
-    b = dl.continue_fixed_point(dl.zoo.henon(0.3, 0.3), dl.zoo.henon(0.3, 0.3).facts["fixed_points"][0], [0.3, 0.5], parameter=1)
+    b = dl.continue_fixed_point(
+        dl.zoo.henon(0.3, 0.3), dl.zoo.henon(0.3, 0.3).facts["fixed_points"][0], [0.3, 0.5], parameter=1
+    )
     assert kinds(b) == ["flip"]  # a = 3 (1 − b)²/4
     honest(b.bifurcations[0], 1 - math.sqrt(4 * 0.3 / 3))
 

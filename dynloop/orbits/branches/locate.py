@@ -179,7 +179,9 @@ def _interpolated(
     slope = abs(float(Chebyshev(chebfit(nodes, heights, 2)).deriv()(root)))
     noise = float(np.max([place.multipliers.errors[np.argmin(np.abs(place.multipliers.values - 1))], 8 * _EPS / width]))
     rate = abs(float(direction[-1] / (segment.row @ direction)))
-    error = abs(float(z[-1] - other[-1])) + rate * width * noise / max(slope, 1e-300) + 4 * _EPS * (1 + abs(float(z[-1])))
+    error = (
+        abs(float(z[-1] - other[-1])) + rate * width * noise / max(slope, 1e-300) + 4 * _EPS * (1 + abs(float(z[-1])))
+    )
     return Located(kind=kind, place=place, s=near + root * width, error=error * segment.system.unit)
 
 
