@@ -100,6 +100,15 @@ def test_first_and_second_flip_of_the_logistic_map():
     np.testing.assert_allclose(other.points[-1], doubled.points[-1][::-1], rtol=1e-9)
 
 
+def test_a_parameter_far_from_zero_is_measured_by_its_window():
+    branch = dl.continue_fixed_point(lambda r: dl.zoo.logistic(r - 1e6), [0.6], [1e6 + 2.5, 1e6 + 2.8, 1e6 + 3.2])
+    [flip] = branch.bifurcations
+    assert abs(flip.value - 1e6 - 3) <= flip.error + 2e-10
+    assert flip.error < 1e-8
+    assert len(branch.rows_at(1e6 + 2.8)) == 1
+    assert branch.residual.max() < 1e-13
+
+
 def test_the_third_flip_agrees_with_a_count_of_periods():
     branch = dl.continue_fixed_point(dl.zoo.logistic, [0.6], [2.9, 3.1])
     for end in (3.5, 3.56):

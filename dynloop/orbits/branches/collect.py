@@ -94,7 +94,7 @@ def _passed(
         marks.append((segment.length, segment.right.z[-1]))
     met: list[tuple[float, Located | None, Place | None, float]] = [(one.s, one, None, 0.0) for one in found]
     for (a, low), (b, high) in pairwise(marks):
-        low, high = sorted((low * system.unit, high * system.unit))
+        low, high = sorted(system.origin + system.unit * end for end in (low, high))
         for value in inner[(inner > low) & (inner < high)]:
             place = segment.at_value(float(value), a, b)
             if place is not None:

@@ -122,7 +122,7 @@ def _error(
     system = segment.system
     moved = _rounding(segment, place)
     rate = abs(float(place.direction[-1] / (segment.row @ place.direction)))
-    error = abs(float(moved[-1])) + _EPS * (1 + abs(float(place.z[-1])))
+    error = abs(float(moved[-1])) + _EPS * (1 + abs(system.value(place.z)) / system.unit)
     along = float(np.linalg.norm(moved)) + 1e-15
     if kind != "fold":
         away = root + _AWAY * width
@@ -180,7 +180,9 @@ def _interpolated(
     noise = float(np.max([place.multipliers.errors[np.argmin(np.abs(place.multipliers.values - 1))], 8 * _EPS / width]))
     rate = abs(float(direction[-1] / (segment.row @ direction)))
     error = (
-        abs(float(z[-1] - other[-1])) + rate * width * noise / max(slope, 1e-300) + 4 * _EPS * (1 + abs(float(z[-1])))
+        abs(float(z[-1] - other[-1]))
+        + rate * width * noise / max(slope, 1e-300)
+        + 4 * _EPS * (1 + abs(segment.system.value(z)) / segment.system.unit)
     )
     return Located(kind=kind, place=place, s=near + root * width, error=error * segment.system.unit)
 

@@ -47,7 +47,7 @@ class Bifurcation(Result):
     period : int
         p.
     direction : ndarray, (n + 1,)
-        The unit tangent of the branch in scaled state and parameter; for `switch_branch`.
+        The unit tangent of the branch, coordinates of the state and then the parameter; for `switch_branch`.
     """
 
     kind: str

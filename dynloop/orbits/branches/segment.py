@@ -54,7 +54,7 @@ class Segment:
 
     def at_value(self, value: float, a: float, b: float) -> Place | None:
         """Return the solution of a value of the parameter that is passed once between lengths a and b."""
-        target = value / self.system.unit
+        target = self.system.scaled(value)
         low, high = (a, b) if self.guess(a)[-1] < self.guess(b)[-1] else (b, a)
         for _ in range(60):
             middle = (low + high) / 2

@@ -46,7 +46,7 @@ class Linear:
 
 
 class System:
-    """F^p(x; λ) − x in coordinates ``z = (x / (size·√n), λ / length)``.
+    """F^p(x; λ) − x in coordinates ``z = (x / (size·√n), (λ − start) / (high − low))``.
 
     One unit of z is the root mean square of a state, whatever its dimension, and one window of the parameter.
 
@@ -61,12 +61,12 @@ class System:
     low, high : float
         The window of the parameter; no map outside it is ever made.
     start : float
-        A value in the window.
+        A value in the window, from which z counts.
     """
 
     def __init__(self, members: Members, period: int, size: float, low: float, high: float, start: float) -> None:
         self.members, self.period = members, period
-        self.low, self.high = low, high
+        self.low, self.high, self.origin = low, high, start
         m = members.at(start)
         self.n, self.state_shape = m.dimension, m.state_shape
         self.x_unit, self.unit = size * np.sqrt(self.n), high - low
@@ -75,7 +75,7 @@ class System:
 
     def pack(self, x: Array, value: float) -> Array:
         """Return z of a state and a value."""
-        return np.append(np.reshape(x, -1) / self.x_unit, value / self.unit)
+        return np.append(np.reshape(x, -1) / self.x_unit, self.scaled(value))
 
     def state(self, z: Array) -> Array:
         """Return the state of z."""
@@ -84,7 +84,11 @@ class System:
 
     def value(self, z: Array) -> float:
         """Return the parameter of z."""
-        return float(z[-1] * self.unit)
+        return float(self.origin + z[-1] * self.unit)
+
+    def scaled(self, value: float) -> float:
+        """Return the last coordinate of z of a value."""
+        return (value - self.origin) / self.unit
 
     def inside(self, z: Array) -> bool:
         """Say whether z is finite and its parameter in the window."""
@@ -140,7 +144,7 @@ class System:
         Central with steps of u^{1/3}; within one step of an end of the window one-sided, of the second order.
         """
         value = float(np.clip(self.value(z), self.low, self.high))
-        h = _H * max(abs(value), self.unit)
+        h = min(_H * max(abs(value), self.unit), self.unit / 4)
         if value - h < self.low or value + h > self.high:
             sign = 1.0 if value - h < self.low else -1.0
             near, far = value + sign * h, value + 2 * sign * h

@@ -114,7 +114,7 @@ class Walk:
         row[-1] = 1.0
         reach = self._reach(here, bound)
         guess = here.z + reach * here.direction
-        guess[-1] = bound / self.system.unit
+        guess[-1] = self.system.scaled(bound)
         return self._corrected(here, guess, row, reach)[0]
 
     def _corrected(self, here: Place, guess: Array, row: Array, length: float) -> tuple[Place | None, bool]:
@@ -144,7 +144,7 @@ class Walk:
 
     def _reach(self, here: Place, bound: float) -> float:
         """Return how far the bound is along the direction."""
-        return (bound / self.system.unit - float(here.z[-1])) / float(here.direction[-1])
+        return (self.system.scaled(bound) - float(here.z[-1])) / float(here.direction[-1])
 
     def _arrive(self, bound: float) -> None:
         self.status = Status.END_OF_BRANCH if bound == self.end else Status.LEFT_WINDOW
