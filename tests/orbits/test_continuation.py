@@ -106,7 +106,7 @@ def test_a_parameter_far_from_zero_is_measured_by_its_window():
     assert abs(flip.value - 1e6 - 3) <= flip.error + 2e-10
     assert flip.error < 1e-8
     assert len(branch.rows_at(1e6 + 2.8)) == 1
-    assert branch.residual.max() < 1e-13
+    assert branch.residual.max() < 1e-9  # the rounding of the parameter itself
 
 
 def test_the_third_flip_agrees_with_a_count_of_periods():

@@ -14,7 +14,7 @@ def settled(m, loops=400):
     return state[0]
 
 
-def loses_stability(family, low, high, off):
+def loses_stability(family, low, high, off, loops=None):
     """The first bifurcation of the branch, with the verdicts `off` below and above it."""
     branch = dl.continue_fixed_point(family, settled(family(low)), [low, high])
     assert branch.residual.max() < 1e-12
@@ -28,7 +28,7 @@ def loses_stability(family, low, high, off):
     for value in (found.value - off, found.value + off):
         m = family(value)
         start = found.point[0] + 1e-2 * np.random.default_rng(0).standard_normal(m.state_shape)
-        beside.append(set(dl.classify(m, start).regime.ravel()))
+        beside.append(set(dl.classify(m, start, loops=loops).regime.ravel()))
     return found, beside
 
 
@@ -37,7 +37,7 @@ AT_REST = {dl.Regime.CYCLIC, dl.Regime.VANISHING}
 
 def test_a_small_block_loses_its_fixed_point_where_the_branch_says():
     block = dl.synthetic.looped_transformer(width=16, tokens=3, layers=2, heads=2, seed=4)
-    found, (below, above) = loses_stability(dl.vary(block, "gain"), 1.0, 1.2, 0.04)
+    found, (below, above) = loses_stability(dl.vary(block, "gain"), 1.0, 1.2, 0.04, loops=1200)
     assert (found.kind, found.criticality) == ("neimark-sacker", "supercritical")
     assert below <= AT_REST
     assert above & {dl.Regime.QUASIPERIODIC, dl.Regime.UNDECIDED, dl.Regime.PERIODIC}
