@@ -16,7 +16,7 @@ def settled(m, loops=400):
 
 def loses_stability(family, low, high, off, loops=None):
     """The first bifurcation of the branch, with the verdicts `off` below and above it."""
-    branch = dl.continue_fixed_point(family, settled(family(low)), [low, high])
+    branch = dl.continue_fixed_point(family, settled(family(low)), [low, high], first_step=0.2, largest_step=0.4)
     assert branch.residual.max() < 1e-12
     assert len(branch.unexplained) == 0
     found = branch.bifurcations[0]
