@@ -14,6 +14,8 @@ _HOME = {
     "KernelMap": "dynloop.maps.kernel",
     "LoopMap": "dynloop.maps.base",
     "TorchMap": "dynloop.maps.torch",
+    "interpolate": "dynloop.maps.blocks",
+    "vary": "dynloop.maps.blocks",
     "open_checkpoint": "dynloop.adapters.registry",
     "register_adapter": "dynloop.adapters.registry",
     "orbit_diagram": "dynloop.diagrams.orbits",
@@ -22,6 +24,7 @@ _HOME = {
     "ExponentDiagram": "dynloop.diagrams.exponents",
     "period_diagram": "dynloop.diagrams.periods",
     "PeriodDiagram": "dynloop.diagrams.periods",
+    "draw_branch": "dynloop.views.plot",
     "draw_exponent_diagram": "dynloop.views.plot",
     "draw_orbit_diagram": "dynloop.views.plot",
     "draw_period_diagram": "dynloop.views.plot",
@@ -35,6 +38,10 @@ _HOME = {
     "Gali": "dynloop.calculus.gali",
     "weighted_birkhoff": "dynloop.calculus.weighted_birkhoff",
     "BirkhoffAverage": "dynloop.calculus.weighted_birkhoff",
+    "continue_fixed_point": "dynloop.orbits.continuation",
+    "switch_branch": "dynloop.orbits.continuation",
+    "Branch": "dynloop.orbits.branches.record",
+    "Bifurcation": "dynloop.orbits.branches.record",
     "zero_one_test": "dynloop.orbits.zero_one",
     "ZeroOneTest": "dynloop.orbits.zero_one",
     "rotation_number": "dynloop.orbits.rotation",
@@ -110,12 +117,18 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.maps import synthetic as synthetic
     from dynloop.maps import zoo as zoo
     from dynloop.maps.base import LoopMap as LoopMap
+    from dynloop.maps.blocks import interpolate as interpolate
+    from dynloop.maps.blocks import vary as vary
     from dynloop.maps.kernel import KernelMap as KernelMap
     from dynloop.maps.torch import TorchMap as TorchMap
+    from dynloop.orbits.branches.record import Bifurcation as Bifurcation
+    from dynloop.orbits.branches.record import Branch as Branch
     from dynloop.orbits.certificates.certificate import Certificate as Certificate
     from dynloop.orbits.certificates.certificate import certify as certify
     from dynloop.orbits.certificates.in_box import FixedPointsInBox as FixedPointsInBox
     from dynloop.orbits.certificates.in_box import fixed_points_in_box as fixed_points_in_box
+    from dynloop.orbits.continuation import continue_fixed_point as continue_fixed_point
+    from dynloop.orbits.continuation import switch_branch as switch_branch
     from dynloop.orbits.fixed_points import FixedPoints as FixedPoints
     from dynloop.orbits.fixed_points import find_fixed_points as find_fixed_points
     from dynloop.orbits.floor import precision_floor as precision_floor
@@ -134,6 +147,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.zero_one import zero_one_test as zero_one_test
     from dynloop.result import Status as Status
     from dynloop.result import load as load
+    from dynloop.views.plot import draw_branch as draw_branch
     from dynloop.views.plot import draw_exponent_diagram as draw_exponent_diagram
     from dynloop.views.plot import draw_orbit_diagram as draw_orbit_diagram
     from dynloop.views.plot import draw_period_diagram as draw_period_diagram

@@ -49,6 +49,12 @@ class Status(Enum):
     PROVED = "proved by interval arithmetic: it exists, and no other lies near"
     ESTIMATED = "supported by an estimate, which proves nothing"
     UNPROVED = "neither proved nor supported; nothing is claimed"
+    END_OF_BRANCH = "the last value of the parameter was reached"
+    LEFT_WINDOW = "the branch left the window of the parameter by the other side"
+    CLOSED = "the branch came back to where it began: a closed curve"
+    UNBOUNDED = "the state grew beyond every bound along the branch"
+    STEP_TOO_SMALL = "no solution was found a smallest step ahead"
+    OUT_OF_STEPS = "the budget of steps was used up before the branch ended"
     BELOW_RANK_TOLERANCE = "a direction is contracted to nothing within rounding; its exponent is reported as -inf"
 
 

@@ -112,6 +112,16 @@ def test_the_python_of_the_page_on_certificates_runs_and_prints_what_it_quotes(c
     assert capsys.readouterr().out == quoted
 
 
+def test_the_python_of_the_page_on_continuation_prints_what_its_comments_say(capsys):
+    page = (Path(__file__).parent.parent / "docs" / "continuation.md").read_text(encoding="utf-8")
+    names, said = {}, []
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(code, "continuation.md", "exec"), names)  # noqa: S102 - our own text
+        said += re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    assert capsys.readouterr().out.splitlines() == said
+    assert said
+
+
 @pytest.mark.parametrize("regime", REGIMES.split("|"))
 def test_every_regime_is_in_the_table(regime):
     assert f"| {regime} |" in README

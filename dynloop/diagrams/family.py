@@ -10,12 +10,11 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_rng
+from dynloop.maps.family import FamilyLike, checked_map, checked_parameter
 from dynloop.maps.kernel import KernelMap
 from dynloop.result import Status
 
 __all__ = ["FamilyLike", "Member", "members", "statuses", "whole_numbers"]
-
-FamilyLike = KernelMap | Callable[[Any], LoopMap]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,12 +72,7 @@ def members(
     """
     values = _checked_values(values)
     if isinstance(family, KernelMap):
-        count = family.params.size
-        if isinstance(parameter, bool) or not isinstance(parameter, int | np.integer) or not 0 <= parameter < count:
-            raise InvalidArgumentError(
-                f"parameter must be the number of one of the {count} parameters of {family.name}, counted from 0; "
-                f"got {parameter!r}"
-            )
+        parameter = checked_parameter(family, parameter)
         table = np.tile(family.params, (len(values), 1))
         try:
             table[:, parameter] = values
@@ -94,9 +88,9 @@ def members(
 
 
 def _made(family: Callable[[Any], LoopMap], values: Array, starts: Any, rng: Any) -> Iterator[Member]:
-    first = _checked_map(family(values[0]), values[0])
+    first = checked_map(family(values[0]), values[0])
     if isinstance(first, KernelMap):
-        maps = [first, *(_checked_map(family(value), value) for value in values[1:])]
+        maps = [first, *(checked_map(family(value), value) for value in values[1:])]
         if all(isinstance(m, KernelMap) and first.same_loop(m) for m in maps):
             table = np.stack([m.params for m in maps if isinstance(m, KernelMap)])
             if starts is None:
@@ -108,7 +102,7 @@ def _made(family: Callable[[Any], LoopMap], values: Array, starts: Any, rng: Any
     else:
         maps = [first]
     for row, value in enumerate(values):
-        m = maps[row] if row < len(maps) else _checked_map(family(value), value)
+        m = maps[row] if row < len(maps) else checked_map(family(value), value)
         if m.state_shape != first.state_shape:
             raise ShapeError(
                 f"all maps of a family need states of one shape; got {first.state_shape} at {values[0]!r} and "
@@ -127,12 +121,6 @@ def _checked_values(values: Any) -> Array:
         if not np.isfinite(found).all():
             raise InvalidArgumentError("values holds NaN or infinity; every value must be finite")
     return found
-
-
-def _checked_map(m: Any, value: Any) -> LoopMap:
-    if not isinstance(m, LoopMap):
-        raise InvalidArgumentError(f"family({value!r}) must return a map; got {type(m).__name__}")
-    return m
 
 
 def _starts(m: LoopMap, starts: Any, rows: int, rng: Any) -> Any:

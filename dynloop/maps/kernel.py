@@ -196,7 +196,12 @@ class KernelMap(LoopMap):
     def same_loop(self, other: KernelMap) -> bool:
         """Say whether another map differs in its parameters alone."""
         mine, theirs = (
-            (m._steps, m._jacobians, m._pushes, m.dimension, m._wrap.tobytes()) for m in (self, other)
+            (
+                *(None if known is None else [_identity(f) for f in known]
+                  for known in (m._steps, m._jacobians, m._pushes)),
+                m.dimension, m._wrap.tobytes(),
+            )
+            for m in (self, other)
         )  # fmt: skip
         return mine == theirs
 
@@ -438,6 +443,16 @@ class KernelMap(LoopMap):
                     size = np.abs(difference).max() + 1e-14 / h * (1 + np.abs(ends).max())
                     best = np.fmin(best, np.abs(product - difference).max() / size)
         return float(best)
+
+
+def _identity(f: Any) -> Any:
+    """Return what two functions share that are one: compiled twice, or defined by one line run twice."""
+    plain = getattr(f, "py_func", f)
+    code = getattr(plain, "__code__", None)
+    if code is None or plain.__kwdefaults__:
+        return plain
+    cells = tuple(id(cell.cell_contents) for cell in plain.__closure__ or ())
+    return code, id(plain.__globals__), cells, id(plain.__defaults__) if plain.__defaults__ else None
 
 
 def _as_tuple(functions: Any, argument: str, count: int | None = None) -> tuple[Any, ...]:

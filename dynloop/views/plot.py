@@ -11,12 +11,13 @@ from dynloop.diagrams.orbits import OrbitDiagram
 from dynloop.diagrams.periods import PeriodDiagram
 from dynloop.diagrams.regimes import RegimeDiagram
 from dynloop.errors import InvalidArgumentError, MissingPackageError
+from dynloop.orbits.branches.record import Branch
 from dynloop.orbits.verdict import Regime
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_exponent_diagram", "draw_orbit_diagram", "draw_period_diagram", "draw_regime_diagram"]
+__all__ = ["draw_branch", "draw_exponent_diagram", "draw_orbit_diagram", "draw_period_diagram", "draw_regime_diagram"]
 
 _INK, _ACCENT = "#1f3a5f", "#b5402a"
 _COLOURS = {
@@ -24,6 +25,58 @@ _COLOURS = {
     Regime.CHAOTIC: "#b5402a", Regime.RAY: "#7b5ea7", Regime.DRIFT: "#c39bd3", Regime.DIVERGENT: "#222222",
     Regime.UNDECIDED: "#d0d0d0",
 }  # fmt: skip
+
+_MARKERS = {"fold": "s", "flip": "o", "neimark-sacker": "D", "branch": "^"}
+
+
+def draw_branch(
+    found: Branch, *, coordinate: int | tuple[int, ...] = 0, ax: Axes | None = None, **options: Any
+) -> Axes:
+    """Plot one coordinate of the orbits of a branch against the parameter: solid where stable, dashed where not.
+
+    Parameters
+    ----------
+    found : Branch
+        Of `continue_fixed_point` or `switch_branch`.
+    coordinate : int or tuple of int
+        Which coordinate of a state; all points of a cycle are drawn.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if left out. Branches of one family go on the same Axes.
+    **options
+        For `Axes.plot`, of the lines.
+
+    Returns
+    -------
+    matplotlib Axes
+        With two lines a point of the cycle, the stable rows and the others, and one marker a bifurcation: square fold,
+        circle flip, diamond Neimark–Sacker, triangle branch point.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a state has no such coordinate.
+    MissingPackageError
+        If matplotlib is not installed.
+    """
+    ax = _axes(ax)
+    index = _coordinate(coordinate, found.points.shape[2:])
+    where: Any = (..., *index)
+    points, stable = found.points[where], found.unstable == 0
+    known = np.array([name != "unknown" for name in found.stability])
+    style = {"color": _INK, "linewidth": 1.2, **options}
+    for i in range(points.shape[1]):
+        for rows, line in ((stable & known, "-"), (~(stable & known), "--")):
+            near = rows | np.append(rows[1:], False) | np.append(False, rows[:-1])
+            joined = near if line == "--" else rows  # dashes reach the stable rows beside them
+            ax.plot(found.values, np.where(joined, points[:, i], np.nan), **{"linestyle": line, **style})
+    for kind, marker in _MARKERS.items():
+        met = [one for one in found.bifurcations if one.kind == kind]
+        if met:
+            places = np.stack([one.point[where] for one in met])
+            values = np.repeat([one.value for one in met], places.shape[1])
+            ax.plot(values, places.ravel(), linestyle="none", marker=marker, markersize=5, color=_ACCENT, label=kind)
+    ax.set(xlabel="parameter", ylabel=f"coordinate {', '.join(map(str, index))}")
+    return ax
 
 
 def draw_orbit_diagram(
@@ -55,10 +108,7 @@ def draw_orbit_diagram(
         If matplotlib is not installed.
     """
     ax = _axes(ax)
-    index = (coordinate,) if isinstance(coordinate, int) else tuple(coordinate)
-    shape = found.states.shape[2:]
-    if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
-        raise InvalidArgumentError(f"coordinate must index a state of shape {shape}; got {coordinate!r}")
+    index = _coordinate(coordinate, found.states.shape[2:])
     where: Any = (..., *index)
     points = found.states[where]
     size = float(np.clip(2e4 / points.size, 0.2, 2.0))
@@ -199,6 +249,13 @@ def _axes(ax: Axes | None) -> Axes:
         raise MissingPackageError("plots need matplotlib: pip install 'dynloop[plot]'") from error
     made: Axes = plt.subplots(layout="constrained")[1]
     return made
+
+
+def _coordinate(coordinate: int | tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    index = (coordinate,) if isinstance(coordinate, int) else tuple(coordinate)
+    if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
+        raise InvalidArgumentError(f"coordinate must index a state of shape {shape}; got {coordinate!r}")
+    return index
 
 
 def _numbers(values: Any) -> Any:

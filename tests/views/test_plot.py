@@ -55,6 +55,17 @@ def test_regimes_are_bars_that_add_up():
     assert [tick.get_text() for tick in dl.draw_regime_diagram(named).get_xticklabels()] == ["low", "high"]
 
 
+def test_a_branch_is_solid_where_stable_and_marked_where_it_changes():
+    found = dl.continue_fixed_point(dl.zoo.logistic, [0.6], [2.5, 3.2])
+    solid, dashed, mark = dl.draw_branch(found).lines
+    stable = found.unstable == 0
+    np.testing.assert_array_equal(solid.get_ydata(), np.where(stable, found.points[:, 0, 0], np.nan))
+    assert np.isfinite(dashed.get_ydata()).sum() == (~stable).sum() + 1
+    assert list(mark.get_xdata()) == [found.bifurcations[0].value]
+    with pytest.raises(InvalidArgumentError, match="coordinate must index a state"):
+        dl.draw_branch(found, coordinate=1)
+
+
 def test_the_axes_given_are_used():
     from matplotlib import pyplot as plt
 
