@@ -12,6 +12,7 @@ from dynloop.calculus.jacobian import DENSE, diagonal_blocks
 from dynloop.calculus.spectrum import blocks_fit, point_multipliers
 from dynloop.maps.base import Array
 from dynloop.orbits.branches.system import Linear, System
+from dynloop.orbits.stability import stability
 from dynloop.result import Status
 
 __all__ = ["Place", "leading", "multipliers_at", "stability_of"]
@@ -126,13 +127,5 @@ def leading(found: Eigenvalues, k: int) -> tuple[Array, Array]:
 
 def stability_of(place: Place, n: int) -> str:
     """Return what the multipliers say of an orbit, by their moduli against 1 and their errors."""
-    values, errors = place.multipliers.values, place.multipliers.errors
-    if not len(values) or not place.known:
-        return "unstable" if place.unstable else "unknown"
-    if place.marginal:
-        return "marginal"
-    if place.unstable == n:
-        return "source"
-    if place.unstable:
-        return "saddle"
-    return "superstable" if np.all(np.abs(values) <= errors) else "sink"
+    found = place.multipliers
+    return stability(found.values, found.errors, complete=len(found.values) == n)
