@@ -70,6 +70,8 @@ def test_the_python_runs_and_prints_what_its_comments_say(capsys):
     assert printed.pop(-2) == "[ 1  2  4 -1]"
     found = [float(number) for number in re.findall(r"-?\d+\.\d+", printed.pop())]
     assert found == pytest.approx([-0.916, 0.693], abs=0.03)
+    assert printed.pop() == "flip 3.0"
+    assert printed.pop() == "['saddle'] [[-3.0101 -0.0299]]"
     assert printed[0] == "100 % of tokens CYCLIC"
     assert printed[1] == "(2, 6)"
     assert 0 < float(printed[2]) < 1

@@ -346,10 +346,12 @@ class KernelMap(LoopMap):
     ) -> tuple[Tangent, ...] | None:
         """Return tangents by complex steps or dual numbers, where every step allows them; None where one does not.
 
-        They must agree with differences at two of three points; at one there may be a kink or a jump.
+        They must agree with differences at all but one of six points, of both signs; at one there may be a kink or a
+        jump.
         """
         parts = tuple(way(f, self.dimension) for f in steps)
-        x = np.random.default_rng(0).uniform(0.05, 0.95, (3, self.dimension))
+        x = np.random.default_rng(0).uniform(0.05, 0.95, (6, self.dimension))
+        x[3:] *= -1  # powers of negative numbers have other branches among complex ones
         V = np.eye(self.dimension)
         y, exact, near = np.empty(self.dimension), np.empty_like(V), np.empty_like(V)
         work = np.empty(4 * self.dimension)

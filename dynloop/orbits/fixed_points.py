@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from dynloop.calculus.jacobian import DENSE
-from dynloop.calculus.spectrum import blocks_fit, point_multipliers
+from dynloop.calculus.spectrum import Spectrum, blocks_fit, point_multipliers
 from dynloop.calculus.tangent import check_derivative
 from dynloop.errors import InvalidArgumentError, NoTwinError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
@@ -26,6 +26,8 @@ Progress = Callable[[int, int], None]
 _STARTS = 64  # drawn where none are given
 _ALL = 64  # coordinates up to which every multiplier is told
 _SOME = 6  # multipliers of a larger map
+_KNOWN = 1e-13  # relative error of points that the errors of multipliers heed anyway
+_MARGIN = 4.0  # what one displacement changes a multiplier by, times this, bounds what others do
 _SHOWN = 8  # rows that are printed
 _SAID = {
     Status.SHORTER_PERIOD: "led to an orbit of a shorter period",
@@ -222,13 +224,12 @@ def find_fixed_points(
     tame = int(sizes.argmin())
     check_derivative(m, m.native(begun[tame : tame + 1]), np.random.default_rng(0), finite=False)
     system, tol = Shooting(m, int(period)), max(1e-12, 16 * m.precision) if tol is None else float(tol)
-    largest = float(sizes.max())
     with np.errstate(all="ignore"):  # what overflows is diverged
         dense = method == "newton" or (method == "auto" and few_coordinates(m))
         tell = None if progress is None else lambda done: progress(done, len(begun))
-        found = (by_newton if dense else by_anderson)(system, begun, largest, tell)
+        found = (by_newton if dense else by_anderson)(system, begun, sizes, tell)
         if method == "auto":
-            found = found.joined(seeded(system, begun, found, largest, tol))
+            found = found.joined(seeded(system, begun, found, tol))
         status = settled(found, tol)
         solved = np.flatnonzero([one is Status.SOLVED for one in status])
         reach = found.reach[solved]
@@ -285,11 +286,10 @@ def _result(
     everything = m.dimension if m.dimension <= DENSE or blocks_fit(m) else count
     for i, one in enumerate(first):
         points = found.orbits[one].reshape(shape)
-        spectrum = point_multipliers(m, m.native(points[:1])[0], everything, period=p, known=points)
+        spectrum, moved = _multipliers(m, points, everything, found, int(one))
         known = len(spectrum.values)
         if spectrum.status is not Status.SOLVED:
             continue
-        moved = spectrum.errors * max(1.0, found.reach[one] / (1e-12 * found.scale[one]))
         values[i, : min(count, known)], errors[i, : min(count, known)] = spectrum.values[:count], moved[:count]
         kinds[i] = stability(spectrum.values, moved, complete=known == m.dimension)
         unstable[i] = unstable_count(spectrum.values, moved)
@@ -300,6 +300,20 @@ def _result(
         failed=_unsolved(system, found, status, slow=False), slow=_unsolved(system, found, status, slow=True),
         period=p, settings=settings,
     )  # fmt: skip
+
+
+def _multipliers(m: LoopMap, points: Array, k: int, found: Solutions, one: int) -> tuple[Spectrum, Array]:
+    """Return the multipliers of an orbit, and their errors: with what they change by where its points may be off."""
+    p = len(points)
+    spectrum = point_multipliers(m, m.native(points[:1])[0], k, period=p, known=points)
+    off = found.error[one] if np.isfinite(found.error[one]) else found.reach[one]
+    if spectrum.status is not Status.SOLVED or off <= _KNOWN * found.scale[one]:
+        return spectrum, spectrum.errors
+    beside = points + off * np.random.default_rng(0).choice([-1.0, 1.0], points.shape)
+    other = point_multipliers(m, m.native(beside[:1])[0], k, period=p, known=beside)
+    if other.status is not Status.SOLVED:
+        return spectrum, np.full(len(spectrum.errors), np.inf)
+    return spectrum, spectrum.errors + _MARGIN * np.abs(other.values - spectrum.values)
 
 
 def _unsolved(system: Shooting, found: Solutions, status: Array, *, slow: bool) -> Unsolved:

@@ -23,6 +23,7 @@ _DENSE_CAUSAL = 128  # of causal maps: beyond, blocks of tokens are worth more
 _NEAR = 1e-8  # a Newton step that is larger than this, relative to the orbit, leads away from a slow point
 _SLOW = 1e-2  # relative residual below which a point that is no solution is slow
 _LEAST_REACH, _MOST_REACH = 1e-12, 1e-4  # how close copies of one orbit lie, relative to it
+_ROUNDING = 4.0  # a gap of so many times the noise of the map is nothing but rounding
 _RUNS = 4096  # runs of the stabilised iteration in one round
 _ROUNDS = 4
 _SINGULAR = 1e10  # a gap that moves an orbit by this much more than its size: singular to within rounding
@@ -44,10 +45,12 @@ class Solutions:
         Length of the Newton step; nan where it is not known.
     error : ndarray, (batch,)
         How far the points may be off a solution, if there is one.
+    floor : ndarray, (batch,)
+        Rounding of the largest state that was met: what is smaller is the origin.
+    noise : ndarray, (batch,)
+        Rounding of the map along the orbit, measured.
     scale : ndarray, (batch,)
-        Size of the orbit, at least a thousandth of that of the starts.
-    precision : float
-        Unit roundoff.
+        Size of the orbit: the norm of its largest point.
     dense : bool
         Whether Jacobians were formed.
     """
@@ -57,29 +60,36 @@ class Solutions:
     residual: Array
     step: Array
     error: Array
+    floor: Array
+    noise: Array
     scale: Array
-    precision: float
     dense: bool
 
     @property
     def reach(self) -> Array:
         """How close to an orbit its copies may lie, ``(batch,)``."""
-        return np.asarray(np.clip(100 * self.error, _LEAST_REACH * self.scale, _MOST_REACH * self.scale))
+        known = np.where(np.isfinite(self.error), self.error, 0.0)
+        most = np.maximum(_MOST_REACH * self.scale, 100 * self.noise)
+        found = np.clip(100 * known, _LEAST_REACH * self.scale, most)
+        met = self.floor / (4 * np.finfo(float).eps)  # the start: at a multiple solution states end far from each other
+        singular = 0.1 * _MOST_REACH * np.maximum(self.scale, 1e-2 * met)
+        found = np.where(np.isfinite(self.error), found, singular)
+        return np.asarray(np.where(self.scale <= self.floor, np.maximum(found, self.floor), found))
 
     def part(self, mask: Array) -> Solutions:
         """Return those of a mask."""
         arrays = {name: getattr(self, name)[mask] for name in self._arrays()}
-        return Solutions(**arrays, precision=self.precision, dense=self.dense)
+        return Solutions(**arrays, dense=self.dense)
 
     def joined(self, other: Solutions | None) -> Solutions:
         """Return these and others."""
         if other is None:
             return self
         arrays = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in self._arrays()}
-        return Solutions(**arrays, precision=self.precision, dense=self.dense)
+        return Solutions(**arrays, dense=self.dense)
 
     def _arrays(self) -> list[str]:
-        return [f.name for f in fields(self) if f.name not in ("precision", "dense")]
+        return [f.name for f in fields(self) if f.name != "dense"]
 
 
 def few_coordinates(m: LoopMap) -> bool:
@@ -87,12 +97,12 @@ def few_coordinates(m: LoopMap) -> bool:
     return m.dimension <= (_DENSE_CAUSAL if blocks_worth(m) else _DENSE)
 
 
-def by_newton(system: Shooting, starts: Array, largest: float, progress: Callable[[int], None] | None) -> Solutions:
+def by_newton(system: Shooting, starts: Array, largest: Array, progress: Callable[[int], None] | None) -> Solutions:
     """Search by damped Newton from the orbits of starts ``(batch, *state_shape)``."""
     return _dense_solutions(system, newton(system, system.along(starts), progress=progress)[0], largest)
 
 
-def by_anderson(system: Shooting, starts: Array, largest: float, progress: Callable[[int], None] | None) -> Solutions:
+def by_anderson(system: Shooting, starts: Array, largest: Array, progress: Callable[[int], None] | None) -> Solutions:
     """Search by accelerated iteration from starts ``(batch, *state_shape)``, finished by Newton–Krylov."""
     orbit = system.m.power(system.period)
     states, _, _ = anderson(orbit, starts, progress=progress)
@@ -103,14 +113,22 @@ def by_anderson(system: Shooting, starts: Array, largest: float, progress: Calla
         amplified[b] = steps[b] / left if left > 0 else 1.0
     orbits = system.along(states)
     gap, residual, scale = _sizes(system, orbits, system.gaps(orbits), largest)
-    error = steps + 4 * orbit.precision * scale * amplified
+    noise = system.noise(orbits, largest)
+    error = steps + 2 * noise * np.maximum(1.0, amplified)
     return Solutions(
-        orbits=orbits, gap=gap, residual=residual, step=steps, error=error, scale=scale, precision=orbit.precision,
+        orbits=orbits,
+        gap=gap,
+        residual=residual,
+        step=steps,
+        error=error,
+        floor=4 * orbit.precision * largest,
+        noise=noise,
+        scale=scale,
         dense=False,
-    )  # fmt: skip
+    )
 
 
-def seeded(system: Shooting, starts: Array, found: Solutions, largest: float, tol: float) -> Solutions | None:
+def seeded(system: Shooting, starts: Array, found: Solutions, tol: float) -> Solutions | None:
     """Search on in few dimensions by stabilised iterations: from the starts, then from beside what was found."""
     n, p = system.n, system.period
     if n > MOST_COORDINATES:
@@ -125,7 +143,7 @@ def seeded(system: Shooting, starts: Array, found: Solutions, largest: float, to
         ends = stabilised(orbit, seeds.reshape(-1, *system.m.state_shape))
         if len(ends):
             orbits = newton(system, system.along(ends), steps=12, descents=0)[0]
-            more = _dense_solutions(system, orbits, largest)
+            more = _dense_solutions(system, orbits, np.zeros(len(orbits)))
             everything, new = everything.joined(more), more if new is None else new.joined(more)
         solved = np.flatnonzero([s is Status.SOLVED for s in settled(everything, tol)])
         first, _ = distinct(system, everything.orbits[solved], everything.reach[solved])
@@ -144,10 +162,10 @@ def settled(found: Solutions, tol: float) -> Array:
 
     A solution has a small residual and a small Newton step, or a residual at rounding, where no step can be trusted.
     """
-    rounding = found.gap <= 4 * found.precision * found.scale
+    rounding = found.gap <= _ROUNDING * found.noise
     with np.errstate(invalid="ignore"):
-        small = (found.residual <= tol) | (rounding & (found.gap <= tol * found.scale))
-        near = found.step <= _NEAR * found.scale
+        small = (found.residual <= tol) | rounding
+        near = found.step <= np.maximum(_NEAR * found.scale, found.floor)
         slow = found.residual <= _SLOW
     status = np.full(len(found.gap), Status.NOT_CONVERGED, dtype=object)
     status[slow] = Status.SLOW
@@ -156,30 +174,38 @@ def settled(found: Solutions, tol: float) -> Array:
     return status
 
 
-def _dense_solutions(system: Shooting, orbits: Array, largest: float) -> Solutions:
+def _dense_solutions(system: Shooting, orbits: Array, largest: Array) -> Solutions:
     gaps, J = system.linearised(orbits)
     gap, residual, scale = _sizes(system, orbits, gaps, largest)
-    step, error = np.full(len(orbits), np.nan), np.full(len(orbits), np.inf)
-    good = np.flatnonzero(np.isfinite(J).all(axis=(1, 2, 3)) & np.isfinite(gap) & (residual <= 1e-6))
+    step, error, noise = np.full(len(orbits), np.nan), np.full(len(orbits), np.inf), np.zeros(len(orbits))
+    finite = np.isfinite(J).all(axis=(1, 2, 3)) & np.isfinite(gap) & np.isfinite(scale)
+    good = np.flatnonzero(finite & (gap <= 1e-6 * np.maximum(scale, 1e-3 * largest)))
     if len(good):
         moves = system.newton_steps(J[good], gaps[good])
         left = np.linalg.norm(gaps[good] + system.products(J[good], moves), axis=2).max(axis=1)
         step[good] = np.linalg.norm(moves, axis=2).max(axis=1)
         step[good[left > 0.1 * gap[good]]] = np.inf  # singular, and no step closes the gap
         sensitivity = system.sensitivities(J[good])
-        error[good] = np.linalg.norm(moves, axis=2).max(axis=1) + 2 * system.m.precision * scale[good] * sensitivity
+        noise[good] = system.noise(orbits[good], largest[good])
+        error[good] = np.linalg.norm(moves, axis=2).max(axis=1) + 2 * noise[good] * sensitivity
         error[good[sensitivity > _SINGULAR]] = np.inf
     return Solutions(
-        orbits=orbits, gap=gap, residual=residual, step=step, error=error, scale=scale, precision=system.m.precision,
+        orbits=orbits,
+        gap=gap,
+        residual=residual,
+        step=step,
+        error=error,
+        floor=4 * system.m.precision * largest,
+        noise=noise,
+        scale=scale,
         dense=True,
-    )  # fmt: skip
+    )
 
 
-def _sizes(system: Shooting, orbits: Array, gaps: Array, largest: float) -> tuple[Array, Array, Array]:
+def _sizes(system: Shooting, orbits: Array, gaps: Array, largest: Array) -> tuple[Array, Array, Array]:
     """Return the largest gap of every orbit, the largest relative to its point, and the size of the orbit."""
     centred = system.displacement(orbits, np.zeros_like(orbits))
     with np.errstate(over="ignore", invalid="ignore"):
         points, sizes = np.linalg.norm(centred, axis=2), np.linalg.norm(gaps, axis=2)
-        relative = sizes / np.maximum(points, 4 * system.m.precision * largest + np.finfo(float).tiny)
-    scale = np.maximum(points.max(axis=1), 1e-3 * largest + np.finfo(float).tiny)
-    return sizes.max(axis=1), relative.max(axis=1), scale
+        relative = sizes / np.maximum(points, 4 * system.m.precision * largest[:, None] + np.finfo(float).tiny)
+    return sizes.max(axis=1), relative.max(axis=1), points.max(axis=1)

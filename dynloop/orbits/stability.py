@@ -8,6 +8,7 @@ from dynloop.maps.base import Array
 
 __all__ = ["STABILITIES", "stability", "unstable_count"]
 
+_ZERO = 1e-3  # a multiplier within its error of 0 is told as 0 if that error is no larger than this
 STABILITIES = ("sink", "saddle", "source", "marginal", "superstable", "unstable", "unknown")
 
 
@@ -41,7 +42,7 @@ def stability(multipliers: Array, errors: Array, *, complete: bool) -> str:
     size = np.abs(multipliers)
     if len(size) == 0 or not (np.isfinite(size) & np.isfinite(errors)).all():
         return "unknown"
-    if complete and (size <= errors).all() and (errors < 1).all():
+    if complete and (size <= errors).all() and (errors <= _ZERO).all():
         return "superstable"
     outside, inside = size - errors > 1, size + errors < 1
     if not (outside | inside).all():

@@ -355,3 +355,50 @@ def test_starts_of_a_wrong_shape():
 def test_a_loop_with_noise_is_refused():
     with pytest.raises(NotAutonomousError):
         dl.find_fixed_points(dl.TorchMap([lambda x: 0.5 * x + torch.rand_like(x)], (2,)), [[0.0, 0.0]])
+
+
+# -- what a hostile reader found ---------------------------------------------------------------------------------------
+
+
+def parabola(x, params, out):
+    out[0] = x[0] + x[0] * x[0] + params[0]
+
+
+def cube(x, params, out):
+    out[0] = x[0] ** 3
+
+
+def test_one_huge_start_does_not_hide_what_is_small():
+    starts = [[1e12], [0.1], [-0.1]]
+    assert len(dl.find_fixed_points(dl.KernelMap(parabola, 1, params=(1e-8,)), starts)) == 0
+    found = dl.find_fixed_points(dl.KernelMap(parabola, 1, params=(-1e-8,)), starts)
+    np.testing.assert_allclose(np.sort(found.points[:, 0, 0]), [-1e-4, 1e-4], rtol=1e-9)
+
+
+def test_a_jordan_block_is_a_sink_and_not_superstable():
+    A = torch.from_numpy(np.eye(10) * 0.3 + np.diag(np.ones(9), 1))
+    assert dl.find_fixed_points(dl.TorchMap([lambda x: x @ A.T], (10,)), np.ones((1, 10))).stability.tolist() == [
+        "sink"
+    ]
+
+
+def test_powers_of_negative_numbers_have_their_own_derivative():
+    m = dl.KernelMap(cube, 1)
+    found = dl.find_fixed_points(m, [[0.5], [-1.1], [0.9]])
+    order = np.argsort(found.points[:, 0, 0])
+    np.testing.assert_allclose(found.points[order, 0, 0], [-1, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(found.multipliers[order, 0].real, [3, 0, 3], atol=1e-9)
+    assert found.stability[order].tolist() == ["source", "superstable", "source"]
+
+
+def test_an_origin_in_the_rounding_of_larger_numbers():
+    found = dl.find_fixed_points(dl.TorchMap([lambda x: 0.3 * (x - 1) + 0.3], (1,)), [[1.0], [2.0], [-3.0]])
+    assert found.stability.tolist() == ["sink"]
+    assert abs(found.points[0, 0, 0]) <= 1e-15
+
+
+@pytest.mark.parametrize("m", [dl.zoo.logistic(1.0), dl.TorchMap([lambda x: x - x**3], (1,))])
+def test_a_multiple_point_at_the_origin_is_one_row(m):
+    found = dl.find_fixed_points(m, [[0.5], [-0.3], [0.1]])
+    assert found.stability.tolist() == ["marginal"]
+    assert abs(found.points[0, 0, 0]) < 1e-7

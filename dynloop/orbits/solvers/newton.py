@@ -23,7 +23,7 @@ _LARGEST = 1e12  # an orbit that grew this much is lost
 
 
 def newton(
-    system: Shooting, orbits: Array, *, steps: int = 40, descents: int = 60,
+    system: Shooting, orbits: Array, *, steps: int = 60, descents: int = 60,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Array, Array]:  # fmt: skip
     """Solve the equations of cycles from orbits nearby.

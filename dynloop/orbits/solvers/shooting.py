@@ -78,6 +78,36 @@ class Shooting:
             new, J = jacobians(self.m, self._states(orbits))
             return self._closing(orbits, self.m.numpy(new)), J.reshape(*orbits.shape, self.n)
 
+    def noise(self, orbits: Array, largest: Array) -> Array:
+        """Measure the rounding of F along orbits, ``(batch,)``: the largest of their points, at least an ulp of it.
+
+        Third differences of F along a short line, which cancel what is smooth. The line has to be long enough to move
+        what F computes on the way, of a size that the state at an origin does not show: a few lengths, up to those
+        of states of norm `largest` ``(batch,)``, are tried, and the least answer that is not zero counts.
+
+        Notes
+        -----
+        Hamming's difference table, as in Moré & Wild, SIAM J. Sci. Comput. 33 (2011) 1292.
+        """
+        shape = orbits.shape
+        size = np.linalg.norm(self.displacement(orbits, np.zeros_like(orbits)), axis=2, keepdims=True)
+        direction = np.random.default_rng(0).choice([-1.0, 1.0], self.n) / np.sqrt(self.n)
+        best = np.full(shape[:2], np.inf)
+        for length in (1e-9, 1e-6):
+            for least in (np.zeros((len(orbits), 1, 1)), 1e-3 * largest[:, None, None]):
+                h = length * np.maximum(size, least)
+                table = np.stack([self.gaps_at(orbits + j * h * direction, orbits) for j in range(7)])
+                third = np.linalg.norm(np.diff(table, 3, axis=0), axis=3) / np.sqrt(20)
+                found = np.sqrt(np.mean(third**2, axis=0))
+                best = np.where((found > 0) & (found < best), found, best)
+        best = np.where(np.isfinite(best), best, 0.0)
+        return np.asarray(np.maximum(best, 0.5 * self.m.precision * size[..., 0]).max(axis=1))
+
+    def gaps_at(self, tried: Array, orbits: Array) -> Array:
+        """Return F(tried) − x, each point by itself."""
+        with np.errstate(all="ignore"):
+            return self.displacement(self.m.numpy(self.m(self._states(tried))).reshape(orbits.shape), orbits)
+
     def _states(self, orbits: Array) -> Any:
         return self.m.native(orbits.reshape(-1, *self.m.state_shape))
 

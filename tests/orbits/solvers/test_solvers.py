@@ -197,6 +197,7 @@ def test_prime_periods():
         ([1e-9, 0.0], [1e-8, 0], True, "superstable", 0),
         ([1e-9, 0.0], [1e-8, 0], False, "sink", 0),
         ([0.5, 0.0], [2.0, 0], True, "marginal", 0),
+        ([0.3, 0.3], [0.4, 0.4], True, "sink", 0),  # a Jordan block: rounding takes it far apart
         ([np.nan, 0.5], [0, 0], True, "unknown", 0),
         ([], [], True, "unknown", 0),
         ([-1.5], [0.1], True, "source", 1),
