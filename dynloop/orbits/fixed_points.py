@@ -201,7 +201,8 @@ def find_fixed_points(
     -----
     A small residual is no solution: a solution must also lie close by, by the size of the Newton step there. Near the
     ghost of a fold that step stays large, and the state is slow. Nothing says that all orbits were found;
-    `fixed_points_in_box` can. `certify` proves one.
+    `fixed_points_in_box` can. `certify` proves one. Sizes are norms of whole states: scale coordinates that differ by
+    many orders of magnitude, or the small ones drown in the rounding of the large. Beyond 1e±150 norms overflow.
 
     Examples
     --------

@@ -402,3 +402,9 @@ def test_a_multiple_point_at_the_origin_is_one_row(m):
     found = dl.find_fixed_points(m, [[0.5], [-0.3], [0.1]])
     assert found.stability.tolist() == ["marginal"]
     assert abs(found.points[0, 0, 0]) < 1e-7
+
+
+def test_a_jump_beside_a_state_is_no_rounding():
+    m = dl.TorchMap([lambda x: torch.where(x < 1e-9, x + 0.1, x - 0.1)], (1,))  # jumps over every point: no fixed one
+    found = dl.find_fixed_points(m, [[1e-3], [-1e-3], [0.0], [1e-9]])
+    assert len(found) == 0

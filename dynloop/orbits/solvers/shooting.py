@@ -70,7 +70,7 @@ class Shooting:
     def gaps(self, orbits: Array) -> Array:
         """Return F(x_i) − x_{i+1}, the last closing with the first; nan or infinite where F is."""
         with np.errstate(all="ignore"):
-            return self._closing(orbits, self.m.numpy(self.m(self._states(orbits))))
+            return self._closing(orbits, self._images(orbits))
 
     def linearised(self, orbits: Array) -> tuple[Array, Array]:
         """Return the gaps and DF at every point, ``(batch, p, n, n)``."""
@@ -92,21 +92,22 @@ class Shooting:
         shape = orbits.shape
         size = np.linalg.norm(self.displacement(orbits, np.zeros_like(orbits)), axis=2, keepdims=True)
         direction = np.random.default_rng(0).choice([-1.0, 1.0], self.n) / np.sqrt(self.n)
-        best = np.full(shape[:2], np.inf)
+        best, here = np.full(shape[:2], np.inf), self._images(orbits)
         for length in (1e-9, 1e-6):
             for least in (np.zeros((len(orbits), 1, 1)), 1e-3 * largest[:, None, None]):
                 h = length * np.maximum(size, least)
-                table = np.stack([self.gaps_at(orbits + j * h * direction, orbits) for j in range(7)])
+                table = np.stack([self.displacement(self._images(orbits + j * h * direction), here) for j in range(7)])
                 third = np.linalg.norm(np.diff(table, 3, axis=0), axis=3) / np.sqrt(20)
                 found = np.sqrt(np.mean(third**2, axis=0))
                 best = np.where((found > 0) & (found < best), found, best)
-        best = np.where(np.isfinite(best), best, 0.0)
+        most = 1e3 * self.m.precision * np.maximum(size[..., 0], 1e-3 * largest[:, None])  # more is a jump or a kink
+        best = np.minimum(np.where(np.isfinite(best), best, 0.0), most)
         return np.asarray(np.maximum(best, 0.5 * self.m.precision * size[..., 0]).max(axis=1))
 
-    def gaps_at(self, tried: Array, orbits: Array) -> Array:
-        """Return F(tried) − x, each point by itself."""
+    def _images(self, orbits: Array) -> Array:
+        """Return F at every point."""
         with np.errstate(all="ignore"):
-            return self.displacement(self.m.numpy(self.m(self._states(tried))).reshape(orbits.shape), orbits)
+            return self.m.numpy(self.m(self._states(orbits))).reshape(orbits.shape)
 
     def _states(self, orbits: Array) -> Any:
         return self.m.native(orbits.reshape(-1, *self.m.state_shape))
