@@ -101,3 +101,35 @@ def step(x, params, out):
 m = dl.KernelMap(step, 1)"""  # stands in no file
     assert run(lines, tmp_path, tmp_path / "cache")[1] == 0
     assert run(lines, tmp_path, tmp_path / "cache")[1] == 0
+
+
+TWO_STEPS = """
+def fold(x, params, out):
+    out[0] = x[0] + (x[0] - 1) ** 2
+def parabola(x, params, out):
+    out[0] = x[0] + x[0] * x[0]
+"""
+DERIVATIVES = """
+import sys
+sys.path.insert(0, {folder!r})
+import numpy as np, dynloop as dl, two
+for name in {names!r}:
+    m = dl.KernelMap(getattr(two, name), 1)
+    print(float(m.push(np.array([[0.5]]), np.ones((1, 1, 1)))[1].ravel()[0]))
+"""
+
+
+def test_code_of_two_processes_is_told_apart_in_a_third(tmp_path):
+    (tmp_path / "two.py").write_text(TWO_STEPS)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def derivatives(*names):
+        program = DERIVATIVES.format(folder=str(tmp_path), names=names)
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        return [float(line) for line in done.stdout.split()]
+
+    assert derivatives("fold") == [0.0]  # each is the first that its process compiles
+    assert derivatives("parabola") == [2.0]
+    assert derivatives("fold", "parabola", "fold") == [0.0, 2.0, 0.0]
+    assert derivatives("parabola", "fold") == [2.0, 0.0]

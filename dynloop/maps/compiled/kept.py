@@ -9,7 +9,9 @@ of the user's, a module other than NumPy and math) is compiled anew in every pro
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import secrets
 import types
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from dynloop.maps.compiled.jit import COMPILING, Compiled
@@ -26,6 +29,13 @@ __all__ = ["keep"]
 _KNOWN_MODULES = {"numpy", "math", "cmath"}
 _KINDS = (float, int, complex, bool)
 _LARGEST = 2**20  # bytes of an array that is part of a key
+
+
+# numba numbers functions from 1 in every process, and the number is part of their names in machine code. Code from two
+# processes may so bear one name, and a third that loads both would run one in place of the other.
+_TOLD_APART = hasattr(FunctionIdentity, "_unique_ids")
+if _TOLD_APART:
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(48))
 
 
 class _NoKeyError(Exception):
@@ -61,7 +71,7 @@ def keep(kernel: Compiled, *parts: Any) -> Compiled:
     *parts : functions, numbers, strings, tuples
         All that the kernel depends on beside the text of this package.
     """
-    if COMPILING:
+    if COMPILING and _TOLD_APART:
         try:
             digest = hashlib.sha256(_package())
             _add(digest, parts, ())
