@@ -364,7 +364,8 @@ class KernelMap(LoopMap):
                     except Exception:  # numba raises many kinds here
                         return None  # the step does what these numbers cannot, such as comparing complex ones
                     difference.call(probe, V, self.params, y, near, work)
-                    agree += np.allclose(exact, near, rtol=1e-6, atol=1e-7, equal_nan=True)
+                    size = np.nan_to_num(np.abs(near)).max() + 1e-3  # differences err, more so where a step is steep
+                    agree += np.allclose(exact, near, rtol=1e-2, atol=1e-3 * size, equal_nan=True)
                 if agree < len(x) - 1:
                     return None
         return parts

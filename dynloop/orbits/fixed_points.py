@@ -26,8 +26,9 @@ Progress = Callable[[int, int], None]
 _STARTS = 64  # drawn where none are given
 _ALL = 64  # coordinates up to which every multiplier is told
 _SOME = 6  # multipliers of a larger map
-_KNOWN = 1e-13  # relative error of points that the errors of multipliers heed anyway
+_KNOWN = 1e-15  # relative error of points at least: they are doubles
 _MARGIN = 4.0  # what one displacement changes a multiplier by, times this, bounds what others do
+_SMALLEST = 1e-140
 _SHOWN = 8  # rows that are printed
 _SAID = {
     Status.SHORTER_PERIOD: "led to an orbit of a shorter period",
@@ -189,7 +190,7 @@ def find_fixed_points(
     Raises
     ------
     InvalidArgumentError
-        If an argument is out of range or a start is not finite.
+        If an argument is out of range, a start is not finite, or all are smaller than 1e-140.
     ShapeError
         If `starts` does not fit the map.
     DerivativeError
@@ -222,6 +223,10 @@ def find_fixed_points(
     m = _in_float64(m.in_dtype_of(states))
     begun = m.numpy(states)
     sizes = np.abs(begun.reshape(len(begun), -1)).max(axis=1)
+    if 0 < sizes.max() < _SMALLEST:
+        raise InvalidArgumentError(
+            f"starts are no larger than {sizes.max():.1e}, where norms underflow; scale the state to sizes near 1"
+        )
     tame = int(sizes.argmin())
     check_derivative(m, m.native(begun[tame : tame + 1]), np.random.default_rng(0), finite=False)
     system, tol = Shooting(m, int(period)), max(1e-12, 16 * m.precision) if tol is None else float(tol)
@@ -231,7 +236,7 @@ def find_fixed_points(
         found = (by_newton if dense else by_anderson)(system, begun, sizes, tell)
         if method == "auto":
             found = found.joined(seeded(system, begun, found, tol))
-        status = settled(found, tol)
+        status = settled(found, tol, m.precision)
         solved = np.flatnonzero([one is Status.SOLVED for one in status])
         reach = found.reach[solved]
         shorter = prime_periods(system, found.orbits[solved], reach) < system.period
@@ -307,14 +312,18 @@ def _multipliers(m: LoopMap, points: Array, k: int, found: Solutions, one: int) 
     """Return the multipliers of an orbit, and their errors: with what they change by where its points may be off."""
     p = len(points)
     spectrum = point_multipliers(m, m.native(points[:1])[0], k, period=p, known=points)
-    off = found.error[one] if np.isfinite(found.error[one]) else found.reach[one]
-    if spectrum.status is not Status.SOLVED or off <= _KNOWN * found.scale[one]:
+    if spectrum.status is not Status.SOLVED:
         return spectrum, spectrum.errors
-    beside = points + off * np.random.default_rng(0).choice([-1.0, 1.0], points.shape)
-    other = point_multipliers(m, m.native(beside[:1])[0], k, period=p, known=beside)
-    if other.status is not Status.SOLVED:
-        return spectrum, np.full(len(spectrum.errors), np.inf)
-    return spectrum, spectrum.errors + _MARGIN * np.abs(other.values - spectrum.values)
+    off = found.error[one] if np.isfinite(found.error[one]) else found.reach[one]
+    off = max(off, _KNOWN * found.scale[one], found.floor[one])
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], points.shape)
+    errors = spectrum.errors
+    for beside in (points + off * signs, points - off * signs):  # at a kink the two sides differ
+        other = point_multipliers(m, m.native(beside[:1])[0], k, period=p, known=beside)
+        if other.status is not Status.SOLVED:
+            return spectrum, np.full(len(errors), np.inf)
+        errors = np.maximum(errors, spectrum.errors + _MARGIN * np.abs(other.values - spectrum.values))
+    return spectrum, errors
 
 
 def _unsolved(system: Shooting, found: Solutions, status: Array, *, slow: bool) -> Unsolved:

@@ -20,7 +20,7 @@ __all__ = ["Solutions", "by_anderson", "by_newton", "few_coordinates", "seeded",
 
 _DENSE = 256  # coordinates up to which "auto" takes dense Jacobians
 _DENSE_CAUSAL = 128  # of causal maps: beyond, blocks of tokens are worth more
-_NEAR = 1e-8  # a Newton step that is larger than this, relative to the orbit, leads away from a slow point
+_NEAR = 0.5  # a Newton step of so many √u, relative to the orbit, or more leads away from a slow point
 _SLOW = 1e-2  # relative residual below which a point that is no solution is slow
 _LEAST_REACH, _MOST_REACH = 1e-12, 1e-4  # how close copies of one orbit lie, relative to it
 _ROUNDING = 4.0  # a gap of so many times the noise of the map is nothing but rounding
@@ -143,9 +143,11 @@ def seeded(system: Shooting, starts: Array, found: Solutions, tol: float) -> Sol
         ends = stabilised(orbit, seeds.reshape(-1, *system.m.state_shape))
         if len(ends):
             orbits = newton(system, system.along(ends), steps=12, descents=0)[0]
-            more = _dense_solutions(system, orbits, np.zeros(len(orbits)))
+            more = _dense_solutions(
+                system, orbits, np.full(len(orbits), np.abs(starts).max(axis=tuple(range(1, starts.ndim))).min())
+            )
             everything, new = everything.joined(more), more if new is None else new.joined(more)
-        solved = np.flatnonzero([s is Status.SOLVED for s in settled(everything, tol)])
+        solved = np.flatnonzero([s is Status.SOLVED for s in settled(everything, tol, system.m.precision)])
         first, _ = distinct(system, everything.orbits[solved], everything.reach[solved])
         isolated = first[np.isfinite(everything.error[solved[first]])]
         if len(isolated) <= max(known, len(first) // 2):  # nothing new; or a continuum, where a seed finds another
@@ -157,7 +159,7 @@ def seeded(system: Shooting, starts: Array, found: Solutions, tol: float) -> Sol
     return None if new is None else new.part(np.isfinite(new.error))
 
 
-def settled(found: Solutions, tol: float) -> Array:
+def settled(found: Solutions, tol: float, precision: float) -> Array:
     """Return the status of every search: SOLVED, SLOW, NOT_CONVERGED or DIVERGED.
 
     A solution has a small residual and a small Newton step, or a residual at rounding, where no step can be trusted.
@@ -165,7 +167,7 @@ def settled(found: Solutions, tol: float) -> Array:
     rounding = found.gap <= _ROUNDING * found.noise
     with np.errstate(invalid="ignore"):
         small = (found.residual <= tol) | rounding
-        near = found.step <= np.maximum(_NEAR * found.scale, found.floor)
+        near = found.step <= np.maximum(_NEAR * np.sqrt(precision) * found.scale, found.floor)
         slow = found.residual <= _SLOW
     status = np.full(len(found.gap), Status.NOT_CONVERGED, dtype=object)
     status[slow] = Status.SLOW

@@ -408,3 +408,52 @@ def test_a_jump_beside_a_state_is_no_rounding():
     m = dl.TorchMap([lambda x: torch.where(x < 1e-9, x + 0.1, x - 0.1)], (1,))  # jumps over every point: no fixed one
     found = dl.find_fixed_points(m, [[1e-3], [-1e-3], [0.0], [1e-9]])
     assert len(found) == 0
+
+
+def steep(x, params, out):
+    for i in range(len(x)):
+        out[i] = 0.3 + 0.5 * np.tanh(1e3 * (x[i] - 0.3123456789))
+
+
+@pytest.mark.parametrize("n", [2, 50])
+def test_multipliers_of_a_steep_map_are_within_their_errors(n):
+    from scipy.optimize import brentq
+
+    def gap(t):
+        return 0.3 + 0.5 * math.tanh(1e3 * (t - 0.3123456789)) - t
+
+    root = brentq(gap, 0.3122, 0.3126, xtol=1e-16)
+    exact = 500 * (1 - ((root - 0.3) / 0.5) ** 2)
+    found = dl.find_fixed_points(dl.KernelMap(steep, n), np.full((1, n), root), k=2, method="newton")
+    row = int(np.abs(found.points[:, 0] - root).max(axis=1).argmin())
+    assert np.all(np.abs(found.multipliers[row] - exact) <= 2 * found.multiplier_errors[row] + 1e-9)
+    assert np.all(found.multiplier_errors[row] < 1e-6)
+
+
+def kink_at_zero(x, params, out):
+    out[0] = max(2 * x[0], 0.5 * x[0])
+
+
+def kink_at_one(x, params, out):
+    out[0] = 1 + (1.5 * (x[0] - 1) if x[0] > 1 else 0.5 * (x[0] - 1))
+
+
+@pytest.mark.parametrize("step", [kink_at_zero, kink_at_one])
+def test_a_kink_leaves_stability_open(step):
+    found = dl.find_fixed_points(dl.KernelMap(step, 1), [[1.2], [0.7]])
+    assert set(found.stability) <= {"marginal", "unknown"}
+    assert len(found) == 1
+
+
+def test_a_map_of_low_precision_without_a_twin_is_solved_to_its_rounding():
+    generator = torch.Generator().manual_seed(0)
+    W = torch.randn(300, 300, generator=generator) / 300**0.5 * 0.5
+    b = torch.randn(300, generator=generator)
+    found = dl.find_fixed_points(dl.TorchMap([lambda x: torch.tanh(x @ W.T + b)], (300,)), torch.randn(2, 300))
+    assert found.stability.tolist() == ["sink"]
+    assert found.residual[0] <= 2e-6
+
+
+def test_states_where_norms_underflow_are_refused():
+    with pytest.raises(InvalidArgumentError, match="scale the state"):
+        dl.find_fixed_points(dl.zoo.logistic(3.2), [[1e-200]])
