@@ -61,6 +61,8 @@ _HOME = {
     "RecordedClassification": "dynloop.orbits.record_verdict",
     "RecordedTokens": "dynloop.orbits.record_verdict",
     "Evidence": "dynloop.orbits.verdict",
+    "halting_rules": "dynloop.orbits.halting",
+    "HaltingRules": "dynloop.orbits.halting_verdict",
     "Regime": "dynloop.orbits.verdict",
     "Status": "dynloop.result",
     "load": "dynloop.result",
@@ -111,6 +113,8 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.fixed_points import FixedPoints as FixedPoints
     from dynloop.orbits.fixed_points import find_fixed_points as find_fixed_points
     from dynloop.orbits.floor import precision_floor as precision_floor
+    from dynloop.orbits.halting import halting_rules as halting_rules
+    from dynloop.orbits.halting_verdict import HaltingRules as HaltingRules
     from dynloop.orbits.record_verdict import RecordedClassification as RecordedClassification
     from dynloop.orbits.record_verdict import RecordedTokens as RecordedTokens
     from dynloop.orbits.recorded import classify_trajectory as classify_trajectory

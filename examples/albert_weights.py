@@ -31,7 +31,7 @@ CONFIG = {
 }  # fmt: skip
 
 
-class NotInstalled(Exception):
+class NotInstalledError(Exception):
     """What the example downloads from PyPI is not installed."""
 
 
@@ -40,12 +40,16 @@ def onnx_file() -> bytes:
     try:
         homes = [distribution(name) for name in PACKAGES]
     except PackageNotFoundError as error:
-        raise NotInstalled(f"the package {error} is not installed; run `pip install 'dynloop[examples]'`") from None
+        raise NotInstalledError(
+            f"the package {error} is not installed; run `pip install 'dynloop[examples]'`"
+        ) from None
     parts = [home.locate_file(f"{name.replace('-', '_')}/part.bin") for name, home in zip(PACKAGES, homes, strict=True)]
     data = b"".join(Path(str(part)).read_bytes() for part in parts)
     found = hashlib.sha256(data).hexdigest()
     if found != SHA256:
-        raise NotInstalled(f"the parts make a file of sha256 {found}, not {SHA256}; install version {VERSION} of each")
+        raise NotInstalledError(
+            f"the parts make a file of sha256 {found}, not {SHA256}; install version {VERSION} of each"
+        )
     return data
 
 
@@ -55,7 +59,7 @@ def albert_tensors(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
         import onnx
         from onnx import numpy_helper
     except ImportError:
-        raise NotInstalled("the package onnx is not installed; run `pip install 'dynloop[examples]'`") from None
+        raise NotInstalledError("the package onnx is not installed; run `pip install 'dynloop[examples]'`") from None
     graph = onnx.load_from_string(data).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
 
