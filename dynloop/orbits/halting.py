@@ -9,9 +9,10 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
+from dynloop.orbits.apart import apart
 from dynloop.orbits.halting_verdict import HaltingRules
 from dynloop.orbits.regime import classify
-from dynloop.orbits.stopping import RULES, Rules, apart, log_probabilities, thresholds_for
+from dynloop.orbits.stopping import RULES, Rules, log_probabilities, thresholds_for
 from dynloop.orbits.stops import Stops, judge
 from dynloop.orbits.verdict import Classification
 

@@ -12,7 +12,7 @@ from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import row_norms
 
-__all__ = ["RULES", "THRESHOLDS", "Rules", "apart", "changed", "divergence", "log_probabilities", "thresholds_for"]
+__all__ = ["RULES", "THRESHOLDS", "Rules", "changed", "divergence", "log_probabilities", "thresholds_for"]
 
 RULES = ("relative_step", "kl", "acceleration", "argmax_stable")
 THRESHOLDS: Mapping[str, float] = {"relative_step": 0.03, "kl": 5e-4, "acceleration": 0.03, "argmax_stable": 5}
@@ -70,18 +70,6 @@ def changed(p: Array, q: Array) -> Array:
     """Return the share of answers whose likeliest class differs, ``(batch,)``; a NaN is no answer."""
     lost = np.isnan(p).any(axis=-1) | np.isnan(q).any(axis=-1)
     return np.asarray((lost | (p.argmax(axis=-1) != q.argmax(axis=-1))).mean(axis=-1))
-
-
-def apart(m: LoopMap, a: Array, b: Array) -> Array:
-    """Return the largest relative distance ‖a − b‖ / max(‖a‖, ‖b‖) over the rows of states ``(batch, *state_shape)``.
-
-    Two rows that are both zero are 0 apart; what is not finite is at infinity.
-    """
-    with np.errstate(all="ignore"):
-        gap = row_norms(m, m.displacement(a, b))
-        size = np.maximum(row_norms(m, a), row_norms(m, b))
-        relative = np.where(gap == 0, 0.0, gap / size)
-    return np.asarray(np.where(np.isfinite(relative), relative, np.inf).max(axis=1))
 
 
 class Rules:

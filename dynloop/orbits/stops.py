@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
-from dynloop.orbits.stopping import RULES, apart, changed, divergence
+from dynloop.orbits.apart import apart
+from dynloop.orbits.stopping import RULES, changed, divergence
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["Stops", "judge"]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import dynloop as dl
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.orbits.stopping import RULES, apart, changed, divergence, log_probabilities
+from dynloop.orbits.apart import apart
+from dynloop.orbits.stopping import RULES, changed, divergence, log_probabilities
 
 STEP, KL, ACCELERATION, ARGMAX = range(4)
 
