@@ -68,8 +68,8 @@ def compare(m: LoopMap, said: Classification, ends: Array) -> Agreement:
         error, worst = errors[i] + errors[j], gap[i, j].max()
         if has_limit[i] and has_limit[j]:
             one = common[i] == common[j]
-            same[i, j] = same[j, i] = one and worst <= error <= _BLURRED
-            different[i, j] = different[j, i] = not one or worst > max(_APART, 10 * error)
+            same[i, j] = same[j, i] = one and worst <= error.max() <= _BLURRED
+            different[i, j] = different[j, i] = not one or worst > max(_APART, 10 * error.max())
         else:
             apart = _differ_in_part(regimes[i], regimes[j], periods[i], periods[j], gap[i, j], error)
             different[i, j] = different[j, i] = apart
@@ -91,7 +91,7 @@ def _limits(has_limit: Array, same: Array, different: Array) -> Array:
     return labels
 
 
-def _differ_in_part(a: Array, b: Array, p: Array, q: Array, gap: Array, error: float) -> bool:
+def _differ_in_part(a: Array, b: Array, p: Array, q: Array, gap: Array, error: Array) -> bool:
     """Say whether two ends, one of them without a limit, certainly differ: in regime, or in tokens that come first."""
     for g, (one, other) in enumerate(zip(a, b, strict=True)):
         if Regime.UNDECIDED in (one, other):
@@ -100,7 +100,7 @@ def _differ_in_part(a: Array, b: Array, p: Array, q: Array, gap: Array, error: f
             return True
         if one not in SETTLED:
             return one is not other
-        if p[g] == 1 and gap[g] > max(_APART, 10 * error):
+        if p[g] == 1 and gap[g] > max(_APART, 10 * error[: g + 1].max()):
             return True
         if p[g] > 1:
             return False  # in which phase is not known here
@@ -108,7 +108,7 @@ def _differ_in_part(a: Array, b: Array, p: Array, q: Array, gap: Array, error: f
 
 
 def _errors(m: LoopMap, said: Classification, n: int) -> Array:
-    """Return how far the end of every start may be from its limit, relative, the worst over groups.
+    """Return how far the end of every start and group may be from its limit, relative: ``(starts, groups)``.
 
     A solved limit is off by residual / (1 − ρ), times a factor for non-normality; one that was only iterated to is off
     by its last steps.
@@ -119,7 +119,7 @@ def _errors(m: LoopMap, said: Classification, n: int) -> Array:
     slack = np.maximum(1 - np.where(np.isnan(radius), 0.9, radius), 1e-4)
     solved = _SAFETY * (4 * m.precision * m.layer_count + residual / slack)
     iterated = 10 * np.fmax(step, floor) / slack
-    return np.asarray(np.where(np.isnan(residual), iterated, solved).max(axis=1))
+    return np.asarray(np.where(np.isnan(residual), iterated, solved))
 
 
 def _in_phase(m: LoopMap, ends: Array, periods: Array) -> tuple[Array, ...]:
