@@ -99,7 +99,7 @@ def halting_rules(
     >>> found.rules[0], found.right[0].tolist()
     ('relative_step', [True, True])
     >>> turning = dl.halting_rules(dl.zoo.logistic(3.2), [[0.1]], thresholds={"relative_step": 1.0})
-    >>> int(turning.stopped_at[0, 0]) > 0, turning.judgement[0, 0]
+    >>> int(turning.stopped_at[0, 0]) > 0, str(turning.judgement[0, 0])
     (True, 'wrong')
     """
     limits = thresholds_for(thresholds)

@@ -62,6 +62,8 @@ def path_independence(
         If a start or another map has states of another shape.
     PromptError
         If a prompt does not fit the checkpoint.
+    NoStartError
+        If `starts` is left out, or another map is given, and the map knows no starts of its own.
 
     Notes
     -----
