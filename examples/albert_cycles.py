@@ -32,6 +32,9 @@ from dynloop.orbits.frequencies import spectral_lines
 SYMBOLS, SEED = 8, 8
 PROMPTS = (0, 3, 9, 4, 1)  # of those that the seed draws
 TRAINED_LOOPS = 12
+TORUS = (
+    1e-6  # share of the power outside the lines, and drift of the strongest, up to which the motion is called a torus
+)
 
 
 def draw_prompts(chosen: tuple[int, ...], vocabulary: int) -> list[list[int]]:
@@ -109,10 +112,11 @@ def row(prompt: list[int], found: dl.Classification, states: np.ndarray[Any, Any
         said += f", largest exponent {exponent:.4f} ± {error:.4f}"
         lines = spectral_lines(two_components(states)[:, 0])
         reason += (
-            f"\n    1st principal component: {lines.count} lines, {lines.background:.0e} of the power outside them"
+            f"\n    1st principal component: {lines.count} lines, {lines.background:.0e} of the power outside them; the "
+            f"strongest at {lines.frequency:.7f} per loop, moving by {lines.drift:.0e} between halves"
         )
-        if lines.quasiperiodic:
-            reason += f", frequency {lines.frequency:.7f} per loop to {lines.drift:.0e}: the motion of a torus"
+        if abs(exponent) <= 3 * error and max(lines.background, lines.drift) <= TORUS:
+            reason += ": few stable lines and no positive exponent, as on a torus"
     return f"{' '.join(map(str, prompt))}: {said}", reason
 
 

@@ -17,6 +17,7 @@ __all__ = ["Agreement", "compare"]
 SETTLED = (Regime.VANISHING, Regime.CYCLIC, Regime.PERIODIC)
 _LONGEST = 4096  # loops of a common period up to which cycles are brought into phase
 _SAFETY = 1e2  # non-normality lifts the error above residual / (1 − ρ)
+_ZERO = 1e-8  # beside the size of the orbit: distances to an end smaller than this are relative to this
 _BLURRED = 1e-2  # ends known no better than this are never called one
 _APART = 1e-5  # a relative distance below this never counts as two limits
 
@@ -44,7 +45,7 @@ class Agreement:
     limit: Array
 
 
-def compare(m: LoopMap, said: Classification, ends: Array) -> Agreement:
+def compare(m: LoopMap, said: Classification, starts: Array, ends: Array) -> Agreement:
     """Compare the ends of orbits pair by pair.
 
     Parameters
@@ -53,6 +54,8 @@ def compare(m: LoopMap, said: Classification, ends: Array) -> Agreement:
         The map.
     said : Classification
         Of all starts, with a batch axis.
+    starts : ndarray, (starts, *state_shape)
+        Where the orbits began: a limit that is tiny beside its start is known to rounding of the start only.
     ends : ndarray, (starts, *state_shape)
         Its final states.
     """
@@ -61,8 +64,10 @@ def compare(m: LoopMap, said: Classification, ends: Array) -> Agreement:
     settled = np.array([[r in SETTLED for r in row] for row in regimes])
     common = np.array([math.lcm(*map(int, p)) if s.all() else 1 for p, s in zip(periods, settled, strict=True)])
     has_limit = settled.all(axis=1) & (common <= _LONGEST)
-    gap, cosine = _in_phase(m, ends, np.where(has_limit, common, 1))
+    size = np.fmax(row_norms(m, starts), row_norms(m, ends))
+    gap, cosine = _in_phase(m, ends, np.where(has_limit, common, 1), size)
     errors = _errors(m, said, n)
+    errors = errors + _SAFETY * 4 * m.precision * _beside(size, row_norms(m, ends))[:, None]
     same, different = np.eye(n, dtype=bool), np.zeros((n, n), dtype=bool)
     for i, j in zip(*np.triu_indices(n, 1), strict=True):
         error, worst = errors[i] + errors[j], gap[i, j].max()
@@ -75,6 +80,13 @@ def compare(m: LoopMap, said: Classification, ends: Array) -> Agreement:
             different[i, j] = different[j, i] = apart
     limit = _limits(has_limit, same, different)
     return Agreement(cosine=cosine, distance=gap.max(axis=2), same=same, different=different, limit=limit)
+
+
+def _beside(size: Array, ends: Array) -> Array:
+    """Return how large an orbit was beside its end, the largest over rows; inf where the end is not finite."""
+    with np.errstate(all="ignore"):
+        ratio = np.where(size == 0, 1.0, size / np.maximum(ends, _ZERO * size))
+    return np.asarray(np.where(np.isnan(ratio), np.inf, ratio).max(axis=1))
 
 
 def _limits(has_limit: Array, same: Array, different: Array) -> Array:
@@ -122,7 +134,7 @@ def _errors(m: LoopMap, said: Classification, n: int) -> Array:
     return np.asarray(np.where(np.isnan(residual), iterated, solved))
 
 
-def _in_phase(m: LoopMap, ends: Array, periods: Array) -> tuple[Array, ...]:
+def _in_phase(m: LoopMap, ends: Array, periods: Array, size: Array) -> tuple[Array, ...]:
     """Return relative distances and cosines ``(starts, starts, rows)``, one of a pair moved on until they are nearest.
 
     A cycle of period p is moved on by 0 … p − 1 loops; what has no period is compared as it is.
@@ -134,7 +146,8 @@ def _in_phase(m: LoopMap, ends: Array, periods: Array) -> tuple[Array, ...]:
         now = m.numpy(states)
         for i in np.flatnonzero(periods > k):
             here = np.broadcast_to(now[i], ends.shape)
-            near, aligned = rows_apart(m, here, ends), _cosines(m, here, ends)
+            near = rows_apart(m, here, ends, _ZERO * np.maximum(size, size[i]))
+            aligned = _cosines(m, here, ends, size)
             better = (near.max(axis=1) < gap[i].max(axis=1)) | (k == 0)
             if k:
                 better &= periods == periods[i]
@@ -144,11 +157,12 @@ def _in_phase(m: LoopMap, ends: Array, periods: Array) -> tuple[Array, ...]:
     return tuple(np.where(upper[..., None], one, one.transpose(1, 0, 2)) for one in (gap, cosine))
 
 
-def _cosines(m: LoopMap, a: Array, b: Array) -> Array:
+def _cosines(m: LoopMap, a: Array, b: Array, size: Array) -> Array:
     shape = (len(a), m.rows, m.state_shape[-1])
     if m.periods is not None:
         return np.full(shape[:2], np.nan)
     with np.errstate(all="ignore"):
+        known = np.minimum(row_norms(m, a), row_norms(m, b)) > _SAFETY * 4 * m.precision * size
         product = (np.reshape(a, shape) * np.reshape(b, shape)).sum(axis=2)
         found = product / (row_norms(m, a) * row_norms(m, b))
-    return np.where(np.isfinite(found), np.clip(found, -1.0, 1.0), np.nan)
+    return np.where(np.isfinite(found) & known, np.clip(found, -1.0, 1.0), np.nan)

@@ -9,7 +9,6 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
-from dynloop.orbits.apart import apart
 from dynloop.orbits.halting_verdict import HaltingRules
 from dynloop.orbits.regime import classify
 from dynloop.orbits.stopping import RULES, Rules, log_probabilities, thresholds_for
@@ -172,7 +171,7 @@ def _follow(
             stops.pass_halfway(now)
         if progress is not None:
             progress(t, last)
-        if stops.converges.all() and stops.all_stopped and (apart(m, now, ends) <= near).all():
+        if stops.converges.all() and stops.all_stopped and stops.arrived(now, near):
             break
     stops.finish(now)
     return stops

@@ -101,7 +101,7 @@ def path_independence(
         )
     states = m.native(np.concatenate([own, ends[usable]]))
     said = classify(m, states, loops=loops, rng=generator, progress=progress)
-    found = compare(m, said, m.numpy(said.states))
+    found = compare(m, said, m.numpy(states), m.numpy(said.states))
     verdict, reason = verdict_on(found, said, sources, unusable=int((~usable).sum()))
     alignment = np.full((len(ends), m.rows), np.nan)
     alignment[usable] = found.cosine[0, len(own) :]

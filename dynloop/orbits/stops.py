@@ -8,6 +8,7 @@ import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.apart import apart
+from dynloop.orbits.floor import row_norms
 from dynloop.orbits.stopping import RULES, changed, divergence
 from dynloop.orbits.verdict import Regime
 
@@ -44,7 +45,9 @@ class Stops:
         self.outputs = None if at_end is None else np.zeros((len(RULES), *at_end.shape))
         shape = (len(RULES), batch)
         self.state_error, self.output_error, self.changed = (np.full(shape, np.nan) for _ in range(3))
-        self.halfway = self.last = apart(m, states, ends)
+        self.largest = row_norms(m, states)
+        self.halfway = self.gap = self._gap(states)
+        self.near = np.full(batch, np.inf)
 
     @property
     def all_stopped(self) -> bool:
@@ -54,7 +57,21 @@ class Stops:
 
     def pass_halfway(self, states: Array) -> None:
         """Measure how far the limits still are, half the loops done; what comes nearer afterwards is on its way."""
-        self.halfway = apart(self.m, states, self.ends)
+        self.halfway = self._gap(states)
+
+    def _gap(self, states: Array) -> Array:
+        """Return ‖x − limit‖, the largest over rows, ``(batch,)``."""
+        with np.errstate(all="ignore"):
+            return np.asarray(row_norms(self.m, self.m.displacement(states, self.ends)).max(axis=1))
+
+    @property
+    def least(self) -> Array:
+        """What counts as zero on every orbit so far, ``(batch, rows)``."""
+        return np.asarray(4 * self.m.precision * self.largest)
+
+    def arrived(self, states: Array, tolerance: float) -> bool:
+        """Say whether every orbit is near the end that was solved for."""
+        return bool((apart(self.m, states, self.ends, self.least) <= tolerance).all())
 
     def take(self, t: int, met: Array, states: Array, outputs: Array | None) -> None:
         """Keep what the rules stopped at in loop `t`; `met` is ``(rules, batch)``."""
@@ -69,6 +86,8 @@ class Stops:
 
     def later(self, states: Array, outputs: Array | None) -> None:
         """Compare stopped orbits that are not known to converge with a later state; the worst is kept."""
+        with np.errstate(all="ignore"):
+            self.largest = np.fmax(self.largest, row_norms(self.m, states))
         for i in range(len(RULES)):
             b = np.flatnonzero((self.at[i] >= 0) & ~self.converges)
             if len(b):
@@ -76,14 +95,16 @@ class Stops:
 
     def finish(self, states: Array) -> None:
         """Compare stopped orbits that converge with their limits; `states` are the last ones."""
-        self.last = apart(self.m, states, self.ends)
+        self.gap, self.near = self._gap(states), apart(self.m, states, self.ends, self.least)
         for i in range(len(RULES)):
             b = np.flatnonzero((self.at[i] >= 0) & self.converges)
             if len(b):
                 self._worst(i, b, self.ends[b], None if self.at_end is None else self.at_end[b])
 
     def _worst(self, i: int, b: Array, states: Array, outputs: Array | None) -> None:
-        self.state_error[i, b] = np.fmax(self.state_error[i, b], apart(self.m, states, self.states[i, b]))
+        self.state_error[i, b] = np.fmax(
+            self.state_error[i, b], apart(self.m, states, self.states[i, b], self.least[b])
+        )
         if outputs is not None and self.outputs is not None:
             kept = self.outputs[i, b]
             self.output_error[i, b] = np.fmax(self.output_error[i, b], divergence(outputs, kept))
@@ -134,8 +155,8 @@ def _one(
         return "never stopped", "the threshold was not met"
     orbit = "the orbit is " + " + ".join(dict.fromkeys(r.name for r in regimes))
     if stops.converges[b]:
-        arrived = stops.last[b] <= tolerances["state"]
-        if not (arrived or (exact and stops.last[b] < (1 - _NEARER) * stops.halfway[b])):
+        approaching = exact and stops.gap[b] < (1 - _NEARER) * stops.halfway[b]
+        if not (approaching or stops.near[b] <= tolerances["state"]):
             return "unknown", f"{orbit}, but it was not seen to come near the limit that was solved for"
         return _within(name, stops, i, b, tolerances, "the limit")
     if name in _ON_STATES:

@@ -87,6 +87,16 @@ def test_a_slow_approach_stops_early_and_is_wrong():
     assert "from the limit, tolerance 0.05" in found.reason[STEP, 0]
 
 
+def test_at_the_origin_errors_are_relative_to_the_orbit():
+    fast = dl.halting_rules(affine(0.5, 0.0), [[3.0]])
+    assert fast.stopped_at[STEP, 0] > 50  # the step is half of the state until it is rounding beside the start
+    assert fast.judgement[STEP, 0] == "right"
+    slow = dl.halting_rules(affine(0.98, 0.0), [[3.0]])
+    assert slow.stopped_at[STEP, 0] == 1
+    assert slow.judgement[STEP, 0] == "wrong"
+    assert slow.error[STEP, 0] == 1.0
+
+
 def test_on_a_ray_the_step_falls_although_nothing_converges():
     m = dl.TorchMap([lambda x: x + torch.tensor([3.0, 4.0], dtype=x.dtype)], (2,))
     found = dl.halting_rules(m, [[0.0, 0.0]], logits=lambda x: torch.nn.functional.normalize(x)[:, None])

@@ -64,6 +64,14 @@ def test_a_contraction_forgets_every_start():
     assert "all 5 starts tried came to one limit" in found.reason
 
 
+@pytest.mark.parametrize("rate", [0.5, -0.9, 0.0])
+def test_the_origin_is_one_limit(rate):
+    """What is left of the starts at the origin is rounding, and its direction is nobody's."""
+    found = dl.path_independence(towards([0.0, 0.0], rate), [[1.0, 2.0], [-2.0, 1.0], [1e-3, 0.0]])
+    assert found.verdict == "path independent"
+    assert np.isnan(found.cosine).all()
+
+
 def test_two_sinks_are_told_apart_and_numbered():
     found = dl.path_independence(two_sinks(), [[0.5, 1.0], [-0.5, 0.2], [0.1, -3.0]])
     assert found.verdict == "path dependent"
