@@ -72,6 +72,10 @@ _HOME = {
     "RecordedClassification": "dynloop.orbits.record_verdict",
     "RecordedTokens": "dynloop.orbits.record_verdict",
     "Evidence": "dynloop.orbits.verdict",
+    "PathIndependence": "dynloop.orbits.path_verdict",
+    "path_independence": "dynloop.orbits.path_independence",
+    "halting_rules": "dynloop.orbits.halting",
+    "HaltingRules": "dynloop.orbits.halting_verdict",
     "Regime": "dynloop.orbits.verdict",
     "Status": "dynloop.result",
     "load": "dynloop.result",
@@ -132,6 +136,10 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.fixed_points import FixedPoints as FixedPoints
     from dynloop.orbits.fixed_points import find_fixed_points as find_fixed_points
     from dynloop.orbits.floor import precision_floor as precision_floor
+    from dynloop.orbits.halting import halting_rules as halting_rules
+    from dynloop.orbits.halting_verdict import HaltingRules as HaltingRules
+    from dynloop.orbits.path_independence import path_independence as path_independence
+    from dynloop.orbits.path_verdict import PathIndependence as PathIndependence
     from dynloop.orbits.record_verdict import RecordedClassification as RecordedClassification
     from dynloop.orbits.record_verdict import RecordedTokens as RecordedTokens
     from dynloop.orbits.recorded import classify_trajectory as classify_trajectory

@@ -124,6 +124,21 @@ def test_the_python_of_the_page_on_continuation_prints_what_its_comments_say(cap
     assert said
 
 
+def test_the_python_of_the_page_on_halting_prints_what_the_page_says(capsys):
+    page = (Path(__file__).parent.parent / "docs" / "halting.md").read_text(encoding="utf-8")
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(code, "halting.md", "exec"), names)  # noqa: S102 - our own text
+    printed = capsys.readouterr().out.splitlines()
+    assert [re.fullmatch(r"  (\w+): 1 right; loop .*", line)[1] for line in printed[1:5]] == list(
+        names["growing"].rules
+    )
+    assert [line.split(" | ")[2] for line in printed[5:9]] == ["wrong", "right", "wrong", "right"]
+    assert "RAY: nothing converged" in printed[5]
+    assert printed[9] == "path independent 1.0000 [0, 0, 0, 0, 0]"
+    assert printed[10] == "path dependent [0, 1, 0] [1.0, -1.0, 1.0]"
+
+
 @pytest.mark.parametrize("regime", REGIMES.split("|"))
 def test_every_regime_is_in_the_table(regime):
     assert f"| {regime} |" in README

@@ -75,6 +75,7 @@ def _open(
         summary=f"post-norm, no injection: the prompt is the start alone, decode = {gives}, prompt = {read.said}",
         start=starts_around(own),
         granularity=granularity,
+        read_out="logits" if options.head else "state",
         causal=False,
         dtype=dtype or widest(tensors),
         device=device,

@@ -14,9 +14,10 @@ from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Starter
 from dynloop.maps.torch import Layer, TorchMap
 
-__all__ = ["Checkpoint", "Family", "Granularity", "Source", "check_granularity", "starts_around"]
+__all__ = ["Checkpoint", "Family", "Granularity", "ReadOut", "Source", "check_granularity", "starts_around"]
 
 Granularity = Literal["layer", "sublayer"]
+ReadOut = Literal["logits", "numbers", "state"]
 Decoder = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -104,6 +105,8 @@ class Checkpoint(TorchMap):
         The map in words (layers, injection, closing norm, prompt), without dtype and sizes.
     granularity : {"layer", "sublayer"}
         How finely the loop was cut.
+    read_out : {"logits", "numbers", "state"}
+        What `decode` gives: logits, classes on the last axis; numbers of another meaning; or the state itself.
     causal, dtype, device, start
         As in `TorchMap`.
 
@@ -130,6 +133,7 @@ class Checkpoint(TorchMap):
         summary: str,
         start: Starter,
         granularity: Granularity = "layer",
+        read_out: ReadOut = "numbers",
         causal: bool = False,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -147,6 +151,7 @@ class Checkpoint(TorchMap):
         self.family, self.source, self.granularity = family, source, granularity
         self.prompt: Mapping[str, Any] = dict(prompt)
         self.tokens = tuple(tokens)
+        self.read_out: ReadOut = read_out
         self._decode, self._summary = decode, summary
 
     def decode(self, states: Any) -> torch.Tensor:

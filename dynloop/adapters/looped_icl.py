@@ -95,6 +95,7 @@ def _open(
         summary=f"inject = {options.form} + positions, ln_f closes the loop, prompt = {said}",
         start=starts_around(own),
         granularity=granularity,
+        read_out="logits" if options.outputs > 1 else "numbers",
         causal=True,
         dtype=dtype or widest(tensors),
         device=device,

@@ -113,6 +113,7 @@ def _open(
         summary=f"{config['norm']} norm, {said}, start {config['start']}",
         start=_starter(config["start"], e),
         granularity=granularity,
+        read_out="logits",
         causal=config["causal"],
         dtype=e.dtype,
         device=e.device,

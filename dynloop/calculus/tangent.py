@@ -185,6 +185,8 @@ def _checked_products(
                 f"{m.name} gives two answers for one state: it draws random numbers or keeps a memory. "
                 "Call model.eval(), and fix what it draws."
             )
+        if not finite and not np.isfinite(here).all():
+            return None
         allowed = 1e-3 if m.precision <= 1e-15 else min(0.5, max(1e-2, 60 * m.precision ** (2 / 3)))
         off, moves = np.full(J.shape, np.inf), False
         for h in size * np.array([m.precision ** (1 / 3), 30 * m.precision ** (1 / 2), 0.1 * m.precision ** (1 / 8)]):

@@ -18,6 +18,9 @@ from dynloop.maps.base import Array
 __all__ = ["Lines", "spectral_lines"]
 
 
+_TURNS = 4  # over the signal: a slower line lies within the window's main lobe around zero, like a trend
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Lines:
     """The line spectrum of a signal.
@@ -25,7 +28,8 @@ class Lines:
     Attributes
     ----------
     frequency : float
-        Strongest line that is no simple fraction, cycles per loop; nan if there is none.
+        Strongest line that is no simple fraction and no trend (4 turns over the signal at least), cycles per loop;
+        nan if there is none.
     drift : float
         How far it moves between the two halves of the signal.
     background : float
@@ -71,9 +75,9 @@ def spectral_lines(signal: Array, *, denominators: int = 128) -> Lines:
         near[max(0, peak - 6) : peak + 7] = True
     near[:4] = True  # the mean that is left leaks no further than the window's main lobe
     background = float(power[~near].sum() / power.sum())
-    best = next(
-        (f for f in (_refine(signal, p / len(signal)) for p in peaks[:8]) if not _simple(f, denominators)), float("nan")
-    )
+    refined = (_refine(signal, p / len(signal)) for p in peaks[:8])
+    turning = (f for f in refined if f * len(signal) >= _TURNS)
+    best = next((f for f in turning if not _simple(f, denominators)), float("nan"))
     if np.isnan(best):
         return Lines(frequency=best, drift=np.nan, background=background, count=len(peaks), quasiperiodic=False)
     first, second = (_refine(half, best) for half in np.array_split(signal, 2))

@@ -74,6 +74,7 @@ def test_live_models_give_what_transformers_gives_masked_padding_included(kind, 
     assert m.layer_count == layers
     assert {"square 1: output", "square 4: output", "square 16: output", "live model"} <= set(report.gaps)
     assert m.decode(m.start()).shape[-1] == (50 if kind == "AlbertForMaskedLM" else 24)
+    assert m.read_out == ("logits" if kind == "AlbertForMaskedLM" else "state")
 
 
 def test_a_folder_gives_what_transformers_gives_on_other_prompts():

@@ -145,6 +145,7 @@ def test_a_classifier_reads_two_numbers_a_pair(tmp_path):
     m = open_checkpoint(folder, {"xs": arrays["xs"][0], "ys": arrays["ys"][0]})
     read = m.decode(m(m.start()))
     assert read.shape == (1, 7, 2)
+    assert (m.read_out, plain.read_out) == ("logits", "numbers")
     torch.testing.assert_close(read[..., 0], plain.decode(plain(plain.start())))
     torch.testing.assert_close(read[..., 1], read[..., 0] + 1)
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dynloop as dl
 from dynloop.orbits.frequencies import spectral_lines
 
 T = np.arange(4096)
@@ -51,3 +52,15 @@ def test_too_short_constant_or_infinite_signals_have_no_lines():
             lines = spectral_lines(signal)
         assert not lines.quasiperiodic
         assert lines.count == 0
+
+
+@pytest.mark.parametrize("rate", [1e-7, 1e-5, 1e-4, 1e-3])
+def test_a_trend_is_not_quasiperiodic(rate):
+    """Bug of 2026-11: what is left of a slow exponential after its mean was read as one line of 1.2 turns."""
+    assert not spectral_lines(np.exp(-rate * T)).quasiperiodic
+
+
+@pytest.mark.parametrize("rate", [1e-6, 1e-5])
+def test_a_slow_contraction_is_not_quasiperiodic(rate):
+    m = dl.TorchMap([lambda x: 1 + (1 - rate) * (x - 1)], (1,))
+    assert dl.classify(m, [[1.5]]).regime[0] is not dl.Regime.QUASIPERIODIC

