@@ -40,9 +40,14 @@ class LeadingExponent:
         return bool(self.value > self.doubt and abs(self.half - self.value) <= allowed)
 
     @property
+    def negative(self) -> bool:
+        """Whether it is negative beyond five standard errors."""
+        return bool(self.value < -5 * self.error)
+
+    @property
     def zero(self) -> bool:
-        """Whether it cannot be told from zero."""
-        return bool(abs(self.value) <= self.doubt)
+        """Whether it cannot be told from zero: `doubt` above, where growth like log n lies, five errors below."""
+        return bool(-5 * self.error <= self.value <= self.doubt)
 
 
 def leading_exponents(m: LoopMap, states: Array, loops: int, rng: np.random.Generator) -> list[list[LeadingExponent]]:

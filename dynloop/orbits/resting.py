@@ -14,9 +14,9 @@ from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.recurrence import return_period
 from dynloop.orbits.verdict import Regime
 
-__all__ = ["Limits", "at_floor", "in_part_at_floor", "returning"]
+__all__ = ["RETURN", "Limits", "at_floor", "in_part_at_floor", "returning"]
 
-_RETURN = 1e-8  # a relative distance that counts as a return in float64
+RETURN = 1e-8  # a relative distance that counts as a return in float64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +116,7 @@ def returning(q: Inquiry, starts: Array, limits: Limits) -> None:
     """Look for a common period of all groups of each start, and solve for the cycle."""
     if q.twin is None:
         return
-    hits = [(q.watcher.returns[int(b)] <= _RETURN).any(axis=0).all() for b in starts]
+    hits = [(q.watcher.returns[int(b)] <= RETURN).any(axis=0).all() for b in starts]
     for b in starts[np.array(hits, dtype=bool) & ~q.decided[starts].any(axis=1)]:
         period = _common_period(q, int(b))
         if period < 2:
@@ -129,7 +129,7 @@ def returning(q: Inquiry, starts: Array, limits: Limits) -> None:
 def _common_period(q: Inquiry, b: int) -> int:
     """Return the least common period of the groups of a start within its last window, or −1."""
     returns, at_rest = q.most(q.watcher.returns[b]), q.every(q.watcher.settled[b])
-    periods = [1 if at_rest[g] else return_period(returns[:, g], _RETURN) for g in range(q.groups)]
+    periods = [1 if at_rest[g] else return_period(returns[:, g], RETURN) for g in range(q.groups)]
     if min(periods) < 1:
         return -1
     period = lcm(*periods)
