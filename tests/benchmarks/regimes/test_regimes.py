@@ -56,9 +56,6 @@ SLICE = [
 ]
 LOW = [key for key in SLICE if ROWS[key].low and "200" not in key]
 WRONG = {  # rows on which a certain verdict is wrong, and why; an entry goes when the classifier learns better
-    "jordan dim=6 rate=0.9 above=0.5": "a linear map is homogeneous, so growth at every scale proves nothing",
-    "jordan dim=24 rate=0.5 above=0.8": "a linear map is homogeneous, so growth at every scale proves nothing",
-    "jordan dim=40 rate=0.9 above=0.5": "a linear map is homogeneous, so growth at every scale proves nothing",
 }
 
 
