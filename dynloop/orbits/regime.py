@@ -27,7 +27,7 @@ from dynloop.orbits.finding import assemble
 from dynloop.orbits.growing import diverged, growing
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.motion import moving
-from dynloop.orbits.resting import Limits, at_floor, in_part_at_floor, returning
+from dynloop.orbits.resting import Limits, at_floor, in_part_at_floor, returning, returning_in_part
 from dynloop.orbits.verdict import Classification
 from dynloop.orbits.watcher import windows
 
@@ -153,6 +153,7 @@ def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
     if last or (octave and done >= 256):
         solving_ahead(q, still(), limits)
     if last:
+        returning_in_part(q, still(), limits)
         moving(q, still())
         in_part_at_floor(q, still(), limits)
         for b in still():
