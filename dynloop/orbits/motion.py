@@ -22,6 +22,7 @@ from dynloop.result import Status
 __all__ = ["moving"]
 
 _LEAST, _FIRST, _MOST = 256, 1024, 4096  # loops in the window of an exponent: at least, asked first, at most
+_NO_NOISE = 1e-6  # share of power outside the lines of a motion below which nothing chaotic shows
 _DENOMINATOR = 10_000  # periods up to this are excluded before a motion is called quasi-periodic
 
 
@@ -53,10 +54,14 @@ def _ask(q: Inquiry, tokens: dict[int, list[int]], length: int, *, longest: bool
         if not longest and (left := [g for g in moves if not (of_group[g].positive or of_group[g].negative)]):
             unclear[b] = left
         signals = _projections(m, q.final[b], max(length, _FIRST), q.rng) if longest and neutral else np.empty(0)
+        driven = [g for g in moves if g and of_group[g].positive and of_group[g] is of_group[g - 1]]
+        paths = _projections(m, q.final[b], length, q.rng) if driven else np.empty(0)
         for g in moves:
             one = of_group[g]
-            if one.positive:
-                q.put(b, [g], [_chaotic(q, b, g, one)])
+            if g in driven:
+                q.put(b, [g], [_driven(q, b, g, one, paths[:, g])])
+            elif one.positive:
+                q.put(b, [g], [_chaotic(q, b, one)])
             elif longest and g in neutral:
                 q.put(b, [g], [_neutral(m, q.final[b], g, one, signals[:, g])])
             elif one.negative or (longest and one.value <= 0):
@@ -83,16 +88,26 @@ def _numbers(one: LeadingExponent) -> dict[str, Any]:
     return {"exponent": one.value, "exponent_error": one.error}
 
 
-def _chaotic(q: Inquiry, b: int, g: int, one: LeadingExponent) -> Finding:
+def _driven(q: Inquiry, b: int, g: int, one: LeadingExponent, signals: Array) -> Finding:
+    """Return the finding of a token after a chaotic one: chaotic too, unless it does not look at it."""
+    if (period := return_period(q.watcher.returns[b][:, g], RETURN)) > 0:
+        how = f"returns after {period} loops"
+    elif any(w.background <= _NO_NOISE and w.count <= len(signals) // 32 for w in map(spectral_lines, signals.T)):
+        how = "moves in a few lines"
+    else:
+        return _chaotic(q, b, one)
+    return undecided(
+        f"{how} while an earlier token is chaotic (exponent {one.value:.4g} ± {one.error:.1g} per loop): not driven by "
+        "it, or too weakly to be seen",
+        Status.DECIDED,
+        **_numbers(one),
+    )
+
+
+def _chaotic(q: Inquiry, b: int, one: LeadingExponent) -> Finding:
     """Return the finding of a bounded orbit with a positive exponent."""
     whose = " of the tokens up to this one" if q.m.causal else ""
     exponent = f"largest exponent{whose} {one.value:.4g} ± {one.error:.1g} per loop"
-    if q.m.causal and (period := return_period(q.watcher.returns[b][:, g], RETURN)) > 0:
-        return undecided(
-            f"returns after {period} loops while an earlier token is chaotic ({exponent}): not moved by it, or not yet",
-            Status.DECIDED,
-            **_numbers(one),
-        )
     return Finding(
         regime=Regime.CHAOTIC,
         reason=f"bounded within {q.watcher.loops[b] + one.loops} loops, with {exponent} over the last {one.loops} of "
@@ -122,13 +137,18 @@ def _neutral(m: LoopMap, state: Array, g: int, one: LeadingExponent, signals: Ar
                 reason=f"returns after {period} loops to within {gaps[g]:.1e} and not sooner; {zero}, so the cycle is "
                 "neutral; T2 does not apply: the orbit does not converge",
             )  # fmt: skip
-        excluded = f"no return within {_DENOMINATOR} loops, the nearest {gaps[g]:.1e} away"
-    else:
-        excluded = f"no fraction with a denominator below {least} within its error"
+        return undecided(
+            f"bounded and moving in few stable lines, {zero}; the frequency {lines[0].frequency:.9f} lies within its "
+            f"error of a fraction with the denominator {least}, yet no state returned within {_DENOMINATOR} loops (the "
+            f"nearest came to {gaps[g]:.1e}): a cycle that is approached slowly, or a turn just beside it",
+            Status.OUT_OF_LOOPS,
+            **_numbers(one),
+        )
     return Finding(
         regime=Regime.QUASIPERIODIC,
         reason=f"bounded, {zero}, and the motion has few stable lines (frequency {lines[0].frequency:.9f} per loop, "
-        f"drift {max(line.drift for line in lines):.0e}, {excluded}); T2 does not apply: the orbit does not converge",
+        f"drift {max(line.drift for line in lines):.0e}, no fraction with a denominator below {least} within its "
+        "error); T2 does not apply: the orbit does not converge",
         numbers=_numbers(one),
     )
 

@@ -52,6 +52,19 @@ def test_a_turn_beside_a_fraction_is_decided_by_the_missing_return():
     assert found.regime[()] in (dl.Regime.QUASIPERIODIC, dl.Regime.UNDECIDED)
 
 
+def test_a_neutral_cycle_that_is_approached_slowly_is_not_called_quasiperiodic():
+    """It never comes back exactly, and its frequency cannot be told from 233/610."""
+    a = TURN * 233 / 610
+    R = torch.tensor([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+
+    def rule(x):
+        size = x.norm(dim=-1, keepdim=True)
+        return (x * (1 + 2e-4 * (1 - size))) @ R
+
+    found = dl.classify(dl.TorchMap([rule], (2,)), np.array([0.9, 0.5]), loops=2048)
+    assert found.regime[()] in (dl.Regime.PERIODIC, dl.Regime.UNDECIDED)
+
+
 @pytest.mark.parametrize("rate", [0.9999, 0.99995, -0.9999, -0.99999])
 @pytest.mark.parametrize("width", [1, 3])
 def test_a_decay_that_outlasts_the_budget_is_no_line(rate, width):
@@ -95,3 +108,19 @@ def test_a_token_that_returns_after_a_chaotic_one_is_not_called_chaotic():
     assert found.regime[0] is dl.Regime.CHAOTIC
     assert found.regime[1] in (dl.Regime.UNDECIDED, dl.Regime.PERIODIC)
     assert "returns after 2 loops" in found.reason[1]
+
+
+def test_a_torus_beside_a_chaotic_token_is_not_called_chaotic_and_a_driven_token_is():
+    c, s = np.cos(TURN * np.sqrt(2)), np.sin(TURN * np.sqrt(2))
+    R = torch.tensor([[c, -s], [s, c]])
+
+    def rule(x):
+        chaos = torch.stack([4 * x[:, 0, 0] * (1 - x[:, 0, 0]), 0.5 * x[:, 0, 1]], -1)
+        size = x[:, 1].norm(dim=-1, keepdim=True)
+        driven = 0.5 * x[:, 2] + 0.1 * x[:, 0]
+        return torch.stack([chaos, (x[:, 1] * (1 + 0.5 * (1 - size))) @ R, driven], 1)
+
+    start = np.array([[0.1, 0.2], [0.6, 0.2], [0.1, 0.0]])
+    found = dl.classify(dl.TorchMap([rule], (3, 2), causal=True), start, loops=1024)
+    assert [r.name for r in found.regime] == ["CHAOTIC", "UNDECIDED", "CHAOTIC"]
+    assert "moves in a few lines while an earlier token is chaotic" in found.reason[1]
