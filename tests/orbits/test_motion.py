@@ -85,6 +85,8 @@ def test_zero_is_one_sided():
     assert exponent(-1e-4, 1e-7).negative
     assert exponent(-1e-4, 1e-4).zero
     assert not exponent(-1e-4, 1e-4).negative
+    assert exponent(-2e-17, 2e-18).zero
+    assert not exponent(-2e-17, 2e-18).negative
     assert not exponent(np.nan, np.nan).zero
     assert not exponent(np.nan, np.nan).negative
 
