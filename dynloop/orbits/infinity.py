@@ -13,10 +13,16 @@ import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import row_norms
+from dynloop.orbits.lasting_growth import lasting_growth
 
 __all__ = ["Ray", "grows_without_bound", "rays"]
 
+_HUGE = 1e140  # norms beyond this may overflow where they are squared
 _FAR = (1e2, 1e4, 1e6)
+_FURTHER = 1e3  # beyond the present state the flow at infinity is followed; more would only add rounding
+_PATIENCE = 4096  # loops that are always allowed for that
+_RELAX = 256  # most loops in which bounded coordinates beside a ray come to rest
+_EPS = float(np.finfo(float).eps)
 _STEP, _TRIES = 0.5, 200  # length in log t, and most steps, of the flow at infinity
 _AT_REST = 1e-4  # relative speed of the flow at which directions have settled
 _AHEAD = 4  # loops over which a growth factor is taken, so that rotation and non-normality average out
@@ -69,12 +75,12 @@ def rays(m: LoopMap, states: Array, loops: int, growing: Array) -> list[Ray]:
         One a state.
     """
     select = _selection(m, growing)
-    far = [_increment(m, states, s, select) for s in _FAR]
+    far = [_increment(m, states, s, select)[0] for s in _FAR]
     size = row_norms(m, far[-1])
     first, second = (row_norms(m, b - a) for a, b in pairwise(far))
     noise = 1e3 * np.finfo(float).eps * _FAR[-1] * row_norms(m, states)
     constant = (first <= 0.05 * size) & (second <= np.maximum(0.2 * first, noise)) & (size > 0)
-    present = row_norms(m, far[0] - _increment(m, states, 1.0, select)) <= 0.02 * size
+    present = row_norms(m, far[0] - _step(m, states)) <= 0.02 * size
     ready = (constant & present | ~growing).all(axis=1)
     nothing = np.full(m.rows, np.nan)
     found = [
@@ -95,41 +101,51 @@ def rays(m: LoopMap, states: Array, loops: int, growing: Array) -> list[Ray]:
 
 def _settle(m: LoopMap, states: Array, loops: int, select: Array, growing: Array) -> list[Ray]:
     """Follow dv/dτ = c(v) − v by Heun's method from the mean velocities x_t/t until each stops, or does not."""
-    far = _FAR[-1] * max(loops, 1)
+    far, spent = _FURTHER * max(loops, 1), 0
     v = np.where(select, states / max(loops, 1), 0.0)
     settled = np.zeros(len(v), dtype=bool)
     for _ in range(_TRIES):
         active = np.flatnonzero(~settled)
         now, chosen = v[active], select[active]
-        slope = _slope(m, now, states[active], far, chosen)
+        slope, first = _slope(m, now, states[active], far, chosen)
         speed = row_norms(m, slope) / np.maximum(row_norms(m, now), np.finfo(float).tiny)
-        v[active] += 0.5 * _STEP * (slope + _slope(m, now + _STEP * slope, states[active], far, chosen))
+        ahead, second = _slope(m, now + _STEP * slope, states[active], far, chosen)
+        v[active] += 0.5 * _STEP * (slope + ahead)
+        spent += first + second
         settled[active] = np.where(growing[active], speed, 0.0).max(axis=1) <= _AT_REST
-        if settled.all():
+        if settled.all() or spent > max(_PATIENCE, 4 * loops) or not np.isfinite(v).all():
             break
     speed, here = row_norms(m, v), row_norms(m, states)
     with np.errstate(invalid="ignore", divide="ignore"):
         along = (states * v).reshape(len(v), m.rows, -1).sum(axis=2)
         cosine = np.where(growing, along / (here * speed), np.nan)
-    moved = (speed > 1e-3 * row_norms(m, _slope(m, v, states, far, select) + v)) | ~growing
+    moved = (speed > 1e-3 * row_norms(m, _slope(m, v, states, far, select)[0] + v)) | ~growing
     found = []
     for b in range(len(v)):
         holds = bool(settled[b] and moved[b].all())
         velocity = np.where(growing[b], speed[b], np.nan)
         reason = "increments at s·x tend to constants, directions settle"
         if not holds:
-            reason = "increments at s·x tend to constants, but directions keep turning in logarithmic time"
+            reason = (
+                "increments at s·x tend to constants, but directions keep turning in logarithmic time or settle late"
+            )
         found.append(Ray(holds=holds, velocity=velocity, cosine=cosine[b], reason=reason))
     return found
 
 
-def _slope(m: LoopMap, v: Array, states: Array, far: float, select: Array) -> Array:
-    c = _increment(m, np.where(select, v, states), far, select)
-    return np.where(select, c - v, 0.0)
+def _slope(m: LoopMap, v: Array, states: Array, far: float, select: Array) -> tuple[Array, int]:
+    """Return c(v) − v, and how many loops that took."""
+    c, loops = _increment(m, np.where(select, v, states), far, select)
+    return np.where(select, c - v, 0.0), loops
 
 
-def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array) -> bool:
-    """Say whether growth by `factor` per loop persists at s·x for every s up to overflow.
+def grows_without_bound(
+    m: LoopMap, state: Array, factor: float, growing: Array, *, loops: int = 0, tangents: bool = True
+) -> bool:
+    """Say whether growth by `factor` per loop persists at s·x for every s up to overflow, and for ever there.
+
+    At every scale F(s·x) must be s·F(x) to leading order. A linear map is homogeneous at every scale whatever it does
+    later, so the map far out is then followed with its size taken out (`lasting_growth`).
 
     Parameters
     ----------
@@ -141,6 +157,10 @@ def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array)
         Growth per loop of the slowest growing row, measured.
     growing : ndarray of bool, (rows,)
         Which rows grow.
+    loops : int
+        Loops done.
+    tangents : bool
+        Whether the derivative may be used.
     """
     if not factor > 1 + 1e-9:
         return False
@@ -148,7 +168,7 @@ def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array)
     size = float(np.abs(state[select]).max())
     scales = 10.0 ** np.array([0, 2, 4, 8, 16, 32, 64, 100])
     here = _later(m, state)
-    for s in scales[scales * size < 1e140]:
+    for s in scales[scales * size < _HUGE]:
         x = np.where(select, s * state, state)
         later = _later(m, x)
         before, after = (row_norms(m, v[None])[0][growing] for v in (x, later))
@@ -159,7 +179,7 @@ def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array)
             alike = odd <= 0.1 * (factor - 1) * after / s
         if not (np.all(np.isfinite(gain)) and np.all(gain >= 1 + 0.5 * (factor - 1)) and np.all(alike)):
             return False
-    return True
+    return lasting_growth(m, state, select, growing, loops, tangents=tangents)
 
 
 def _later(m: LoopMap, state: Array) -> Array:
@@ -177,6 +197,25 @@ def _selection(m: LoopMap, growing: Array) -> Array:
     return rows if m.periods is None else np.asarray(rows & np.isnan(m.periods))
 
 
-def _increment(m: LoopMap, states: Array, s: float, select: Array) -> Array:
+def _increment(m: LoopMap, states: Array, s: float, select: Array) -> tuple[Array, int]:
+    """Return the increments at s·x after as many loops as bring them to rest, and how many.
+
+    Coordinates that contract beside a ray were scaled with the others, or are known there to the rounding of s·x only:
+    they come to where they belong within some loops, in which a ray moves by a share 1/s.
+    """
     x = np.where(select, s * states, states)
-    return m.displacement(m.numpy(m(m.native(x))), x)
+    now = _step(m, x)
+    noise = 1e2 * _EPS * row_norms(m, x)
+    loops = 1
+    while loops < _RELAX:
+        x, loops = x + now, loops + 1
+        before, now = now, _step(m, x)
+        change = row_norms(m, now - before)
+        if not np.any(change > np.maximum(1e-6 * row_norms(m, now), noise)):
+            break
+    return now, loops
+
+
+def _step(m: LoopMap, x: Array) -> Array:
+    with np.errstate(all="ignore"):
+        return m.displacement(m.numpy(m(m.native(x))), x)

@@ -15,6 +15,7 @@ from dynloop.maps.base import Array, LoopMap
 
 __all__ = ["LeadingExponent", "leading_exponents"]
 
+_ROUNDING = 1e-12  # of a mean of logarithms: a rigid rotation has −2e-17 ± 2e-18
 _NUMBERS_AT_ONCE = 2**22  # in one batch of states, 32 MB; bounds the memory of the batch, not its speed
 
 
@@ -40,9 +41,14 @@ class LeadingExponent:
         return bool(self.value > self.doubt and abs(self.half - self.value) <= allowed)
 
     @property
+    def negative(self) -> bool:
+        """Whether it is negative beyond five standard errors."""
+        return bool(self.value < -5 * self.error - _ROUNDING)
+
+    @property
     def zero(self) -> bool:
-        """Whether it cannot be told from zero."""
-        return bool(abs(self.value) <= self.doubt)
+        """Whether it cannot be told from zero: `doubt` above, where growth like log n lies, five errors below."""
+        return bool(-5 * self.error - _ROUNDING <= self.value <= self.doubt)
 
 
 def leading_exponents(m: LoopMap, states: Array, loops: int, rng: np.random.Generator) -> list[list[LeadingExponent]]:

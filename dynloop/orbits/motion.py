@@ -12,36 +12,61 @@ from dynloop.orbits.frequencies import spectral_lines
 from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
+from dynloop.orbits.long_return import first_returns
+from dynloop.orbits.recurrence import return_period
+from dynloop.orbits.resting import RETURN
 from dynloop.orbits.trajectory import stream
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
 __all__ = ["moving"]
 
-_LEAST, _MOST = 256, 4096  # loops in the window of an exponent
+_LEAST, _FIRST, _MOST = 256, 1024, 4096  # loops in the window of an exponent: at least, asked first, at most
+_NO_NOISE = 1e-6  # share of power outside the lines of a motion below which nothing chaotic shows
+_DENOMINATOR = 10_000  # periods up to this are excluded before a motion is called quasi-periodic
 
 
-def moving(q: Inquiry, starts: Array, *, last: bool) -> None:
-    """Ask the exponents of orbits in bounded motion; a zero or negative one is read at the end of the budget only.
+def moving(q: Inquiry, starts: Array) -> None:
+    """Ask the exponents of orbits in bounded motion: at the end of the budget, from where the orbits are by then.
 
-    A token that moves after a chaotic one is driven by it (C13) and is chaotic too, whatever its own exponents.
+    Nothing tells chaos that a sink captures later from chaos for ever, before it is captured, so that the loops that
+    the budget allows are spent first. A short window of tangents shows most chaos; the others get a long one.
+
+    A token that moves after a chaotic one is driven by it (C13) and is chaotic too, whatever its own exponents, unless
+    it returns all the same.
     """
     if q.twin is None:
         return
     tokens = {int(b): moves for b in starts if (moves := _moving_groups(q, int(b)))}
-    if not tokens:
-        return
-    m = q.ready_tangents()
-    loops = int(np.clip(q.watcher.loops[next(iter(tokens))], _LEAST, _MOST))
-    exponents = leading_exponents(m, q.final[list(tokens)], loops, q.rng)
+    for loops in (_FIRST, _MOST):
+        if not tokens:
+            return
+        length = int(np.clip(q.watcher.loops[next(iter(tokens))], _LEAST, loops))
+        tokens = _ask(q, tokens, length, longest=loops == _MOST)
+
+
+def _ask(q: Inquiry, tokens: dict[int, list[int]], length: int, *, longest: bool) -> dict[int, list[int]]:
+    """Read exponents over one window; return what a longer one may decide."""
+    m, unclear = q.ready_tangents(), {}
+    exponents = leading_exponents(m, q.final[list(tokens)], length, q.rng)
     for (b, moves), of_group in zip(tokens.items(), exponents, strict=True):
-        neutral = [g for g in moves if of_group[g].zero] if last else []
-        signals = _projections(m, q.final[b], max(loops, 1024), q.rng) if neutral else np.empty(0)
+        neutral = [g for g in moves if of_group[g].zero]
+        if not longest and (left := [g for g in moves if not (of_group[g].positive or of_group[g].negative)]):
+            unclear[b] = left
+        signals = _projections(m, q.final[b], max(length, _FIRST), q.rng) if longest and neutral else np.empty(0)
+        driven = [g for g in moves if g and of_group[g].positive and of_group[g] is of_group[g - 1]]
+        paths = _projections(m, q.final[b], length, q.rng) if driven else np.empty(0)
         for g in moves:
             one = of_group[g]
-            finding = _quasiperiodic(one, signals[:, g]) if g in neutral else _read(q, b, one, last=last)
-            if finding is not None:
-                q.put(b, [g], [finding])
+            if g in driven:
+                q.put(b, [g], [_driven(q, b, g, one, paths[:, g])])
+            elif one.positive:
+                q.put(b, [g], [_chaotic(q, b, one)])
+            elif longest and g in neutral:
+                q.put(b, [g], [_neutral(m, q.final[b], g, one, signals[:, g])])
+            elif one.negative or (longest and one.value <= 0):
+                q.put(b, [g], [_transient(q, b, one)])
+    return unclear
 
 
 def _moving_groups(q: Inquiry, b: int) -> list[int]:
@@ -51,12 +76,7 @@ def _moving_groups(q: Inquiry, b: int) -> list[int]:
     return [g for g in q.open(b) if not at_rest[g] and not grown[g] and not q.watcher.slowing(b, q.rows(g))]
 
 
-def _read(q: Inquiry, b: int, one: LeadingExponent, *, last: bool) -> Finding | None:
-    """Read the exponent of one moving group, of the tokens up to it."""
-    if one.positive:
-        return _chaotic(one, prefix=q.m.causal)
-    if not last or not one.value <= 0:
-        return None
+def _transient(q: Inquiry, b: int, one: LeadingExponent) -> Finding:
     return undecided(
         f"still moving after {q.watcher.loops[b]} loops although the largest exponent is {one.value:.3g} ± "
         f"{one.error:.1g}: a slow transient, or a cycle longer than the window; give more loops",
@@ -68,34 +88,68 @@ def _numbers(one: LeadingExponent) -> dict[str, Any]:
     return {"exponent": one.value, "exponent_error": one.error}
 
 
-def _chaotic(one: LeadingExponent, *, prefix: bool) -> Finding:
+def _driven(q: Inquiry, b: int, g: int, one: LeadingExponent, signals: Array) -> Finding:
+    """Return the finding of a token after a chaotic one: chaotic too, unless it does not look at it."""
+    if (period := return_period(q.watcher.returns[b][:, g], RETURN)) > 0:
+        how = f"returns after {period} loops"
+    elif any(w.background <= _NO_NOISE and w.count <= len(signals) // 32 for w in map(spectral_lines, signals.T)):
+        how = "moves in a few lines"
+    else:
+        return _chaotic(q, b, one)
+    return undecided(
+        f"{how} while an earlier token is chaotic (exponent {one.value:.4g} ± {one.error:.1g} per loop): not driven by "
+        "it, or too weakly to be seen",
+        Status.DECIDED,
+        **_numbers(one),
+    )
+
+
+def _chaotic(q: Inquiry, b: int, one: LeadingExponent) -> Finding:
     """Return the finding of a bounded orbit with a positive exponent."""
-    whose = " of the tokens up to this one" if prefix else ""
+    whose = " of the tokens up to this one" if q.m.causal else ""
+    exponent = f"largest exponent{whose} {one.value:.4g} ± {one.error:.1g} per loop"
     return Finding(
         regime=Regime.CHAOTIC,
-        reason=f"bounded, with largest exponent{whose} {one.value:.4g} ± {one.error:.1g} per loop over {one.loops} "
-        "loops, unchanged when the window doubled; T2 does not apply: the orbit does not converge",
+        reason=f"bounded within {q.watcher.loops[b] + one.loops} loops, with {exponent} over the last {one.loops} of "
+        "them, unchanged when the window doubled; T2 does not apply: the orbit does not converge",
         numbers=_numbers(one),
     )
 
 
-def _quasiperiodic(one: LeadingExponent, signals: Array) -> Finding:
+def _neutral(m: LoopMap, state: Array, g: int, one: LeadingExponent, signals: Array) -> Finding:
     """Decide a bounded orbit whose exponent is zero within its error, by the lines of projections ``(loops, 2)``."""
     lines = [spectral_lines(signal) for signal in signals.T]
-    if all(line.quasiperiodic for line in lines):
-        return Finding(
-            regime=Regime.QUASIPERIODIC,
-            reason=f"bounded, never returns, largest exponent {one.value:.1e} ± {one.error:.1g} is zero within its "
-            f"error, and the motion has few stable lines (frequency {lines[0].frequency:.9f} per loop, incommensurate, "
-            f"drift {max(line.drift for line in lines):.0e}); T2 does not apply: the orbit does not converge",
-            numbers=_numbers(one),
+    zero = f"largest exponent {one.value:.1e} ± {one.error:.1g} is zero within its error"
+    if not all(line.quasiperiodic for line in lines):
+        return undecided(
+            f"bounded and moving, {zero}, and the motion is not a few incommensurate lines ({lines[0].count} lines, "
+            f"background {lines[0].background:.0e}): edge of chaos, a long period or a slow transient; more loops "
+            "would tell",
+            Status.OUT_OF_LOOPS,
+            **_numbers(one),
         )
-    return undecided(
-        f"bounded and moving, the largest exponent {one.value:.1e} ± {one.error:.1g} cannot be told from zero, and the "
-        f"motion is not a few incommensurate lines ({lines[0].count} lines, background {lines[0].background:.0e}): "
-        "edge of chaos, a long period or a slow transient; more loops would tell",
-        Status.OUT_OF_LOOPS,
-        **_numbers(one),
+    least = min(line.denominator for line in lines)
+    if least <= _DENOMINATOR:
+        periods, gaps = first_returns(m, state, _DENOMINATOR)
+        if period := int(periods[g]):
+            return Finding(
+                regime=Regime.PERIODIC, period=period, numbers=_numbers(one),
+                reason=f"returns after {period} loops to within {gaps[g]:.1e} and not sooner; {zero}, so the cycle is "
+                "neutral; T2 does not apply: the orbit does not converge",
+            )  # fmt: skip
+        return undecided(
+            f"bounded and moving in few stable lines, {zero}; the frequency {lines[0].frequency:.9f} lies within its "
+            f"error of a fraction with the denominator {least}, yet no state returned within {_DENOMINATOR} loops (the "
+            f"nearest came to {gaps[g]:.1e}): a cycle that is approached slowly, or a turn just beside it",
+            Status.OUT_OF_LOOPS,
+            **_numbers(one),
+        )
+    return Finding(
+        regime=Regime.QUASIPERIODIC,
+        reason=f"bounded, {zero}, and the motion has few stable lines (frequency {lines[0].frequency:.9f} per loop, "
+        f"drift {max(line.drift for line in lines):.0e}, no fraction with a denominator below {least} within its "
+        "error); T2 does not apply: the orbit does not converge",
+        numbers=_numbers(one),
     )
 
 

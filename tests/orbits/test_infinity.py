@@ -45,6 +45,29 @@ def test_a_push_that_keeps_turning_is_no_ray():
     assert not ray_of(m, [1.0, 0.0], 1000).holds
 
 
+@pytest.mark.parametrize("rate", [0.5, -0.8, 0.9])
+@pytest.mark.parametrize("push", [0.0, 2.0])
+def test_a_ray_beside_coordinates_that_contract(rate, push):
+    """Until 2026-11 s·x was scaled in the bounded coordinates too, and their return drowned the ray."""
+    c, s = np.cos(0.4), np.sin(0.4)
+    R = torch.tensor([[c, s], [-s, c]])
+
+    def rule(x):
+        z = x @ R
+        return torch.stack([z[:, 0] + 1 + 1 / (1 + z[:, 0] ** 2), rate * z[:, 1] + push], 1) @ R.T
+
+    ray = ray_of(dl.TorchMap([rule], (2,)), [1.0, 1.0], 1024)
+    assert ray.holds
+    assert ray.velocity[0] == pytest.approx(1, abs=1e-3)
+
+
+def test_growth_that_saturates_beside_a_contraction_is_no_ray():
+    m = dl.TorchMap([lambda x: x @ torch.diag(torch.tensor([0.99999, 0.5])).double() + 1.0], (2,))
+    assert not ray_of(m, [0.0, 0.1], 1024).holds
+    m = dl.TorchMap([lambda x: torch.stack([x[:, 0] + 1 / (1 + 1e-6 * x[:, 0] ** 2), 0.5 * x[:, 1]], 1)], (2,))
+    assert not ray_of(m, [0.0, 0.1], 1024).holds
+
+
 def test_exponential_growth_at_every_scale():
     m = dl.TorchMap([lambda x: 1.1 * x + torch.tanh(x)], (2,))
     assert grows_without_bound(m, after(m, [1.0, 0.3], 200)[0], 1.1, YES)
