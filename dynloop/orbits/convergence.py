@@ -19,7 +19,16 @@ from dynloop.orbits.solvers.polish import Polished, polish, relative_residual
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
-__all__ = ["FAR", "Candidate", "close_enough", "conclude", "conclude_unpolished", "relative_distance"]
+__all__ = [
+    "FAR",
+    "Candidate",
+    "amplified",
+    "close_enough",
+    "conclude",
+    "conclude_unpolished",
+    "relative_distance",
+    "relative_distances",
+]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
 FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
@@ -221,15 +230,31 @@ def _radii(m: LoopMap, point: Array, period: int, groups: int) -> Array:
 
 def relative_distance(m: LoopMap, found: Candidate, point: Array) -> Array:
     """Return the distance of a candidate from a point, relative to the point, by group."""
-    gap = m.displacement(found.state, point)
-    return _group(m, relative_residual(m, point, gap, float(found.largest.max())), found.groups)
+    largest = np.array([found.largest.max()])
+    return np.asarray(relative_distances(m, found.state[None], point, largest, found.groups)[0])
+
+
+def relative_distances(m: LoopMap, states: Array, point: Array, largest: Array, groups: int) -> Array:
+    """Return the distances of states from a point, relative to the point, ``(batch, groups)``.
+
+    `largest` is the largest norm seen on the way to each state, ``(batch,)``.
+    """
+    gaps = row_norms(m, m.displacement(states, point))
+    norms = row_norms(m, m.displacement(point, np.zeros_like(point))[None])
+    least = 4 * _EPS * np.maximum(largest, norms.max()) + np.finfo(float).tiny
+    rows = gaps / np.maximum(norms, least[:, None])
+    return np.asarray(rows[:, :groups] if m.causal else np.fmax.reduce(rows, axis=1, keepdims=True))
 
 
 def close_enough(m: LoopMap, found: Candidate, radius: Array) -> Array:
-    """Return how far from its solution a candidate may be, by group: noise at the floor is amplified by 1/(1 − ρ)."""
+    """Return how far from its solution a candidate may be, by group."""
+    return amplified(_group(m, found.floor, found.groups), radius)
+
+
+def amplified(floor: Array, radius: Array) -> Array:
+    """Return how far noise at the floor leaves an orbit from its limit: it is amplified by 1/(1 − ρ)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        noise = 1e3 * _group(m, found.floor, found.groups) / np.maximum(1 - radius, 1e-6)
-    return np.asarray(np.minimum(np.maximum(1e-6, noise), 0.5))
+        return np.asarray(np.minimum(np.maximum(1e-6, 1e3 * floor / np.maximum(1 - radius, 1e-6)), 0.5))
 
 
 def _attracted(m: LoopMap, found: Candidate, point: Array, radius: float) -> bool:

@@ -18,6 +18,7 @@ __all__ = ["octaves", "solving_ahead"]
 
 _NEAR = 1e-3  # relative steps above this are too far from a limit to solve for it
 _FLOOR_AHEAD = 1e-5  # how near the solution must be, in place of the floor that has not been reached
+_AHEAD = "solved ahead of the orbit, whose steps still fall per loop as the spectral radius asks"
 
 
 def solving_ahead(q: Inquiry, starts: Array, limits: Limits) -> None:
@@ -31,16 +32,26 @@ def solving_ahead(q: Inquiry, starts: Array, limits: Limits) -> None:
     with np.errstate(invalid="ignore"):
         falls = ((w.trend[starts] < 1) & (w.trend[starts] > 0)) | w.settled[starts]
         near = w.step[starts] <= _NEAR
-    for b in starts[(falls & near).all(axis=1) & ~q.decided[starts].any(axis=1)]:
-        candidate = replace(q.candidate(int(b)), floor=np.full(q.m.rows, _FLOOR_AHEAD))
+
+    def solve(b: int) -> None:
+        candidate = replace(q.candidate(b), floor=np.full(q.m.rows, _FLOOR_AHEAD))
         findings = limits.conclude(q.ready_tangents(), candidate)
         if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
-            continue
-        seen = float(np.nanmax(w.trend[b]))
-        if abs(np.log(seen / max(f.rate for f in findings))) > 0.1 * abs(np.log(seen)):
-            continue
-        note = f"solved ahead of the orbit, whose steps still fall by {seen:.6g} per loop as the spectral radius asks"
-        q.put(int(b), range(q.groups), [f.noting(note) for f in findings])
+            return
+        if _as_fast(w.trend[b], max(f.rate for f in findings)):
+            q.put(b, range(q.groups), [f.noting(_AHEAD) for f in findings])
+
+    rows = starts[(falls & near).all(axis=1) & ~q.decided[starts].any(axis=1)]
+    limits.settle(
+        q, rows, solve=solve, floor=_FLOOR_AHEAD, note=_AHEAD,
+        fits=lambda findings, b: _as_fast(w.trend[b], max(f.rate for f in findings)),
+    )  # fmt: skip
+
+
+def _as_fast(trend: Array, rate: float) -> Array:
+    """Say whether steps fell by `rate` per loop, to a tenth of its logarithm; trends are ``(…, rows)``."""
+    seen = np.log(np.fmax.reduce(trend, axis=-1))
+    return np.asarray(np.abs(seen - np.log(rate)) <= 0.1 * np.abs(seen))
 
 
 def octaves(q: Inquiry, b: int) -> None:

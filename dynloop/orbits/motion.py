@@ -28,27 +28,28 @@ def moving(q: Inquiry, starts: Array, *, last: bool) -> None:
     """
     if q.twin is None:
         return
-    tokens = {int(b): moves for b in starts if (moves := _moving_groups(q, int(b)))}
+    moves = _moving(q, starts)
+    tokens = {int(b): np.flatnonzero(moves[i]).tolist() for i, b in enumerate(starts) if moves[i].any()}
     if not tokens:
         return
     m = q.ready_tangents()
     loops = int(np.clip(q.watcher.loops[next(iter(tokens))], _LEAST, _MOST))
     exponents = leading_exponents(m, q.final[list(tokens)], loops, q.rng)
-    for (b, moves), of_group in zip(tokens.items(), exponents, strict=True):
-        neutral = [g for g in moves if of_group[g].zero] if last else []
+    for (b, groups), of_group in zip(tokens.items(), exponents, strict=True):
+        neutral = [g for g in groups if of_group[g].zero] if last else []
         signals = _projections(m, q.final[b], max(loops, 1024), q.rng) if neutral else np.empty(0)
-        for g in moves:
+        for g in groups:
             one = of_group[g]
             finding = _quasiperiodic(one, signals[:, g]) if g in neutral else _read(q, b, one, last=last)
             if finding is not None:
                 q.put(b, [g], [finding])
 
 
-def _moving_groups(q: Inquiry, b: int) -> list[int]:
-    """Return the groups without a verdict that are not at rest, do not slow down and do not grow."""
-    at_rest = q.every(q.watcher.settled[b])
-    grown = q.every(grows(q, np.array([b]))[0])
-    return [g for g in q.open(b) if not at_rest[g] and not grown[g] and not q.watcher.slowing(b, q.rows(g))]
+def _moving(q: Inquiry, starts: Array) -> Array:
+    """Say which groups without a verdict are not at rest, do not slow down and do not grow, ``(starts, groups)``."""
+    slow = np.stack([q.watcher.slow(starts, q.rows(g)) for g in range(q.groups)], axis=1)
+    at_rest, grown = q.every(q.watcher.settled[starts]), q.every(grows(q, starts))
+    return np.asarray(~(q.decided[starts] | at_rest | grown | slow))
 
 
 def _read(q: Inquiry, b: int, one: LeadingExponent, *, last: bool) -> Finding | None:

@@ -23,7 +23,6 @@ import numpy as np
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, as_rng
 from dynloop.orbits.falling import octaves, solving_ahead
-from dynloop.orbits.finding import assemble
 from dynloop.orbits.growing import diverged, growing
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.motion import moving
@@ -99,7 +98,7 @@ def classify(
     m = m.in_dtype_of(states)
     q = Inquiry(m, states, budget, polish, generator)
     _decide(q, progress)
-    findings, final = q.closed(), m.native(q.final)
+    final = m.native(q.final)
     shape: tuple[int, ...] = (len(states), m.state_shape[0]) if m.causal else (len(states),)
     if single:
         shape, final = shape[1:], final[0]
@@ -107,7 +106,7 @@ def classify(
         "map": m.name, "layers": m.layer_names, "causal": m.causal, "state_shape": m.state_shape, "dtype": m.dtype_name,
         "loops": budget, "polish": polish,
     }  # fmt: skip
-    return assemble(findings, m.layer_count, states=final, shape=shape, settings=settings)
+    return q.close(states=final, shape=shape, settings=settings)
 
 
 def _checked(loops: int | None, polish: str) -> int:
@@ -168,6 +167,4 @@ def _ask_twin(q: Inquiry, starts: Array, progress: Progress | None) -> None:
     twin = Inquiry(q.twin, q.twin.native(q.m.numpy(q.starts[starts])), q.budget, q.polish, q.rng)
     _decide(twin, progress)
     note = f"said of the float64 twin from the same start: in {q.m.dtype_name} rounding may decide what the orbit does"
-    for b, findings, final in zip(starts, twin.closed(), twin.final, strict=True):
-        q.put(int(b), range(q.groups), [f.noting(note) for f in findings])
-        q.final[b] = final
+    q.copy(starts, twin, note)

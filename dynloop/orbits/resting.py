@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import lcm
 
 import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
-from dynloop.orbits.convergence import FAR, Candidate, close_enough, conclude, conclude_unpolished, relative_distance
+from dynloop.orbits.convergence import FAR, Candidate, amplified, conclude, conclude_unpolished, relative_distances
 from dynloop.orbits.finding import Finding
 from dynloop.orbits.inquiry import Inquiry
-from dynloop.orbits.recurrence import return_period
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["Limits", "at_floor", "in_part_at_floor", "returning"]
-
-_RETURN = 1e-8  # a relative distance that counts as a return in float64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +22,10 @@ class _Limit:
 
     cycle: Array  # (p, *state_shape)
     findings: list[Finding]
+
+    @property
+    def radius(self) -> Array:
+        return np.array([f.numbers["spectral_radius"] for f in self.findings])
 
 
 class Limits:
@@ -40,12 +41,51 @@ class Limits:
     def conclude(self, m: LoopMap, found: Candidate) -> list[Finding] | None:
         """Say what a candidate is: `convergence.conclude`, or what it said of an orbit with the same limit."""
         for limit in self._known:
-            if (findings := _matched(m, limit, found)) is not None:
-                return findings
+            if len(limit.cycle) == found.period and len(limit.findings) == found.groups:
+                (distance,), (which,), (near,) = _nearness(
+                    m, limit, found.state[None], found.floor[None], np.array([found.largest.max()])
+                )
+                if near:
+                    return [
+                        replace(f, numbers={**f.numbers, "distance": d}, point=limit.cycle[which])
+                        for f, d in zip(limit.findings, distance, strict=True)
+                    ]
         fresh = conclude(m, found)
         if fresh and _attracts(fresh) and (found.period == 1 or not m.causal):
             self._known.append(_Limit(_cycle(m, fresh[0], found.period), fresh))
         return fresh
+
+    def settle(
+        self, q: Inquiry, starts: Array, *, solve: Callable[[int], object], period: int = 1,
+        floor: float | None = None, fits: Callable[[list[Finding], Array], Array] | None = None, note: str = "",
+    ) -> None:  # fmt: skip
+        """Give each of the starts its limit: a known one, or one that ``solve(start)`` finds by `conclude`.
+
+        Parameters
+        ----------
+        q : Inquiry
+            The batch.
+        starts : ndarray of int
+            Whose candidates have this period; all groups of each are open.
+        solve : callable
+            Concludes for one start and records what it found.
+        floor : float, optional
+            In place of the measured floor.
+        fits : callable, optional
+            ``fits(findings, starts) -> bool (starts,)``, asked of those that are near; where it is false, there is
+            no verdict.
+        note : str
+            Added to the reason.
+        """
+        seen = 0
+        while len(starts):
+            for limit in self._known[seen:]:
+                if len(limit.cycle) == period and len(limit.findings) == q.groups and len(starts):
+                    starts = _shared(q, limit, starts, floor, fits, note)
+            seen = len(self._known)
+            if len(starts):
+                solve(int(starts[0]))
+                starts = starts[1:]
 
 
 def _attracts(findings: list[Finding]) -> bool:
@@ -60,28 +100,46 @@ def _cycle(m: LoopMap, finding: Finding, period: int) -> Array:
     return np.stack(states)
 
 
-def _matched(m: LoopMap, limit: _Limit, found: Candidate) -> list[Finding] | None:
-    if len(limit.cycle) != found.period or len(limit.findings) != found.groups:
-        return None
-    distances = np.stack([relative_distance(m, found, point) for point in limit.cycle])
-    nearest = int(distances.max(axis=1).argmin())
-    radius = np.array([f.numbers["spectral_radius"] for f in limit.findings])
-    if np.any(distances[nearest] > np.minimum(close_enough(m, found, radius), FAR)):
-        return None
-    return [
-        replace(f, numbers={**f.numbers, "distance": d}, point=limit.cycle[nearest])
-        for f, d in zip(limit.findings, distances[nearest], strict=True)
-    ]
+def _nearness(m: LoopMap, limit: _Limit, states: Array, floor: Array, largest: Array) -> tuple[Array, Array, Array]:
+    """Compare states with a limit: the distance of every group, the nearest point, and whether it is near enough.
+
+    `floor` is ``(batch, rows)``, `largest` the largest norm seen ``(batch,)``.
+    """
+    groups = len(limit.findings)
+    nearest, which = np.full((len(states), groups), np.inf), np.zeros(len(states), dtype=int)
+    for i, point in enumerate(limit.cycle):
+        distance = relative_distances(m, states, point, largest, groups)
+        nearer = distance.max(axis=1) < nearest.max(axis=1)
+        nearest[nearer], which[nearer] = distance[nearer], i
+    noise = floor[:, :groups] if m.causal else floor.max(axis=1, keepdims=True)
+    allowed = np.minimum(amplified(noise, limit.radius), FAR)
+    return nearest, which, np.asarray((nearest <= allowed).all(axis=1))
+
+
+def _shared(
+    q: Inquiry, limit: _Limit, starts: Array, floor: float | None, fits: Callable[[list[Finding], Array], Array] | None,
+    note: str,
+) -> Array:  # fmt: skip
+    """Record a limit for the starts that are near to it, and fit; return those that are not near."""
+    largest = q.watcher.largest[starts].max(axis=1)
+    noise = q.floor[starts] if floor is None else np.full((len(starts), q.m.rows), floor)
+    distance, which, near = _nearness(q.ready_tangents(), limit, q.final[starts], noise, largest)
+    good = near.copy()
+    if fits is not None:
+        good[near] = fits(limit.findings, starts[near])
+    rows = starts[good]
+    q.final[rows] = limit.cycle[which[good]]
+    for g, finding in enumerate(limit.findings):
+        said = replace(finding.noting(note) if note else finding, point=None)
+        q.share(rows, g, said, distance=distance[good, g])
+    return starts[~near]
 
 
 def at_floor(q: Inquiry, starts: Array, limits: Limits) -> list[int]:
     """Conclude where every group without a verdict is at the floor; return the starts that were not solved."""
     at_rest = q.every(q.watcher.settled[starts])
-    unsolved = []
-    for b in starts[(at_rest | q.decided[starts]).all(axis=1) & ~q.decided[starts].all(axis=1)]:
-        if not _conclude_at_floor(q, int(b), q.open(int(b)), limits):
-            unsolved.append(int(b))
-    return unsolved
+    rows = starts[(at_rest | q.decided[starts]).all(axis=1) & ~q.decided[starts].all(axis=1)]
+    return _settle(q, rows, limits) if len(rows) else []
 
 
 def in_part_at_floor(q: Inquiry, starts: Array, limits: Limits) -> None:
@@ -90,6 +148,21 @@ def in_part_at_floor(q: Inquiry, starts: Array, limits: Limits) -> None:
         at_rest = q.every(q.watcher.settled[b])
         if groups := [g for g in q.open(int(b)) if at_rest[g]]:
             _conclude_at_floor(q, int(b), groups, limits)
+
+
+def _settle(q: Inquiry, starts: Array, limits: Limits) -> list[int]:
+    """Conclude for starts whose groups are at rest; return those that were not solved."""
+    unsolved: list[int] = []
+
+    def solve(b: int) -> None:
+        if not _conclude_at_floor(q, b, q.open(b), limits):
+            unsolved.append(b)
+
+    whole = ~q.decided[starts].any(axis=1) if q.twin is not None and not q.low else np.zeros(len(starts), dtype=bool)
+    for b in starts[~whole]:
+        solve(int(b))
+    limits.settle(q, starts[whole], solve=solve)
+    return unsolved
 
 
 def _conclude_at_floor(q: Inquiry, b: int, groups: list[int], limits: Limits) -> bool:
@@ -116,21 +189,20 @@ def returning(q: Inquiry, starts: Array, limits: Limits) -> None:
     """Look for a common period of all groups of each start, and solve for the cycle."""
     if q.twin is None:
         return
-    hits = [(q.watcher.returns[int(b)] <= _RETURN).any(axis=0).all() for b in starts]
-    for b in starts[np.array(hits, dtype=bool) & ~q.decided[starts].any(axis=1)]:
-        period = _common_period(q, int(b))
-        if period < 2:
-            continue
-        findings = limits.conclude(q.ready_tangents(), q.candidate(int(b), period=period))
+    rows = starts[~q.decided[starts].any(axis=1)]
+    periods = _common_periods(q, rows)
+
+    def solve(b: int) -> None:
+        findings = limits.conclude(q.ready_tangents(), q.candidate(b, period=p))
         if findings is not None:
-            q.put(int(b), range(q.groups), findings)
+            q.put(b, range(q.groups), findings)
+
+    for p in np.unique(periods[periods > 1]).tolist():
+        limits.settle(q, rows[periods == p], solve=solve, period=p)
 
 
-def _common_period(q: Inquiry, b: int) -> int:
-    """Return the least common period of the groups of a start within its last window, or −1."""
-    returns, at_rest = q.most(q.watcher.returns[b]), q.every(q.watcher.settled[b])
-    periods = [1 if at_rest[g] else return_period(returns[:, g], _RETURN) for g in range(q.groups)]
-    if min(periods) < 1:
-        return -1
-    period = lcm(*periods)
-    return period if 2 * period <= len(returns) else -1
+def _common_periods(q: Inquiry, starts: Array) -> Array:
+    """Return the least common period of the groups of every start within its last window, or −1."""
+    periods = np.where(q.every(q.watcher.settled[starts]), 1, q.watcher.period[starts])
+    common = np.where((periods > 0).all(axis=1), np.lcm.reduce(np.maximum(periods, 1), axis=1), -1)
+    return np.where(2 * common <= q.watcher.window, common, -1)
