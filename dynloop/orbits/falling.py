@@ -11,13 +11,12 @@ from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.recurrence import octave_law
-from dynloop.orbits.resting import Limits
+from dynloop.orbits.resting import FLOOR_AHEAD, Limits
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["octaves", "solving_ahead"]
 
 _NEAR = 1e-3  # relative steps above this are too far from a limit to solve for it
-_FLOOR_AHEAD = 1e-5  # how near the solution must be, in place of the floor that has not been reached
 _AHEAD = "solved ahead of the orbit, whose steps still fall per loop as the spectral radius asks"
 
 
@@ -34,7 +33,7 @@ def solving_ahead(q: Inquiry, starts: Array, limits: Limits) -> None:
         near = w.step[starts] <= _NEAR
 
     def solve(b: int) -> None:
-        candidate = replace(q.candidate(b), floor=np.full(q.m.rows, _FLOOR_AHEAD))
+        candidate = replace(q.candidate(b), floor=np.full(q.m.rows, FLOOR_AHEAD))
         findings = limits.conclude(q.ready_tangents(), candidate)
         if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
             return
@@ -43,8 +42,8 @@ def solving_ahead(q: Inquiry, starts: Array, limits: Limits) -> None:
 
     rows = starts[(falls & near).all(axis=1) & ~q.decided[starts].any(axis=1)]
     limits.settle(
-        q, rows, solve=solve, floor=_FLOOR_AHEAD, note=_AHEAD,
-        fits=lambda findings, b: _as_fast(w.trend[b], max(f.rate for f in findings)),
+        q, rows, solve=solve, floor=FLOOR_AHEAD, note=_AHEAD,
+        fits=lambda limit, b: _as_fast(w.trend[b], max(f.rate for f in limit.findings)),
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def growing(q: Inquiry, starts: Array, *, far: bool) -> None:
     """Ask the map far out where rows grow; `far` says whether to make the dear test for a ray."""
     rows = grows(q, starts)
     rows &= ~q.decided[starts] if q.m.causal else ~q.decided[starts].all(axis=1, keepdims=True)
-    candidates = rows.any(axis=1)
+    candidates = np.asarray(rows.any(axis=1))
     maybe = np.flatnonzero(candidates)
     for i in maybe[_may_leave(q, starts[maybe], rows[maybe])]:
         candidates[i] = not _leaves(q, int(starts[i]), rows[i])

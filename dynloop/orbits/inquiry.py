@@ -45,6 +45,8 @@ class Inquiry:
 
     Attributes
     ----------
+    before : native array, (batch, *state_shape)
+        The state of every start before its last window.
     final : ndarray, (batch, *state_shape)
         The last state of every start, or the point that was solved for.
     floor : ndarray, (batch, rows)
@@ -61,6 +63,7 @@ class Inquiry:
         self.twin, self.why_no_twin = self._find_twin()
         self.groups = m.state_shape[0] if m.causal else 1
         self.states = starts[np.arange(len(starts))]  # a copy: the starts belong to the caller
+        self.before = starts[np.arange(len(starts))]
         self.final = m.numpy(starts)
         self.watcher = Watcher(m, len(starts), row_norms(m, m.displacement(self.final, np.zeros(m.state_shape))))
         self.floor = np.full((len(starts), m.rows), 4 * m.precision)
@@ -90,7 +93,7 @@ class Inquiry:
             self.m, self.states[active], loops, self.watcher.largest[active], floor,
             trend=done >= _TREND or done >= self.budget, rate=self.twin is None or self.m.causal,
         )  # fmt: skip
-        self.states[active] = seen.states
+        self.before[active], self.states[active] = self.states[active], seen.states
         self.final[active] = self.m.numpy(seen.states)
         self.watcher.see(active, loops, seen)
 

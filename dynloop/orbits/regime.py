@@ -6,7 +6,7 @@ A finite window gives candidates; each candidate is tested by evaluating the map
 1. steps at the precision floor: solve for the point, its stability there, its polygon (`resting`, `convergence`).
 2. growing norms: the map far out says RAY or DIVERGENT, or neither (`growing`, `infinity`).
 3. returns: solve for the cycle, its stability there, its least period (`resting`, `convergence`).
-4. steps that fall without reaching the floor: solve ahead of the orbit (`falling`).
+4. steps that fall without reaching the floor, or near returns: solve ahead of the orbit (`falling`, `closing`).
 5. bounded and moving: the largest exponent, then frequencies (`motion`).
 6. at the end of the budget: the law of octaves (`falling`).
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, as_rng
+from dynloop.orbits.closing import closing_in
 from dynloop.orbits.falling import octaves, solving_ahead
 from dynloop.orbits.growing import diverged, growing
 from dynloop.orbits.inquiry import Inquiry
@@ -151,6 +152,7 @@ def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
     returning(q, still(), limits)
     if last or (octave and done >= 256):
         solving_ahead(q, still(), limits)
+        closing_in(q, still(), limits)
     if last or (octave and done >= 512):
         moving(q, still(), last=last)
     if last:

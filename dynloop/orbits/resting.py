@@ -13,18 +13,26 @@ from dynloop.orbits.finding import Finding
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.verdict import Regime
 
-__all__ = ["Limits", "at_floor", "in_part_at_floor", "returning"]
+__all__ = ["FLOOR_AHEAD", "Limit", "Limits", "at_floor", "common_periods", "in_part_at_floor", "returning"]
+
+FLOOR_AHEAD = 1e-5  # how near a solution must be, in place of a floor that has not been reached
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Limit:
+class Limit:
     """A solved attracting point or cycle."""
 
     cycle: Array  # (p, *state_shape)
     findings: list[Finding]
 
+    @classmethod
+    def of(cls, m: LoopMap, findings: list[Finding], period: int) -> Limit:
+        """Return the limit that was found, with all points of its cycle."""
+        return cls(_cycle(m, findings[0], period), findings)
+
     @property
     def radius(self) -> Array:
+        """ρ(DF^p) of every group."""
         return np.array([f.numbers["spectral_radius"] for f in self.findings])
 
 
@@ -36,7 +44,7 @@ class Limits:
     """
 
     def __init__(self) -> None:
-        self._known: list[_Limit] = []
+        self._known: list[Limit] = []
 
     def conclude(self, m: LoopMap, found: Candidate) -> list[Finding] | None:
         """Say what a candidate is: `convergence.conclude`, or what it said of an orbit with the same limit."""
@@ -52,12 +60,12 @@ class Limits:
                     ]
         fresh = conclude(m, found)
         if fresh and _attracts(fresh) and (found.period == 1 or not m.causal):
-            self._known.append(_Limit(_cycle(m, fresh[0], found.period), fresh))
+            self._known.append(Limit.of(m, fresh, found.period))
         return fresh
 
     def settle(
         self, q: Inquiry, starts: Array, *, solve: Callable[[int], object], period: int = 1,
-        floor: float | None = None, fits: Callable[[list[Finding], Array], Array] | None = None, note: str = "",
+        floor: float | None = None, fits: Callable[[Limit, Array], Array] | None = None, note: str = "",
     ) -> None:  # fmt: skip
         """Give each of the starts its limit: a known one, or one that ``solve(start)`` finds by `conclude`.
 
@@ -72,7 +80,7 @@ class Limits:
         floor : float, optional
             In place of the measured floor.
         fits : callable, optional
-            ``fits(findings, starts) -> bool (starts,)``, asked of those that are near; where it is false, there is
+            ``fits(limit, starts) -> bool (starts,)``, asked of those that are near; where it is false, there is
             no verdict.
         note : str
             Added to the reason.
@@ -100,7 +108,7 @@ def _cycle(m: LoopMap, finding: Finding, period: int) -> Array:
     return np.stack(states)
 
 
-def _nearness(m: LoopMap, limit: _Limit, states: Array, floor: Array, largest: Array) -> tuple[Array, Array, Array]:
+def _nearness(m: LoopMap, limit: Limit, states: Array, floor: Array, largest: Array) -> tuple[Array, Array, Array]:
     """Compare states with a limit: the distance of every group, the nearest point, and whether it is near enough.
 
     `floor` is ``(batch, rows)``, `largest` the largest norm seen ``(batch,)``.
@@ -117,7 +125,7 @@ def _nearness(m: LoopMap, limit: _Limit, states: Array, floor: Array, largest: A
 
 
 def _shared(
-    q: Inquiry, limit: _Limit, starts: Array, floor: float | None, fits: Callable[[list[Finding], Array], Array] | None,
+    q: Inquiry, limit: Limit, starts: Array, floor: float | None, fits: Callable[[Limit, Array], Array] | None,
     note: str,
 ) -> Array:  # fmt: skip
     """Record a limit for the starts that are near to it, and fit; return those that are not near."""
@@ -126,7 +134,7 @@ def _shared(
     distance, which, near = _nearness(q.ready_tangents(), limit, q.final[starts], noise, largest)
     good = near.copy()
     if fits is not None:
-        good[near] = fits(limit.findings, starts[near])
+        good[near] = fits(limit, starts[near])
     rows = starts[good]
     q.final[rows] = limit.cycle[which[good]]
     for g, finding in enumerate(limit.findings):
@@ -190,7 +198,7 @@ def returning(q: Inquiry, starts: Array, limits: Limits) -> None:
     if q.twin is None:
         return
     rows = starts[~q.decided[starts].any(axis=1)]
-    periods = _common_periods(q, rows)
+    periods = common_periods(q, rows, q.watcher.period)
 
     def solve(b: int) -> None:
         findings = limits.conclude(q.ready_tangents(), q.candidate(b, period=p))
@@ -201,8 +209,11 @@ def returning(q: Inquiry, starts: Array, limits: Limits) -> None:
         limits.settle(q, rows[periods == p], solve=solve, period=p)
 
 
-def _common_periods(q: Inquiry, starts: Array) -> Array:
-    """Return the least common period of the groups of every start within its last window, or −1."""
-    periods = np.where(q.every(q.watcher.settled[starts]), 1, q.watcher.period[starts])
+def common_periods(q: Inquiry, starts: Array, periods: Array) -> Array:
+    """Return the least common period of the groups of every start within its last window, or −1.
+
+    `periods` ``(batch, groups)`` are those that were seen.
+    """
+    periods = np.where(q.every(q.watcher.settled[starts]), 1, periods[starts])
     common = np.where((periods > 0).all(axis=1), np.lcm.reduce(np.maximum(periods, 1), axis=1), -1)
     return np.where(2 * common <= q.watcher.window, common, -1)
