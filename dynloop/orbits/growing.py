@@ -17,7 +17,7 @@ __all__ = ["diverged", "growing", "grows"]
 
 
 _LOST = Finding(regime=Regime.DIVERGENT, reason="a state stopped being finite", status=Status.DIVERGED)
-_AHEAD = 8  # loops
+_AHEAD, _FAR = 8, 1e2  # loops, and times the state
 _MANY = 8  # starts that grow, from which the map far out is asked of all at once first
 
 
@@ -59,21 +59,27 @@ def _groups(q: Inquiry, rows: Array) -> list[int]:
 
 
 def _may_leave(q: Inquiry, starts: Array, rows: Array) -> Array:
-    """Say of which starts the growing rows still grow at a hundred times the state, ``(starts,)``.
+    """Say of which starts growing rows go on growing alike at a hundred times the state, ``(starts,)``.
 
-    It is part of what `grows_without_bound` asks of each by itself, asked of many in one go.
+    It is part of what `grows_without_bound` asks of each by itself, a little less strict, asked of many in one go.
     """
     if len(starts) < _MANY or q.m.periods is not None:
         return np.ones(len(starts), dtype=bool)
-    m, slowest = q.twin or q.m, np.where(rows, q.watcher.growth[starts], np.inf).min(axis=1)
+    m, excess = q.twin or q.m, np.where(rows, q.watcher.growth[starts], np.inf).min(axis=1)[:, None] - 1
     select = np.repeat(rows, m.state_shape[-1], axis=1).reshape(-1, *m.state_shape)
-    before = np.where(select, 1e2 * q.final[starts], q.final[starts])
-    after = m.native(before)
+    here, before = q.final[starts], np.where(select, _FAR * q.final[starts], q.final[starts])
+    ends = []
     with np.errstate(all="ignore"):
-        for _ in range(_AHEAD):
-            after = m(after)
-        gain = (row_norms(m, m.numpy(after)) / row_norms(m, before)) ** (1 / _AHEAD)
-        return np.asarray((~rows | (gain >= 1 + 0.4 * (slowest[:, None] - 1))).all(axis=1))
+        for states in (here, before):
+            after = m.native(states)
+            for _ in range(_AHEAD):
+                after = m(after)
+            ends.append(m.numpy(after))
+        after = row_norms(m, ends[1])
+        gain = (after / row_norms(m, before)) ** (1 / _AHEAD)
+        odd = row_norms(m, np.where(select, ends[1] / _FAR - ends[0], 0.0))
+        alike = odd <= 0.2 * excess * after / _FAR
+    return np.asarray((~rows | ((gain >= 1 + 0.4 * excess) & alike)).all(axis=1))
 
 
 def _leaves(q: Inquiry, b: int, rows: Array) -> bool:

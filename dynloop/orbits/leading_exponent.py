@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -16,36 +15,47 @@ from dynloop.maps.base import Array, LoopMap
 __all__ = ["LeadingExponent", "leading_exponents"]
 
 _NUMBERS_AT_ONCE = 2**22  # in one batch of states, 32 MB; bounds the memory of the batch, not its speed
+_RECORDS = 256  # of a window: an error rests on its lowest 36 frequencies, so that finer records add little
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LeadingExponent:
-    """The largest exponent over one window, and over the first half of it, natural log per loop."""
+    """The largest exponent over one window, and over the first half of it, natural log per loop.
 
-    value: float
-    error: float
-    half: float
-    half_error: float
+    One of them (numbers), or those of many orbits and groups (arrays).
+    """
+
+    value: Any
+    error: Any
+    half: Any
+    half_error: Any
     loops: int
 
     @property
-    def doubt(self) -> float:
+    def doubt(self) -> Any:
         """Five standard errors, or 5·log n/n if that is more (an integrable twist grows like log n)."""
-        return float(max(5 * self.error, 5 * np.log(self.loops) / self.loops))
+        return np.maximum(5 * self.error, 5 * np.log(self.loops) / self.loops)
 
     @property
-    def positive(self) -> bool:
+    def positive(self) -> Any:
         """Whether it is positive beyond doubt, and did not change when the window doubled."""
         allowed = 5 * np.hypot(self.error, self.half_error) + np.log(self.loops) / self.loops
-        return bool(self.value > self.doubt and abs(self.half - self.value) <= allowed)
+        return (self.value > self.doubt) & (np.abs(self.half - self.value) <= allowed)
 
     @property
-    def zero(self) -> bool:
+    def zero(self) -> Any:
         """Whether it cannot be told from zero."""
-        return bool(abs(self.value) <= self.doubt)
+        return np.abs(self.value) <= self.doubt
+
+    def at(self, *index: int) -> LeadingExponent:
+        """Return one of many."""
+        value, error, half, half_error = (
+            float(each[index]) for each in (self.value, self.error, self.half, self.half_error)
+        )
+        return LeadingExponent(value=value, error=error, half=half, half_error=half_error, loops=self.loops)
 
 
-def leading_exponents(m: LoopMap, states: Array, loops: int, rng: np.random.Generator) -> list[list[LeadingExponent]]:
+def leading_exponents(m: LoopMap, states: Array, loops: int, rng: np.random.Generator) -> LeadingExponent:
     """Estimate the largest exponent of every group of each state, over `loops` loops from there.
 
     For a causal map DF restricted to tokens ≤ i is a map of its own whose exponents are the union of those of its
@@ -65,31 +75,39 @@ def leading_exponents(m: LoopMap, states: Array, loops: int, rng: np.random.Gene
 
     Returns
     -------
-    list of list of LeadingExponent
-        ``[state][group]``; nan if the orbit left every bound.
+    LeadingExponent
+        Of arrays ``(count, groups)``; nan if the orbit left every bound.
     """
-    found: list[list[LeadingExponent]] = []
+    found: list[Array] = []
     at_once = max(1, _NUMBERS_AT_ONCE // m.dimension)
+    gather = 1 if m.causal else max(1, loops // _RECORDS)
+    loops -= loops % gather
     for first in range(0, len(states), at_once):
         part = m.native(states[first : first + at_once])
-        logs = token_growth(m, part, loops, rng).logs[..., 0] if m.causal else _growth(m, part, loops, rng)
+        logs = token_growth(m, part, loops, rng).logs[..., 0] if m.causal else _growth(m, part, loops, gather, rng)
         with np.errstate(invalid="ignore"):
-            (value, error, _), (half, half_error, _) = time_average(logs), time_average(logs[: loops // 2])
-        for b in range(len(part)):
-            own = [
-                LeadingExponent(value=v, error=e, half=h, half_error=d, loops=loops)
-                for v, e, h, d in zip(value[b], error[b], half[b], half_error[b], strict=True)
-            ]
-            found.append(list(accumulate(own, _larger)))
-    return found
+            own = [_with_half(logs, gather * np.log(loops) / loops)]
+        for g in range(1, logs.shape[2]):  # the largest so far; nan is larger than any number
+            before, now = own[-1][..., -1] if g > 1 else own[0][..., 0], own[0][..., g]
+            own.append(np.where(np.isnan(before[0]) | (before[0] >= now[0]), before, now)[..., None])
+        found.append(np.concatenate([own[0][..., :1], *own[1:]], axis=2))
+    value, error, half_value, half_error = np.concatenate(found, axis=1) / gather
+    return LeadingExponent(value=value, error=error, half=half_value, half_error=half_error, loops=loops)
 
 
-def _larger(a: LeadingExponent, b: LeadingExponent) -> LeadingExponent:
-    """Return the one with the larger value; nan is larger than any number."""
-    return a if np.isnan(a.value) or a.value >= b.value else b
+def _with_half(logs: Array, bias: float) -> Array:
+    """Return mean and error of the window and of its first half, ``(4, count, groups)``.
+
+    Where the halves agree to the error of the window and its bias alone, no error of the half is asked for: 0.
+    """
+    whole, first = time_average(logs), logs[: len(logs) // 2]
+    half, half_error = first.mean(axis=0), np.zeros_like(whole.mean)
+    apart = ~(np.abs(half - whole.mean) <= 5 * whole.standard_error + bias)
+    half_error[apart] = time_average(first[:, apart]).standard_error
+    return np.array([whole.mean, whole.standard_error, half, half_error])
 
 
-def _growth(m: LoopMap, states: Any, loops: int, rng: np.random.Generator) -> Array:
-    """Return the growth of one tangent a state by loop, ``(loops, count, 1)``."""
+def _growth(m: LoopMap, states: Any, loops: int, gather: int, rng: np.random.Generator) -> Array:
+    """Return the growth of one tangent a state by records of `gather` loops, ``(loops // gather, count, 1)``."""
     aligned = m.stretch(states, random_frames(m, len(states), 1, rng), max(16, loops // 8))
-    return m.stretch(aligned.states, aligned.frames, loops).logs
+    return m.stretch(aligned.states, aligned.frames, loops, gather=gather).logs

@@ -18,6 +18,7 @@ from dynloop.result import Status
 
 __all__ = ["moving"]
 
+_MANY = 64  # chaotic starts from which they share a sentence
 _LEAST, _MOST = 256, 4096  # loops in the window of an exponent
 
 
@@ -29,13 +30,15 @@ def moving(q: Inquiry, starts: Array, *, last: bool) -> None:
     if q.twin is None:
         return
     moves = _moving(q, starts)
-    tokens = {int(b): np.flatnonzero(moves[i]).tolist() for i, b in enumerate(starts) if moves[i].any()}
-    if not tokens:
+    rows, moves = starts[moves.any(axis=1)], moves[moves.any(axis=1)]
+    if len(rows) == 0:
         return
     m = q.ready_tangents()
-    loops = int(np.clip(q.watcher.loops[next(iter(tokens))], _LEAST, _MOST))
-    exponents = leading_exponents(m, q.final[list(tokens)], loops, q.rng)
-    for (b, groups), of_group in zip(tokens.items(), exponents, strict=True):
+    loops = int(np.clip(q.watcher.loops[rows[0]], _LEAST, _MOST))
+    exponents = leading_exponents(m, q.final[rows], loops, q.rng)
+    for i in _share_chaos(q, rows, moves, exponents):
+        b, groups = int(rows[i]), np.flatnonzero(moves[i]).tolist()
+        of_group = {g: exponents.at(i, g) for g in groups}
         neutral = [g for g in groups if of_group[g].zero] if last else []
         signals = _projections(m, q.final[b], max(loops, 1024), q.rng) if neutral else np.empty(0)
         for g in groups:
@@ -43,6 +46,22 @@ def moving(q: Inquiry, starts: Array, *, last: bool) -> None:
             finding = _quasiperiodic(one, signals[:, g]) if g in neutral else _read(q, b, one, last=last)
             if finding is not None:
                 q.put(b, [g], [finding])
+
+
+def _share_chaos(q: Inquiry, starts: Array, moves: Array, found: LeadingExponent) -> Array:
+    """Give many chaotic starts one sentence, each with its own numbers; return the indices of the others."""
+    sure = np.asarray(found.positive & moves)[:, 0] & (not q.m.causal)
+    if sure.sum() < _MANY:
+        return np.arange(len(starts))
+    value, error = found.value[sure, 0], found.error[sure, 0]
+    finding = Finding(
+        regime=Regime.CHAOTIC,
+        reason=f"bounded, with a largest exponent positive beyond its error (of {sure.sum()} such starts between "
+        f"{value.min():.4g} and {value.max():.4g}, ± {error.max():.1g} at most, per loop over {found.loops} loops), "
+        "unchanged when the window doubled; T2 does not apply: the orbit does not converge",
+    )
+    q.share(starts[sure], 0, finding, exponent=value, exponent_error=error)
+    return np.flatnonzero(~sure)
 
 
 def _moving(q: Inquiry, starts: Array) -> Array:
