@@ -245,8 +245,8 @@ class KernelMap(LoopMap):
         trend: bool,
     ) -> Survey:  # fmt: skip
         """Iterate `loops` times and sum up the window, compiled: see `LoopMap.survey`."""
-        states, found = states.copy(), np.empty((len(NUMBERS), len(states)))
-        survey = survey_loop(self._steps[: self._cycle], self.dimension)
+        states, found = states.copy(), np.empty((len(states), len(NUMBERS)))
+        survey = survey_loop(self._steps[: self._cycle], self.dimension, self.periods is not None)
         work = loops * self.layer_count * self.dimension
         survey(
             len(states), work, loops, states, self._table, self._wrap, self._repeat, loops,
@@ -255,7 +255,7 @@ class KernelMap(LoopMap):
         kinds = {"settled": bool, "finite": bool, "period": np.int64, "near": np.int64}
         numbers: dict[str, Any] = {
             name: values[:, None].astype(kinds.get(name, np.float64), copy=False)
-            for name, values in zip(NUMBERS, found, strict=True)
+            for name, values in zip(NUMBERS, found.T, strict=True)
         }
         return Survey(**numbers | {"states": states, "rate": None, "decay": numbers["decay"] if trend else None})
 

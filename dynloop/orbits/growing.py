@@ -38,8 +38,7 @@ def grows(q: Inquiry, starts: Array) -> Array:
 
     A ray grows by the share of one loop in all loops; less than a twentieth of that is no growth.
     """
-    factor = np.nan_to_num(q.watcher.growth[starts], nan=1.0)
-    return np.asarray(factor > 1 + 0.05 / q.watcher.loops[starts, None])
+    return np.asarray(q.watcher.growth[starts] > 1 + 0.05 / q.watcher.loops[starts, None])  # false where nan
 
 
 def growing(q: Inquiry, starts: Array, *, far: bool) -> None:
@@ -79,7 +78,7 @@ def _may_leave(q: Inquiry, starts: Array, rows: Array) -> Array:
         gain = (after / row_norms(m, before)) ** (1 / _AHEAD)
         odd = row_norms(m, np.where(select, ends[1] / _FAR - ends[0], 0.0))
         alike = odd <= 0.2 * excess * after / _FAR
-    return np.asarray((~rows | ((gain >= 1 + 0.4 * excess) & alike)).all(axis=1))
+    return np.asarray((~rows | (np.isfinite(gain) & (gain >= 1 + 0.4 * excess) & alike)).all(axis=1))
 
 
 def _leaves(q: Inquiry, b: int, rows: Array) -> bool:

@@ -15,7 +15,7 @@ from dynloop.maps.base import Array, LoopMap
 __all__ = ["LeadingExponent", "leading_exponents"]
 
 _NUMBERS_AT_ONCE = 2**22  # in one batch of states, 32 MB; bounds the memory of the batch, not its speed
-_RECORDS = 256  # of a window: an error rests on its lowest 36 frequencies, so that finer records add little
+_RECORDS = 128  # of a window: an error rests on its lowest 36 frequencies, so that finer records add little
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -109,5 +109,6 @@ def _with_half(logs: Array, bias: float) -> Array:
 
 def _growth(m: LoopMap, states: Any, loops: int, gather: int, rng: np.random.Generator) -> Array:
     """Return the growth of one tangent a state by records of `gather` loops, ``(loops // gather, count, 1)``."""
-    aligned = m.stretch(states, random_frames(m, len(states), 1, rng), max(16, loops // 8))
+    first = max(16, loops // 8)
+    aligned = m.stretch(states, random_frames(m, len(states), 1, rng), first, gather=first)
     return m.stretch(aligned.states, aligned.frames, loops, gather=gather).logs

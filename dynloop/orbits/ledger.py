@@ -28,11 +28,14 @@ class Ledger:
     ----------
     decided : ndarray of bool, (batch, groups)
         Which lines are written.
+    count : int
+        How many are.
     """
 
     def __init__(self, batch: int, groups: int, layers: int) -> None:
         self.decided = np.zeros((batch, groups), dtype=bool)
         self._layers = layers
+        self.count = 0
         self._findings: list[Finding] = []
         self._which = np.zeros((batch, groups), dtype=np.int64)
         self._own: dict[str, Array] = {}
@@ -45,6 +48,7 @@ class Ledger:
         fresh = ~self.decided[starts, group]
         rows = starts[fresh]
         self.decided[rows, group] = True
+        self.count += len(rows)
         self._which[rows, group] = len(self._findings)
         self._findings.append(finding)
         for name, values in (own or {}).items():
@@ -60,6 +64,7 @@ class Ledger:
             column = self._column(name)
             column[starts] = np.where(fresh, values, column[starts])
         self.decided[starts] = True
+        self.count += int(fresh.sum())
 
     def fill(self, numbers: Mapping[str, Array]) -> None:
         """Give numbers ``(batch, groups)`` to the lines that have none of that name yet."""

@@ -138,10 +138,14 @@ def _decide(q: Inquiry, progress: Progress | None) -> None:
 
 def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
     """Ask for evidence in order, after a window that ends at loop `done`."""
+    known = q.verdicts
     last, octave = done >= q.budget, done & (done - 1) == 0  # octaves end at powers of two
 
     def still() -> Array:
-        return active[~q.decided[active].all(axis=1)]
+        nonlocal active, known
+        if q.verdicts != known:
+            active, known = active[~q.decided[active].all(axis=1)], q.verdicts
+        return active
 
     diverged(q, still())
     unsolved = at_floor(q, still(), limits)

@@ -43,7 +43,8 @@ def surveyed(
         )  # fmt: skip
         if found is not None:
             return found
-    window = m.watch(states, loops, states)
+    copy = states[np.arange(len(states))]  # a layer that writes in place spoils no reference
+    window = m.watch(copy, loops, states)
     return _read(m, window, largest, floor(window.states), nominal, ceiling)
 
 

@@ -57,8 +57,8 @@ class Watcher:
         self.window = 0  # loops in the last window
         self.period, self.near = np.full((2, batch, m.state_shape[0] if m.causal else 1), -1)
 
-    def see(self, active: Array, loops: int, seen: Survey) -> None:
-        """Take in one window of the starts `active` (indices)."""
+    def see(self, active: Array | slice, done: int, loops: int, seen: Survey) -> None:
+        """Take in one window, of `loops` loops that end at loop `done`, of the starts `active` (indices)."""
         self.window = loops
         self.loops[active] += loops
         self.finite[active], self.settled[active], self.largest[active] = seen.finite, seen.settled, seen.largest
@@ -68,12 +68,11 @@ class Watcher:
             self.trend_before[active], self.trend[active] = self.trend[active], seen.decay
         if seen.rate is not None:
             self.rate[active] = np.where(np.isnan(seen.rate), self.rate[active], seen.rate)
-        self._add_octave(active, seen)
+        self._add_octave(active, done, seen)
 
-    def _add_octave(self, active: Array, window: Survey) -> None:
+    def _add_octave(self, active: Array | slice, done: int, window: Survey) -> None:
         """At loops 32, 64, 128, … close an octave: the path length since the last, and the net displacement."""
-        self._path[active] += np.nan_to_num(window.path, nan=0.0, posinf=0.0)
-        done = int(self.loops[active[0]])
+        self._path[active] += np.where(window.path < np.inf, window.path, 0.0)  # also where nan
         if done < 32 or done & (done - 1):
             return
         now = np.zeros((len(self._path), *self.m.state_shape)) if self._mark is None else self._mark.copy()

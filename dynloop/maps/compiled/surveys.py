@@ -18,6 +18,7 @@ from dynloop.maps.compiled.memory import memory
 __all__ = ["NUMBERS", "survey_loop"]
 
 NUMBERS = ("largest", "step", "norm", "mean_step", "growth", "decay", "path", "settled", "finite", "period", "near")
+_SMALL = 1e-3  # relative steps whose decay is always measured
 _KEPT = 512  # compiled loops that are remembered
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -65,10 +66,10 @@ def _middle(values: Array, first: int, last: int, spare: Array) -> float:
 
 
 @jit
-def _period(returns: Array, scale: Array, tolerance: float) -> float:
-    """Return the smallest p whose every multiple in the window returns, or −1; arrays hold squares."""
+def _period(returns: Array, scale: Array, tolerance: float, first: int) -> int:
+    """Return the smallest p, from `first` on, whose every multiple in the window returns, or −1; from squares."""
     n, square = returns.shape[0], tolerance * tolerance
-    for p in range(1, n // 2 + 1):
+    for p in range(first, n // 2 + 1):
         if returns[p - 1] <= square * scale[p - 1]:
             holds = True
             for t in range(2 * p - 1, n, p):
@@ -78,27 +79,6 @@ def _period(returns: Array, scale: Array, tolerance: float) -> float:
             if holds:
                 return p
     return -1
-
-
-@jit
-def _growth(norms: Array) -> float:
-    """Return the factor per loop by which norms grew, nan where they did not grow steadily; the array holds squares."""
-    n, at = norms.shape[0], 0
-    most_before = least_before = most_first = most = 0.0
-    for quarter in range(4):
-        length = n // 4 + (1 if quarter < n % 4 else 0)
-        if length == 0:
-            return float("nan")
-        most = least = norms[at]
-        for t in range(at + 1, at + length):
-            most, least = max(most, norms[t]), min(least, norms[t])
-        if quarter and not (most > most_before and least > least_before):
-            return np.nan
-        if quarter == 0:
-            most_first = most
-        most_before, least_before = most, least
-        at += length
-    return (most / most_first) ** (2 / (3 * n))  # type: ignore[no-any-return] # 4 / 3n of the root
 
 
 @jit
@@ -121,12 +101,28 @@ def _settled(steps: Array, scale: Array, floor: float, ceiling: float, spare: Ar
     return 1.0 if after >= 0.5 * before else 0.0
 
 
+@jit
+def _decay(steps: Array, small: bool, spare: Array) -> float:
+    """Return the factor per loop by which steps fell; nan where they are not `small` and did not fall."""
+    n = steps.shape[0]
+    if n < 4:
+        return float("nan")
+    head, tail, before, after = n // 4 + (1 if n % 4 else 0), n // 4, 0.0, 0.0
+    for t in range(tail):
+        before, after = before + steps[t], after + steps[n - 1 - t]
+    if not (small or after < 0.97 * before):
+        return float("nan")
+    ratio = _middle(steps, n - tail, n, spare) / _middle(steps, 0, head, spare)
+    return float(ratio ** (4 / (3 * n)))
+
+
 @lru_cache(_KEPT)
-def survey_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
+def survey_loop(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compiled:
     """Return ``survey(states, params, periods, repeat, loops, largest, floor, ceiling, returns, trend, found)``.
 
     `largest` ``(rows,)`` is the largest norm seen before; `returns` the two distances that count as a return; decay is
-    measured if `trend`. `found` ``(11, rows)`` receives what `NUMBERS` names, `states` the last states.
+    measured if `trend`, of steps that are small or fall. `found` ``(rows, 11)`` receives what `NUMBERS` names, `states`
+    the last states. `angles` says whether any coordinate is one.
     """
     once = composed(steps)
     _, vector, _, _ = memory(1, dim)
@@ -138,64 +134,75 @@ def survey_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
     ) -> None:  # fmt: skip
         x, y = vector(work, 0, dim), vector(work, dim, dim)
         z, spare = vector(work, 2 * dim, dim), vector(work, 3 * dim, dim)
-        step, norm = work[4 * dim : 4 * dim + loops], work[4 * dim + loops : 4 * dim + 2 * loops]
-        back, other = work[4 * dim + 2 * loops : 4 * dim + 3 * loops], work[4 * dim + 3 * loops : 4 * dim + 4 * loops]
+        home, series = vector(work, 4 * dim, dim), work[5 * dim : 5 * dim + 4 * loops]
+        step, scale, back = series[:loops], series[loops : 2 * loops], series[2 * loops : 3 * loops]
+        other, wide = series[3 * loops :], returns[1] * returns[1]
         for b in range(first, last):
             own = params[b % params.shape[0]]
             for j in range(dim):
                 x[j] = states[b, j]
-            for t in range(loops):
-                once(x, own, y, spare)
-                for _ in range(repeat - 1):
+                home[j] = x[j]
+            total = path = late = 0.0
+            most = most_first = most_before = least_before = 0.0
+            smallest, steady, hits = np.inf, loops >= 4, 0
+            begun = 0
+            for quarter in range(4):
+                high, low, until = 0.0, np.inf, begun + loops // 4 + (1 if quarter < loops % 4 else 0)
+                for t in range(begun, until):
+                    once(x, own, y, spare)
+                    for _ in range(repeat - 1):
+                        for j in range(dim):
+                            z[j] = y[j]
+                        once(z, own, y, spare)
+                    step2 = norm2 = return2 = 0.0
                     for j in range(dim):
-                        z[j] = y[j]
-                    once(z, own, y, spare)
-                step2 = norm2 = return2 = 0.0
-                for j in range(dim):
-                    d, n, r = y[j] - x[j], y[j], y[j] - states[b, j]
-                    if periods[j] == periods[j]:
-                        d -= np.floor(d / periods[j] + 0.5) * periods[j]
-                        n -= np.floor(n / periods[j] + 0.5) * periods[j]
-                        r -= np.floor(r / periods[j] + 0.5) * periods[j]
-                    step2 += d * d
-                    norm2 += n * n
-                    return2 += r * r
-                step[t], norm[t], back[t] = step2, norm2, return2
-                for j in range(dim):
-                    x[j] = y[j]
-            most, sound = largest[b] * largest[b], True
-            for t in range(loops):
-                sound = sound and norm[t] < np.inf and step[t] < np.inf
-                if norm[t] > most:
-                    most = norm[t]
-            growth = _growth(norm)
-            found[2, b] = sqrt(norm[loops - 1])
-            least = (floor * sqrt(most) + _TINY) ** 2
-            for t in range(loops):
-                norm[t] = max(norm[t], least)
-                step[t] = sqrt(step[t])
-            path = mean = 0.0
-            for t in range(loops):
-                path += step[t]
-            quarter = max(1, loops // 4)
-            for t in range(loops - quarter, loops):
-                mean += step[t]
-            found[0, b] = max(largest[b], sqrt(most))
-            found[1, b] = step[loops - 1] / sqrt(norm[loops - 1])
-            found[3, b] = mean / quarter
-            found[4, b] = growth
-            found[6, b] = path
-            found[7, b] = _settled(step, norm, floor, ceiling, other)
-            found[8, b] = 1.0 if sound else 0.0
-            found[9, b] = _period(back, norm, returns[0])
-            found[10, b] = found[9, b] if found[9, b] > 0 else _period(back, norm, returns[1])
-            found[5, b] = np.nan
-            if trend and sound:
-                head = loops // 4 + (1 if loops % 4 else 0)
-                tail = loops // 4 if loops >= 4 else 0
-                before, after = _middle(step, 0, head, other), _middle(step, loops - tail, loops, other)
-                found[5, b] = (after / before) ** (4 / (3 * loops))
+                        d, n, r = y[j] - x[j], y[j], y[j] - home[j]
+                        if angles and periods[j] == periods[j]:
+                            d -= np.floor(d / periods[j] + 0.5) * periods[j]
+                            n -= np.floor(n / periods[j] + 0.5) * periods[j]
+                            r -= np.floor(r / periods[j] + 0.5) * periods[j]
+                        step2 += d * d
+                        norm2 += n * n
+                        return2 += r * r
+                        x[j] = y[j]
+                    length = sqrt(step2)
+                    step[t], scale[t], back[t] = length, norm2, return2
+                    path += length
+                    total += norm2
+                    high = norm2 if norm2 > high else high
+                    low = norm2 if norm2 < low else low
+                    hits += return2 <= wide * norm2
+                steady = steady and (quarter == 0 or (high > most_before and low > least_before))
+                most_first = high if quarter == 0 else most_first
+                most, smallest = max(most, high), min(smallest, low)
+                most_before, least_before, begun = high, low, until
             for j in range(dim):
                 states[b, j] = x[j]
+            line = found[b]
+            line[0], line[2], line[6], line[8] = max(largest[b], sqrt(most)), sqrt(scale[loops - 1]), path, 1.0
+            line[1] = line[3] = line[4] = line[5] = np.nan
+            line[7], line[9], line[10] = 0.0, -1.0, -1.0
+            if not total + path < np.inf:
+                line[8] = 0.0
+                continue
+            if steady:
+                line[4] = (most_before / most_first) ** (2 / (3 * loops))  # 4 / 3n of the root
+            least = max((floor * line[0] + _TINY) ** 2, 1e-300)
+            if smallest < least:
+                for t in range(loops):
+                    scale[t] = max(scale[t], least)
+                hits = 1
+            line[1] = step[loops - 1] / sqrt(scale[loops - 1])
+            quarter = max(1, loops // 4)
+            for t in range(loops - quarter, loops):
+                late += step[t]
+            line[3] = late / quarter
+            line[7] = _settled(step, scale, floor, ceiling, other)
+            if hits:
+                near = _period(back, scale, returns[1], 1)
+                line[10] = near
+                line[9] = _period(back, scale, returns[0], near) if near > 0 else -1
+            if trend:
+                line[5] = _decay(step, line[1] <= _SMALL, other)
 
-    return explained(keep(survey, steps, dim), 4 * dim, 4)
+    return explained(keep(survey, steps, dim, angles), 5 * dim, 4)
