@@ -9,6 +9,7 @@ import numpy as np
 from dynloop.maps.base import Array
 from dynloop.orbits.convergence import relative_distances
 from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.recurrence import divides
 from dynloop.orbits.resting import FLOOR_AHEAD, Limit, Limits, common_periods
 from dynloop.orbits.verdict import Regime
 
@@ -29,12 +30,14 @@ def closing_in(q: Inquiry, starts: Array, limits: Limits) -> None:
     periods = common_periods(q, rows, q.watcher.near)
 
     def solve(b: int) -> None:
-        candidate = replace(q.candidate(b, period=p), floor=np.full(q.m.rows, FLOOR_AHEAD))
-        findings = limits.conclude(q.ready_tangents(), candidate)
-        if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
+        for least in [*(d for d in divides(p) if d > 1), p]:  # a flip brings an orbit back nearer after two rounds
+            candidate = replace(q.candidate(b, period=least), floor=np.full(q.m.rows, FLOOR_AHEAD))
+            findings = limits.conclude(q.ready_tangents(), candidate)
+            if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
+                continue
+            if _contracts(q, Limit.of(q.ready_tangents(), findings, least), np.array([b]))[0]:
+                q.put(b, range(q.groups), [f.noting(_NOTE) for f in findings])
             return
-        if _contracts(q, Limit.of(q.ready_tangents(), findings, p), np.array([b]))[0]:
-            q.put(b, range(q.groups), [f.noting(_NOTE) for f in findings])
 
     for p in np.unique(periods[periods > 1]).tolist():
         limits.settle(

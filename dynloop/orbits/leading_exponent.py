@@ -15,7 +15,7 @@ from dynloop.maps.base import Array, LoopMap
 __all__ = ["LeadingExponent", "leading_exponents"]
 
 _NUMBERS_AT_ONCE = 2**22  # in one batch of states, 32 MB; bounds the memory of the batch, not its speed
-_RECORDS = 128  # of a window: an error rests on its lowest 36 frequencies, so that finer records add little
+_MANY, _RECORDS = 64, 128  # orbits from which coarse records come first, and how many in a window
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -80,30 +80,52 @@ def leading_exponents(m: LoopMap, states: Array, loops: int, rng: np.random.Gene
     """
     found: list[Array] = []
     at_once = max(1, _NUMBERS_AT_ONCE // m.dimension)
-    gather = 1 if m.causal else max(1, loops // _RECORDS)
-    loops -= loops % gather
     for first in range(0, len(states), at_once):
         part = m.native(states[first : first + at_once])
-        logs = token_growth(m, part, loops, rng).logs[..., 0] if m.causal else _growth(m, part, loops, gather, rng)
-        with np.errstate(invalid="ignore"):
-            own = [_with_half(logs, gather * np.log(loops) / loops)]
-        for g in range(1, logs.shape[2]):  # the largest so far; nan is larger than any number
-            before, now = own[-1][..., -1] if g > 1 else own[0][..., 0], own[0][..., g]
-            own.append(np.where(np.isnan(before[0]) | (before[0] >= now[0]), before, now)[..., None])
-        found.append(np.concatenate([own[0][..., :1], *own[1:]], axis=2))
-    value, error, half_value, half_error = np.concatenate(found, axis=1) / gather
-    return LeadingExponent(value=value, error=error, half=half_value, half_error=half_error, loops=loops)
+        if m.causal:
+            found.append(_leading(_with_half(token_growth(m, part, loops, rng).logs[..., 0], loops)))
+        else:
+            found.append(_screened(m, part, loops, rng))
+    value, error, half, half_error = np.concatenate(found, axis=1)
+    return LeadingExponent(value=value, error=error, half=half, half_error=half_error, loops=loops)
 
 
-def _with_half(logs: Array, bias: float) -> Array:
+def _leading(own: Array) -> Array:
+    """Return the numbers of the largest exponent of groups 0 … i for every group i; nan is larger than any number."""
+    found = own.copy()
+    for g in range(1, own.shape[2]):
+        before = found[..., g - 1]
+        larger = np.isnan(before[0]) | (before[0] >= own[0, :, g])
+        found[..., g] = np.where(larger, before, own[..., g])
+    return found
+
+
+def _screened(m: LoopMap, states: Any, loops: int, rng: np.random.Generator) -> Array:
+    """Return the numbers of many orbits: from coarse records where they show chaos, else from every loop.
+
+    The error rests on the lowest 36 frequencies, to which records of a few loops add little but work.
+    """
+    gather = loops // _RECORDS
+    if len(states) < _MANY or gather < 2 or loops % gather:
+        return _with_half(_growth(m, states, loops, 1, rng), loops)
+    found = _with_half(_growth(m, states, loops, gather, rng) / gather, loops)
+    value, error, half, half_error = found
+    coarse = LeadingExponent(value=value, error=error, half=half, half_error=half_error, loops=loops)
+    if len(unclear := np.flatnonzero(~coarse.positive.all(axis=1))):
+        found[:, unclear] = _with_half(_growth(m, states[unclear], loops, 1, rng), loops)
+    return found
+
+
+def _with_half(logs: Array, loops: int) -> Array:
     """Return mean and error of the window and of its first half, ``(4, count, groups)``.
 
     Where the halves agree to the error of the window and its bias alone, no error of the half is asked for: 0.
     """
-    whole, first = time_average(logs), logs[: len(logs) // 2]
-    half, half_error = first.mean(axis=0), np.zeros_like(whole.mean)
-    apart = ~(np.abs(half - whole.mean) <= 5 * whole.standard_error + bias)
-    half_error[apart] = time_average(first[:, apart]).standard_error
+    with np.errstate(invalid="ignore"):
+        whole, first = time_average(logs), logs[: len(logs) // 2]
+        half, half_error = first.mean(axis=0), np.zeros_like(whole.mean)
+        apart = ~(np.abs(half - whole.mean) <= 5 * whole.standard_error + np.log(loops) / loops)
+        half_error[apart] = time_average(first[:, apart]).standard_error
     return np.array([whole.mean, whole.standard_error, half, half_error])
 
 

@@ -88,7 +88,8 @@ class Limits:
         seen = 0
         while len(starts):
             for limit in self._known[seen:]:
-                if len(limit.cycle) == period and len(limit.findings) == q.groups and len(starts):
+                fits_period = period % len(limit.cycle) == 0 and (period == 1) == (len(limit.cycle) == 1)
+                if fits_period and len(limit.findings) == q.groups and len(starts):
                     starts = _shared(q, limit, starts, floor, fits, note)
             seen = len(self._known)
             if len(starts):
