@@ -31,7 +31,9 @@ __all__ = [
 ]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
+_DENSE = 512  # most coordinates of which all multipliers are asked
 FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
+_AHEAD = 1e-8  # the same for an orbit that is solved ahead of, which must be seen to come nearer at any distance
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -53,6 +55,11 @@ class Candidate:
         Contraction factor fitted to the steps; nan where there was no decay to fit.
     period : int
         Loops after which it returns.
+    ahead : bool
+        Whether it is solved for ahead of an orbit that is still on its way: nearness is then measured by the largest
+        norm too (a limit at the origin has no size of its own), and the orbit must be seen to come nearer.
+    patience : int
+        Loops that may be spent on seeing that.
     """
 
     state: Array
@@ -61,6 +68,8 @@ class Candidate:
     largest: Array
     rate: Array
     period: int = 1
+    ahead: bool = False
+    patience: int = 1024
 
 
 def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
@@ -86,9 +95,9 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
         return None
     radius = _radii(m, solved.point, p, found.groups)
     distance = relative_distance(m, found, solved.point)
-    if np.any(distance > close_enough(m, found, radius)):
+    if np.any((_distance_ahead(m, found, solved.point) if found.ahead else distance) > close_enough(m, found, radius)):
         return None
-    if np.any(distance > FAR) and not _attracted(m, found, solved.point, float(radius.max())):
+    if (found.ahead or np.any(distance > FAR)) and not _attracted(m, found, solved.point, float(radius.max())):
         return None
     neutral = np.abs(radius - 1) <= _NEUTRAL
     continuum = bool(neutral.any()) and _is_continuum(m, solved.point, p, largest)
@@ -246,6 +255,13 @@ def relative_distances(m: LoopMap, states: Array, point: Array, largest: Array, 
     return np.asarray(rows[:, :groups] if m.causal else np.fmax.reduce(rows, axis=1, keepdims=True))
 
 
+def _distance_ahead(m: LoopMap, found: Candidate, point: Array) -> Array:
+    """Return the distance of a candidate from a point, relative to the point or to the largest norm seen, by group."""
+    gap = row_norms(m, m.displacement(found.state, point)[None])[0]
+    size = np.maximum(row_norms(m, m.displacement(point, np.zeros_like(point))[None])[0], found.largest)
+    return _group(m, gap / np.maximum(size, np.finfo(float).tiny), found.groups)
+
+
 def close_enough(m: LoopMap, found: Candidate, radius: Array) -> Array:
     """Return how far from its solution a candidate may be, by group."""
     return amplified(_group(m, found.floor, found.groups), radius)
@@ -258,13 +274,15 @@ def amplified(floor: Array, radius: Array) -> Array:
 
 
 def _attracted(m: LoopMap, found: Candidate, point: Array, radius: float) -> bool:
-    """Say whether the orbit of the candidate really comes to the solution: asked where rounding left it far away."""
+    """Say whether the orbit of the candidate really comes to the solution: asked where it is far away."""
     if not radius < 1:
         return False
-    loops = found.period * int(np.clip(np.ceil(np.log(1e-2) / np.log(max(radius, 1e-3))) + 16, 16, 1024))
+    loops = found.period * int(np.clip(np.ceil(np.log(1e-2) / np.log(max(radius, 1e-3))) + 16, 16, found.patience))
+    if radius ** (loops / found.period) > 0.1:
+        return False  # it takes longer than may be spent
     later = m.numpy(m.watch(m.native(found.state[None]), loops, m.native(found.state[None])).states)[0]
     before, after = relative_distance(m, found, point), relative_distance(m, replace(found, state=later), point)
-    return bool(np.all(after <= 0.1 * np.maximum(before, FAR)))
+    return bool(np.all(after <= 0.1 * np.maximum(before, _AHEAD if found.ahead else FAR)))
 
 
 def _return_gap(m: LoopMap, point: Array, q: int, found: Candidate) -> Array:
@@ -280,12 +298,12 @@ def _group(m: LoopMap, rows: Array, groups: int) -> Array:
 
 
 def _is_continuum(m: LoopMap, point: Array, period: int, largest: float) -> bool:
-    """Say whether the neutral directions at a solution lead to other solutions (low dimension only).
+    """Say whether the neutral directions at a solution lead to other solutions; no beyond some hundred dimensions.
 
     A shift of 1 % along a null direction of DF^p − I, polished, must stay where it was shifted to. At an isolated
     marginal point it does not: it falls back, or leaves a residual.
     """
-    if m.dimension > 64:
+    if m.dimension > _DENSE:
         return False
     A = dense_jacobian(m.power(period), point) - np.eye(m.dimension)
     _, sizes, rows = np.linalg.svd(A)

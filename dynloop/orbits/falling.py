@@ -16,24 +16,26 @@ from dynloop.orbits.verdict import Regime
 
 __all__ = ["octaves", "solving_ahead"]
 
-_NEAR = 1e-3  # relative steps above this are too far from a limit to solve for it
+_NEAR = 0.05  # steps above this share of the largest norm are too far from a limit to solve for it
 _AHEAD = "solved ahead of the orbit, whose steps still fall per loop as the spectral radius asks"
 
 
 def solving_ahead(q: Inquiry, starts: Array, limits: Limits) -> None:
     """Solve for the limit of orbits whose steps fall geometrically but slowly.
 
-    Certain only if the solution is near, attracts, and contracts as the steps do.
+    Certain only if the solution is near, attracts this orbit, and contracts as the steps do. A step is measured by the
+    largest norm seen: beside a limit at the origin it never becomes small relative to the state.
     """
     if q.twin is None:
         return
     w = q.watcher
     with np.errstate(invalid="ignore"):
         falls = ((w.trend[starts] < 1) & (w.trend[starts] > 0)) | w.settled[starts]
-        near = w.step[starts] <= _NEAR
+        near = w.absolute_step[starts] <= _NEAR * w.largest[starts]
 
     def solve(b: int) -> None:
-        candidate = replace(q.candidate(b), floor=np.full(q.m.rows, FLOOR_AHEAD))
+        patience, floor = max(1024, 2 * int(w.loops[b])), np.full(q.m.rows, FLOOR_AHEAD)
+        candidate = replace(q.candidate(b), floor=floor, ahead=True, patience=patience)
         findings = limits.conclude(q.ready_tangents(), candidate)
         if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
             return

@@ -6,16 +6,20 @@ Laskar's numerical analysis of fundamental frequencies (Physica D 67, 1993).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.signal.windows import blackmanharris
 
 from dynloop.maps.base import Array
 
-__all__ = ["Lines", "spectral_lines"]
+__all__ = ["Lines", "least_denominator", "spectral_lines"]
+
+_FINEST = 2e-11  # an error that halves may share: what is left of the mean leaks into the line
+_TURNS = 20  # fewest turns in the signal that make a line
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -28,16 +32,20 @@ class Lines:
         Strongest line that is no simple fraction, cycles per loop; nan if there is none.
     drift : float
         How far it moves between the two halves of the signal.
+    denominator : int
+        Least denominator of a fraction within five drifts of it: periods below are excluded. 0 if there is no line.
     background : float
         Share of the power outside the lines.
     count : int
         Number of lines.
     quasiperiodic : bool
-        Few lines, stable, no background, and one of them incommensurate with the loop.
+        Few lines, stable, no background, and one of them no simple fraction and seen to turn (a decay that outlasts
+        the window looks like a line of a turn or two, and one that flips like a line beside 1/2).
     """
 
     frequency: float
     drift: float
+    denominator: int
     background: float
     count: int
     quasiperiodic: bool
@@ -58,7 +66,7 @@ def spectral_lines(signal: Array, *, denominators: int = 128) -> Lines:
     Lines
         What was found, with the verdict `quasiperiodic`.
     """
-    nothing = Lines(frequency=np.nan, drift=np.nan, background=1.0, count=0, quasiperiodic=False)
+    nothing = Lines(frequency=np.nan, drift=np.nan, denominator=0, background=1.0, count=0, quasiperiodic=False)
     signal = signal - signal.mean()
     size = np.abs(signal).max()
     if len(signal) < 256 or not np.isfinite(size) or size == 0:
@@ -75,14 +83,36 @@ def spectral_lines(signal: Array, *, denominators: int = 128) -> Lines:
         (f for f in (_refine(signal, p / len(signal)) for p in peaks[:8]) if not _simple(f, denominators)), float("nan")
     )
     if np.isnan(best):
-        return Lines(frequency=best, drift=np.nan, background=background, count=len(peaks), quasiperiodic=False)
+        return replace(nothing, background=background, count=len(peaks))
     first, second = (_refine(half, best) for half in np.array_split(signal, 2))
     drift = abs(first - second)
     few = len(peaks) <= len(signal) // 32 and near.mean() <= 0.7
+    turns = len(signal) * min(best, abs(0.5 - best))
     return Lines(
         frequency=best, drift=drift, background=background, count=len(peaks),
-        quasiperiodic=bool(few and background <= 1e-7 and drift <= 1e-6),
+        denominator=least_denominator(best, 5 * max(drift, _FINEST)),
+        quasiperiodic=bool(few and background <= 1e-7 and drift <= 1e-6 and turns >= _TURNS),
     )  # fmt: skip
+
+
+def least_denominator(frequency: float, error: float) -> int:
+    """Return the least denominator of a fraction within `error` of a frequency, by its continued fraction.
+
+    Examples
+    --------
+    >>> from dynloop.orbits.frequencies import least_denominator
+    >>> least_denominator(0.381967213, 1e-9), least_denominator(2**0.5 - 1, 1e-9)
+    (610, 33461)
+    """
+    return _simplest(Fraction(frequency) - Fraction(error), Fraction(frequency) + Fraction(error)).denominator
+
+
+def _simplest(low: Fraction, high: Fraction) -> Fraction:
+    """Return the fraction of least denominator in [low, high]."""
+    whole = math.ceil(low)
+    if whole <= high:
+        return Fraction(whole)
+    return (whole - 1) + 1 / _simplest(1 / (high - (whole - 1)), 1 / (low - (whole - 1)))
 
 
 def _peaks(power: Array) -> list[int]:
@@ -95,21 +125,28 @@ def _peaks(power: Array) -> list[int]:
 
 
 def _refine(signal: Array, frequency: float) -> float:
-    """Move a frequency to the nearest maximum of the windowed transform."""
+    """Move a frequency to the nearest maximum of the windowed transform, where its slope is zero.
+
+    The maximum itself is flat, so its place is only known to the root of the precision.
+    """
     window = blackmanharris(len(signal), sym=False)
-    times = np.arange(len(signal))
+    times = np.arange(len(signal)) - len(signal) / 2
+    tapered = signal * window
 
-    def minus_amplitude(f: float) -> float:
-        return -float(np.abs(np.sum(signal * window * np.exp(-2j * np.pi * f * times))))
+    def transform(bins: float) -> Array:
+        return np.asarray(tapered * np.exp(-2j * np.pi * (frequency + bins / len(signal)) * times))
 
-    bin_width = 1 / len(signal)
-    found = minimize_scalar(
-        minus_amplitude,
-        bounds=(frequency - bin_width, frequency + bin_width),
-        method="bounded",
-        options={"xatol": 1e-13},
-    )
-    return float(found.x)
+    def minus_amplitude(bins: float) -> float:
+        return -float(np.abs(transform(bins).sum()))
+
+    def slope(bins: float) -> float:
+        terms = transform(bins)
+        return float(((times * terms).sum() * np.conj(terms.sum())).imag)
+
+    bins = float(minimize_scalar(minus_amplitude, bounds=(-1, 1), method="bounded", options={"xatol": 1e-3}).x)
+    if slope(bins - 0.01) * slope(bins + 0.01) < 0:
+        bins = float(brentq(slope, bins - 0.01, bins + 0.01, xtol=1e-12))
+    return frequency + bins / len(signal)
 
 
 def _simple(frequency: float, denominators: int) -> bool:

@@ -84,11 +84,13 @@ def _may_leave(q: Inquiry, starts: Array, rows: Array) -> Array:
 def _leaves(q: Inquiry, b: int, rows: Array) -> bool:
     """Conclude where the growth is exponential at every scale."""
     slowest = float(q.watcher.growth[b][rows].min())
-    if not grows_without_bound(q.twin or q.m, q.final[b], slowest, rows):
+    loops, tangents = int(q.watcher.loops[b]), q.twin is not None
+    if not grows_without_bound(q.twin or q.m, q.final[b], slowest, rows, loops=loops, tangents=tangents):
         return False
     finding = Finding(
         regime=Regime.DIVERGENT, numbers={"growth": slowest},
-        reason=f"grows by a factor {slowest:.6g} per loop, and still does at s·x for every s up to overflow; "
+        reason=f"grows by a factor {slowest:.6g} per loop, and still does at s·x for every s up to overflow, "
+        "longer than a transient may; "
         "T2 does not apply: the orbit does not converge",
     )  # fmt: skip
     q.put(b, _groups(q, rows), [finding] * len(_groups(q, rows)))

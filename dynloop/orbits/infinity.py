@@ -13,9 +13,11 @@ import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import row_norms
+from dynloop.orbits.lasting_growth import lasting_growth
 
 __all__ = ["Ray", "grows_without_bound", "rays"]
 
+_HUGE = 1e140  # norms beyond this may overflow where they are squared
 _FAR = (1e2, 1e4, 1e6)
 _STEP, _TRIES = 0.5, 200  # length in log t, and most steps, of the flow at infinity
 _AT_REST = 1e-4  # relative speed of the flow at which directions have settled
@@ -128,8 +130,13 @@ def _slope(m: LoopMap, v: Array, states: Array, far: float, select: Array) -> Ar
     return np.where(select, c - v, 0.0)
 
 
-def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array) -> bool:
-    """Say whether growth by `factor` per loop persists at s·x for every s up to overflow.
+def grows_without_bound(
+    m: LoopMap, state: Array, factor: float, growing: Array, *, loops: int = 0, tangents: bool = True
+) -> bool:
+    """Say whether growth by `factor` per loop persists at s·x for every s up to overflow, and for ever there.
+
+    At every scale F(s·x) must be s·F(x) to leading order. A linear map is homogeneous at every scale whatever it does
+    later, so the map far out is then followed with its size taken out (`lasting_growth`).
 
     Parameters
     ----------
@@ -141,6 +148,10 @@ def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array)
         Growth per loop of the slowest growing row, measured.
     growing : ndarray of bool, (rows,)
         Which rows grow.
+    loops : int
+        Loops done.
+    tangents : bool
+        Whether the derivative may be used.
     """
     if not factor > 1 + 1e-9:
         return False
@@ -148,7 +159,7 @@ def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array)
     size = float(np.abs(state[select]).max())
     scales = 10.0 ** np.array([0, 2, 4, 8, 16, 32, 64, 100])
     here = _later(m, state)
-    for s in scales[scales * size < 1e140]:
+    for s in scales[scales * size < _HUGE]:
         x = np.where(select, s * state, state)
         later = _later(m, x)
         before, after = (row_norms(m, v[None])[0][growing] for v in (x, later))
@@ -159,7 +170,7 @@ def grows_without_bound(m: LoopMap, state: Array, factor: float, growing: Array)
             alike = odd <= 0.1 * (factor - 1) * after / s
         if not (np.all(np.isfinite(gain)) and np.all(gain >= 1 + 0.5 * (factor - 1)) and np.all(alike)):
             return False
-    return True
+    return lasting_growth(m, state, select, growing, loops, tangents=tangents)
 
 
 def _later(m: LoopMap, state: Array) -> Array:

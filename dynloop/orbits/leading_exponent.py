@@ -43,9 +43,14 @@ class LeadingExponent:
         return (self.value > self.doubt) & (np.abs(self.half - self.value) <= allowed)
 
     @property
+    def negative(self) -> Any:
+        """Whether it is negative beyond five standard errors."""
+        return self.value < -5 * self.error
+
+    @property
     def zero(self) -> Any:
-        """Whether it cannot be told from zero."""
-        return np.abs(self.value) <= self.doubt
+        """Whether it cannot be told from zero: `doubt` above, where growth like log n lies, five errors below."""
+        return (-5 * self.error <= self.value) & (self.value <= self.doubt)
 
     def at(self, *index: int) -> LeadingExponent:
         """Return one of many."""

@@ -12,6 +12,7 @@ from dynloop.orbits.frequencies import spectral_lines
 from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
+from dynloop.orbits.long_return import first_returns
 from dynloop.orbits.trajectory import stream
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
@@ -19,33 +20,51 @@ from dynloop.result import Status
 __all__ = ["moving"]
 
 _MANY = 64  # chaotic starts from which they share a sentence
-_LEAST, _MOST = 256, 4096  # loops in the window of an exponent
+_LEAST, _FIRST, _MOST = 256, 1024, 4096  # loops in the window of an exponent: at least, asked first, at most
+_DENOMINATOR = 10_000  # periods up to this are excluded before a motion is called quasi-periodic
 
 
-def moving(q: Inquiry, starts: Array, *, last: bool) -> None:
-    """Ask the exponents of orbits in bounded motion; a zero or negative one is read at the end of the budget only.
+def moving(q: Inquiry, starts: Array) -> None:
+    """Ask the exponents of orbits in bounded motion: at the end of the budget, from where the orbits are by then.
 
-    A token that moves after a chaotic one is driven by it (C13) and is chaotic too, whatever its own exponents.
+    Nothing tells chaos that a sink captures later from chaos for ever, before it is captured, so that the loops that
+    the budget allows are spent first. A short window of tangents shows most chaos; the others get a long one.
+
+    A token that moves after a chaotic one is driven by it (C13) and is chaotic too, whatever its own exponents, unless
+    it returns all the same.
     """
     if q.twin is None:
         return
     moves = _moving(q, starts)
-    rows, moves = starts[moves.any(axis=1)], moves[moves.any(axis=1)]
-    if len(rows) == 0:
-        return
+    rows = starts[moves.any(axis=1)]
+    moves = moves[moves.any(axis=1)]
+    for loops in (_FIRST, _MOST):
+        if len(rows) == 0:
+            return
+        length = int(np.clip(q.watcher.loops[rows[0]], _LEAST, loops))
+        unclear = _ask(q, rows, moves, length, longest=loops == _MOST)
+        rows, moves = rows[unclear.any(axis=1)], unclear[unclear.any(axis=1)]
+
+
+def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool) -> Array:
+    """Read exponents over one window; return what a longer one may decide, ``(starts, groups)``."""
     m = q.ready_tangents()
-    loops = int(np.clip(q.watcher.loops[rows[0]], _LEAST, _MOST))
-    exponents = leading_exponents(m, q.final[rows], loops, q.rng)
-    for i in _share_chaos(q, rows, moves, exponents):
-        b, groups = int(rows[i]), np.flatnonzero(moves[i]).tolist()
+    exponents = leading_exponents(m, q.final[starts], length, q.rng)
+    unclear = np.zeros_like(moves) if longest else np.asarray(moves & ~(exponents.positive | exponents.negative))
+    for i in _share_chaos(q, starts, moves & ~unclear, exponents):
+        b, groups = int(starts[i]), np.flatnonzero(moves[i] & ~unclear[i]).tolist()
         of_group = {g: exponents.at(i, g) for g in groups}
-        neutral = [g for g in groups if of_group[g].zero] if last else []
-        signals = _projections(m, q.final[b], max(loops, 1024), q.rng) if neutral else np.empty(0)
+        neutral = [g for g in groups if of_group[g].zero]
+        signals = _projections(m, q.final[b], max(length, _FIRST), q.rng) if longest and neutral else np.empty(0)
         for g in groups:
             one = of_group[g]
-            finding = _quasiperiodic(one, signals[:, g]) if g in neutral else _read(q, b, one, last=last)
-            if finding is not None:
-                q.put(b, [g], [finding])
+            if one.positive:
+                q.put(b, [g], [_chaotic(q, b, g, one)])
+            elif longest and g in neutral:
+                q.put(b, [g], [_neutral(m, q.final[b], g, one, signals[:, g])])
+            elif one.negative or (longest and one.value <= 0):
+                q.put(b, [g], [_transient(q, b, one)])
+    return unclear
 
 
 def _share_chaos(q: Inquiry, starts: Array, moves: Array, found: LeadingExponent) -> Array:
@@ -56,9 +75,10 @@ def _share_chaos(q: Inquiry, starts: Array, moves: Array, found: LeadingExponent
     value, error = found.value[sure, 0], found.error[sure, 0]
     finding = Finding(
         regime=Regime.CHAOTIC,
-        reason=f"bounded, with a largest exponent positive beyond its error (of {sure.sum()} such starts between "
-        f"{value.min():.4g} and {value.max():.4g}, ± {error.max():.1g} at most, per loop over {found.loops} loops), "
-        "unchanged when the window doubled; T2 does not apply: the orbit does not converge",
+        reason=f"bounded within {q.watcher.loops[starts[0]] + found.loops} loops, with a largest exponent (of "
+        f"{sure.sum()} such starts between {value.min():.4g} and {value.max():.4g}, ± {error.max():.1g} at most) per "
+        f"loop over the last {found.loops} of them, unchanged when the window doubled; T2 does not apply: the orbit "
+        "does not converge",
     )
     q.share(starts[sure], 0, finding, exponent=value, exponent_error=error)
     return np.flatnonzero(~sure)
@@ -71,12 +91,7 @@ def _moving(q: Inquiry, starts: Array) -> Array:
     return np.asarray(~(q.decided[starts] | at_rest | grown | slow))
 
 
-def _read(q: Inquiry, b: int, one: LeadingExponent, *, last: bool) -> Finding | None:
-    """Read the exponent of one moving group, of the tokens up to it."""
-    if one.positive:
-        return _chaotic(one, prefix=q.m.causal)
-    if not last or not one.value <= 0:
-        return None
+def _transient(q: Inquiry, b: int, one: LeadingExponent) -> Finding:
     return undecided(
         f"still moving after {q.watcher.loops[b]} loops although the largest exponent is {one.value:.3g} ± "
         f"{one.error:.1g}: a slow transient, or a cycle longer than the window; give more loops",
@@ -88,34 +103,53 @@ def _numbers(one: LeadingExponent) -> dict[str, Any]:
     return {"exponent": one.value, "exponent_error": one.error}
 
 
-def _chaotic(one: LeadingExponent, *, prefix: bool) -> Finding:
+def _chaotic(q: Inquiry, b: int, g: int, one: LeadingExponent) -> Finding:
     """Return the finding of a bounded orbit with a positive exponent."""
-    whose = " of the tokens up to this one" if prefix else ""
+    whose = " of the tokens up to this one" if q.m.causal else ""
+    exponent = f"largest exponent{whose} {one.value:.4g} ± {one.error:.1g} per loop"
+    if q.m.causal and (period := int(q.watcher.period[b, g])) > 0:
+        return undecided(
+            f"returns after {period} loops while an earlier token is chaotic ({exponent}): not moved by it, or not yet",
+            Status.DECIDED,
+            **_numbers(one),
+        )
     return Finding(
         regime=Regime.CHAOTIC,
-        reason=f"bounded, with largest exponent{whose} {one.value:.4g} ± {one.error:.1g} per loop over {one.loops} "
-        "loops, unchanged when the window doubled; T2 does not apply: the orbit does not converge",
+        reason=f"bounded within {q.watcher.loops[b] + one.loops} loops, with {exponent} over the last {one.loops} of "
+        "them, unchanged when the window doubled; T2 does not apply: the orbit does not converge",
         numbers=_numbers(one),
     )
 
 
-def _quasiperiodic(one: LeadingExponent, signals: Array) -> Finding:
+def _neutral(m: LoopMap, state: Array, g: int, one: LeadingExponent, signals: Array) -> Finding:
     """Decide a bounded orbit whose exponent is zero within its error, by the lines of projections ``(loops, 2)``."""
     lines = [spectral_lines(signal) for signal in signals.T]
-    if all(line.quasiperiodic for line in lines):
-        return Finding(
-            regime=Regime.QUASIPERIODIC,
-            reason=f"bounded, never returns, largest exponent {one.value:.1e} ± {one.error:.1g} is zero within its "
-            f"error, and the motion has few stable lines (frequency {lines[0].frequency:.9f} per loop, incommensurate, "
-            f"drift {max(line.drift for line in lines):.0e}); T2 does not apply: the orbit does not converge",
-            numbers=_numbers(one),
+    zero = f"largest exponent {one.value:.1e} ± {one.error:.1g} is zero within its error"
+    if not all(line.quasiperiodic for line in lines):
+        return undecided(
+            f"bounded and moving, {zero}, and the motion is not a few incommensurate lines ({lines[0].count} lines, "
+            f"background {lines[0].background:.0e}): edge of chaos, a long period or a slow transient; more loops "
+            "would tell",
+            Status.OUT_OF_LOOPS,
+            **_numbers(one),
         )
-    return undecided(
-        f"bounded and moving, the largest exponent {one.value:.1e} ± {one.error:.1g} cannot be told from zero, and the "
-        f"motion is not a few incommensurate lines ({lines[0].count} lines, background {lines[0].background:.0e}): "
-        "edge of chaos, a long period or a slow transient; more loops would tell",
-        Status.OUT_OF_LOOPS,
-        **_numbers(one),
+    least = min(line.denominator for line in lines)
+    if least <= _DENOMINATOR:
+        periods, gaps = first_returns(m, state, _DENOMINATOR)
+        if period := int(periods[g]):
+            return Finding(
+                regime=Regime.PERIODIC, period=period, numbers=_numbers(one),
+                reason=f"returns after {period} loops to within {gaps[g]:.1e} and not sooner; {zero}, so the cycle is "
+                "neutral; T2 does not apply: the orbit does not converge",
+            )  # fmt: skip
+        excluded = f"no return within {_DENOMINATOR} loops, the nearest {gaps[g]:.1e} away"
+    else:
+        excluded = f"no fraction with a denominator below {least} within its error"
+    return Finding(
+        regime=Regime.QUASIPERIODIC,
+        reason=f"bounded, {zero}, and the motion has few stable lines (frequency {lines[0].frequency:.9f} per loop, "
+        f"drift {max(line.drift for line in lines):.0e}, {excluded}); T2 does not apply: the orbit does not converge",
+        numbers=_numbers(one),
     )
 
 

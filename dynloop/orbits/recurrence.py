@@ -103,18 +103,33 @@ def octave_law(lengths: Array, tolerance: float = 5e-3) -> str:
     -------
     {"drift", "summable", "unclear"}
         "drift" if the lengths are constant or grow, and approach that from wherever they come; "summable" if they fall
-        by a steady factor well below 1.
+        by a steady factor well below 1. Ratios that fall are continued to their limit: every slow decay to a point has
+        ratios from 2 down through 1 before it shows.
     """
     if len(lengths) < 4 or np.any(lengths[-4:] <= 0):
         return "unclear"
     ratios = lengths[1:] / lengths[:-1]
     last = ratios[-3:]
     closing = np.abs(last[-1] - 1) <= np.abs(last[0] - 1) * 1.01
-    if np.all(last >= 1 - 4 * tolerance) and last[-1] >= 1 - tolerance and (closing or np.all(last >= 1)):
+    if (
+        np.all(last >= 1 - 4 * tolerance)
+        and last[-1] >= 1 - tolerance
+        and (closing or np.all(last >= 1))
+        and _tends_to(last) >= 1 - tolerance
+    ):
         return "drift"
     if np.all(last <= 0.95) and np.ptp(last) <= 0.1:
         return "summable"
     return "unclear"
+
+
+def _tends_to(ratios: Array) -> float:
+    """Return what three ratios tend to if falls go on by the factor seen, at least 1/2; −inf if that is near 1."""
+    first, second = ratios[0] - ratios[1], ratios[1] - ratios[2]
+    if second <= 0:
+        return float(ratios[2])
+    factor = max(0.5, second / first) if first > 0 else np.inf
+    return float(ratios[2] - second * factor / (1 - factor)) if factor <= 0.8 else -np.inf
 
 
 def divides(p: int) -> list[int]:

@@ -7,7 +7,7 @@ A finite window gives candidates; each candidate is tested by evaluating the map
 2. growing norms: the map far out says RAY or DIVERGENT, or neither (`growing`, `infinity`).
 3. returns: solve for the cycle, its stability there, its least period (`resting`, `convergence`).
 4. steps that fall without reaching the floor, or near returns: solve ahead of the orbit (`falling`, `closing`).
-5. bounded and moving: the largest exponent, then frequencies (`motion`).
+5. at the end of the budget, bounded and moving: the largest exponent, then frequencies (`motion`).
 6. at the end of the budget: the law of octaves (`falling`).
 
 What is left is UNDECIDED, with the reason.
@@ -27,7 +27,7 @@ from dynloop.orbits.falling import octaves, solving_ahead
 from dynloop.orbits.growing import diverged, growing
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.motion import moving
-from dynloop.orbits.resting import Limits, at_floor, in_part_at_floor, returning
+from dynloop.orbits.resting import Limits, at_floor, in_part_at_floor, returning, returning_in_part
 from dynloop.orbits.verdict import Classification
 from dynloop.orbits.watcher import windows
 
@@ -157,9 +157,9 @@ def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
     if last or (octave and done >= 256):
         solving_ahead(q, still(), limits)
         closing_in(q, still(), limits)
-    if last or (octave and done >= 512):
-        moving(q, still(), last=last)
     if last:
+        returning_in_part(q, still(), limits)
+        moving(q, still())
         in_part_at_floor(q, still(), limits)
         for b in still():
             octaves(q, int(b))

@@ -13,7 +13,16 @@ from dynloop.orbits.finding import Finding
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.verdict import Regime
 
-__all__ = ["FLOOR_AHEAD", "Limit", "Limits", "at_floor", "common_periods", "in_part_at_floor", "returning"]
+__all__ = [
+    "FLOOR_AHEAD",
+    "Limit",
+    "Limits",
+    "at_floor",
+    "common_periods",
+    "in_part_at_floor",
+    "returning",
+    "returning_in_part",
+]
 
 FLOOR_AHEAD = 1e-5  # how near a solution must be, in place of a floor that has not been reached
 
@@ -210,11 +219,32 @@ def returning(q: Inquiry, starts: Array, limits: Limits) -> None:
         limits.settle(q, rows[periods == p], solve=solve, period=p)
 
 
-def common_periods(q: Inquiry, starts: Array, periods: Array) -> Array:
-    """Return the least common period of the groups of every start within its last window, or −1.
+def returning_in_part(q: Inquiry, starts: Array, limits: Limits) -> None:
+    """Solve for the cycle of leading tokens that return where later ones do not: asked at the end of the budget."""
+    if q.twin is None or not q.m.causal:
+        return
+    for b in starts:
+        groups = int(np.append((q.watcher.period[b] > 0) | q.every(q.watcher.settled[b]), False).argmin())
+        while groups and not q.decided[b, :groups].all() and not _solve_cycle(q, int(b), groups, limits):
+            groups -= 1
 
-    `periods` ``(batch, groups)`` are those that were seen.
+
+def _solve_cycle(q: Inquiry, b: int, groups: int, limits: Limits) -> bool:
+    """Solve for the cycle of the leading groups of a start."""
+    period = int(common_periods(q, np.array([b]), q.watcher.period, groups)[0])
+    if period < 2:
+        return False
+    findings = limits.conclude(q.ready_tangents(), replace(q.candidate(b, period=period), groups=groups))
+    if findings is not None:
+        q.put(b, range(groups), findings)
+    return findings is not None
+
+
+def common_periods(q: Inquiry, starts: Array, periods: Array, groups: int | None = None) -> Array:
+    """Return the least common period of the leading groups of every start within its last window, or −1.
+
+    `periods` ``(batch, groups)`` are those that were seen; all groups count if `groups` is left out.
     """
-    periods = np.where(q.every(q.watcher.settled[starts]), 1, periods[starts])
+    periods = np.where(q.every(q.watcher.settled[starts]), 1, periods[starts])[:, :groups]
     common = np.where((periods > 0).all(axis=1), np.lcm.reduce(np.maximum(periods, 1), axis=1), -1)
     return np.where(2 * common <= q.watcher.window, common, -1)

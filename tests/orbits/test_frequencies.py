@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynloop.orbits.frequencies import spectral_lines
+from dynloop.orbits.frequencies import least_denominator, spectral_lines
 
 T = np.arange(4096)
 GOLDEN = (np.sqrt(5) - 1) / 2
@@ -51,3 +51,21 @@ def test_too_short_constant_or_infinite_signals_have_no_lines():
             lines = spectral_lines(signal)
         assert not lines.quasiperiodic
         assert lines.count == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(f=st.floats(0.01, 0.49), error=st.sampled_from([1e-3, 1e-5, 1e-7]))
+def test_the_least_denominator_is_the_first_that_fits(f, error):
+    q = next(q for q in range(1, 10**6) if abs(round(f * q) / q - f) <= error)
+    assert least_denominator(f, error) == q
+
+
+@pytest.mark.parametrize(("p", "q"), [(233, 610), (377, 987), (1000, 9973)])
+def test_a_frequency_is_known_well_enough_to_name_its_fraction(p, q):
+    wave = np.cos(2 * np.pi * p / q * T) + 0.2 * np.cos(4 * np.pi * p / q * T + 1)
+    assert spectral_lines(wave).denominator == q
+
+
+def test_a_decay_over_the_window_is_no_line():
+    for decay in (0.9999**T, (-0.9999) ** T * np.cos(T / 4096)):
+        assert not spectral_lines(decay).quasiperiodic

@@ -56,6 +56,24 @@ def test_the_law_of_octaves():
     assert octave_law(np.zeros(6)) == "unclear"
 
 
+def octave_lengths(x):
+    """Return displacements of a monotone x(t) over octaves from 32 to 4096 loops."""
+    return np.abs(np.diff([x(2.0**j) for j in range(5, 13)]))
+
+
+@given(scale=st.floats(30, 1e5), power=st.floats(0.3, 4))
+def test_a_decay_that_has_not_begun_to_slow_down_is_no_drift(scale, power):
+    """Bug of 2026-11: x ← x − 1e-3 x³ was called DRIFT while its octaves were still equal or growing."""
+    assert octave_law(octave_lengths(lambda t: (1 + t / scale) ** -power)) != "drift"
+    assert octave_law(octave_lengths(lambda t: np.exp(-t / scale))) != "drift"
+
+
+@given(scale=st.floats(0.1, 3), power=st.floats(0.1, 0.9))
+def test_slow_growth_from_an_offset_is_drift(scale, power):
+    assert octave_law(octave_lengths(lambda t: (1 + t / scale) ** power)) == "drift"
+    assert octave_law(octave_lengths(lambda t: np.log(1 + t / scale))) == "drift"
+
+
 def test_proper_divisors():
     assert divides(12) == [1, 2, 3, 4, 6]
     assert divides(1) == []

@@ -54,6 +54,18 @@ def test_a_common_period_is_the_least_one_of_each_token():
     assert found.period.tolist() == [2, 4, 1]
 
 
+def test_tokens_that_return_are_decided_before_one_that_does_not():
+    """Until 2026-11 a cycle was solved for only where every token returned."""
+    m = tokens(
+        lambda x: 0.5 * x[:, 0] + 1, lambda x: 3.2 * x[:, 1] * (1 - x[:, 1]) + 1e-3 * (x[:, 0] - 2),
+        lambda x: 4 * x[:, 2] * (1 - x[:, 2]),
+    )  # fmt: skip
+    found = dl.classify(m, START, loops=512)
+    assert names(found) == ["VANISHING", "PERIODIC", "CHAOTIC"]
+    assert found.period.tolist() == [1, 2, -1]
+    np.testing.assert_allclose(found.rate[:2], 0.5)  # of a token and all before it
+
+
 def test_one_token_alone_keeps_the_axis_of_tokens():
     found = dl.classify(tokens(lambda x: 0.5 * x[:, 0] + 1), START[:1])
     assert found.regime.shape == (1,)

@@ -18,7 +18,7 @@ from dynloop.maps.compiled.memory import memory
 __all__ = ["NUMBERS", "survey_loop"]
 
 NUMBERS = ("largest", "step", "norm", "mean_step", "growth", "decay", "path", "settled", "finite", "period", "near")
-_SMALL = 1e-3  # relative steps whose decay is always measured
+_SMALL = 0.06  # steps below this share of the largest norm whose decay is always measured
 _KEPT = 512  # compiled loops that are remembered
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -203,6 +203,6 @@ def survey_loop(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compiled
                 line[10] = near
                 line[9] = _period(back, scale, returns[0], near) if near > 0 else -1
             if trend:
-                line[5] = _decay(step, line[1] <= _SMALL, other)
+                line[5] = _decay(step, line[3] <= _SMALL * line[0], other)
 
     return explained(keep(survey, steps, dim, angles), 5 * dim, 4)

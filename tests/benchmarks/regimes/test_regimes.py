@@ -56,15 +56,6 @@ SLICE = [
 ]
 LOW = [key for key in SLICE if ROWS[key].low and "200" not in key]
 WRONG = {  # rows on which a certain verdict is wrong, and why; an entry goes when the classifier learns better
-    "jordan dim=6 rate=0.9 above=0.5": "a linear map is homogeneous, so growth at every scale proves nothing",
-    "jordan dim=24 rate=0.5 above=0.8": "a linear map is homogeneous, so growth at every scale proves nothing",
-    "jordan dim=40 rate=0.9 above=0.5": "a linear map is homogeneous, so growth at every scale proves nothing",
-    "rational turns=(233, 610) dim=2": "a period of more than half a window is taken for an irrational turn",
-    "rational turns=(377, 987) dim=2": "a period of more than half a window is taken for an irrational turn",
-    "slow_rate rate=0.9999 dim=2 layers=1": "a decay that outlasts the budget is taken for a slow line",
-    "slow_rate rate=0.9999 dim=10 layers=2": "a decay that outlasts the budget is taken for a slow line",
-    "captured between=(1200, 2000)": "chaos is called for ever while the budget holds the capture",
-    "captured between=(2000, 4000)": "chaos is called for ever while the budget holds the capture",
 }
 
 
