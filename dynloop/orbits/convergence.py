@@ -20,12 +20,14 @@ from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
 __all__ = [
+    "AHEAD",
     "FAR",
     "Candidate",
     "amplified",
     "close_enough",
     "conclude",
     "conclude_unpolished",
+    "loops_to_see",
     "relative_distance",
     "relative_distances",
 ]
@@ -33,7 +35,7 @@ __all__ = [
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
 _DENSE = 512  # most coordinates of which all multipliers are asked
 FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
-_AHEAD = 1e-8  # the same for an orbit that is solved ahead of, which must be seen to come nearer at any distance
+AHEAD = 1e-8  # the same for an orbit that is solved ahead of, which must be seen to come nearer at any distance
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -275,14 +277,20 @@ def amplified(floor: Array, radius: Array) -> Array:
 
 def _attracted(m: LoopMap, found: Candidate, point: Array, radius: float) -> bool:
     """Say whether the orbit of the candidate really comes to the solution: asked where it is far away."""
-    if not radius < 1:
+    loops = found.period * loops_to_see(radius, found.patience)
+    if not loops:
         return False
-    loops = found.period * int(np.clip(np.ceil(np.log(1e-2) / np.log(max(radius, 1e-3))) + 16, 16, found.patience))
-    if radius ** (loops / found.period) > 0.1:
-        return False  # it takes longer than may be spent
     later = m.numpy(m.watch(m.native(found.state[None]), loops, m.native(found.state[None])).states)[0]
     before, after = relative_distance(m, found, point), relative_distance(m, replace(found, state=later), point)
-    return bool(np.all(after <= 0.1 * np.maximum(before, _AHEAD if found.ahead else FAR)))
+    return bool(np.all(after <= 0.1 * np.maximum(before, AHEAD if found.ahead else FAR)))
+
+
+def loops_to_see(radius: float, patience: int) -> int:
+    """Return in how many rounds an orbit must be seen to come nearer to a solution; 0 where `patience` is too short."""
+    if not radius < 1:
+        return 0
+    loops = int(np.clip(np.ceil(np.log(1e-2) / np.log(max(radius, 1e-3))) + 16, 16, patience))
+    return loops if radius**loops <= 0.1 else 0
 
 
 def _return_gap(m: LoopMap, point: Array, q: int, found: Candidate) -> Array:

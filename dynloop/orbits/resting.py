@@ -8,9 +8,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
-from dynloop.orbits.convergence import FAR, Candidate, amplified, conclude, conclude_unpolished, relative_distances
+from dynloop.orbits.convergence import (
+    AHEAD,
+    FAR,
+    Candidate,
+    amplified,
+    conclude,
+    conclude_unpolished,
+    loops_to_see,
+    relative_distances,
+)
 from dynloop.orbits.finding import Finding
+from dynloop.orbits.floor import row_norms
 from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.survey import surveyed
 from dynloop.orbits.verdict import Regime
 
 __all__ = [
@@ -144,6 +155,8 @@ def _shared(
     distance, which, near = _nearness(q.ready_tangents(), limit, q.final[starts], noise, largest)
     good = near.copy()
     if fits is not None:
+        if floor is not None and len(limit.cycle) == 1:
+            good[~near] = near[~near] = _coming(q, limit, starts[~near])
         good[near] = fits(limit, starts[near])
     rows = starts[good]
     q.final[rows] = limit.cycle[which[good]]
@@ -151,6 +164,29 @@ def _shared(
         said = replace(finding.noting(note) if note else finding, point=None)
         q.share(rows, g, said, distance=distance[good, g])
     return starts[~near]
+
+
+def _coming(q: Inquiry, limit: Limit, starts: Array) -> Array:
+    """Say which starts are near to a point by the largest norm seen, and are seen to come nearer, ``(starts,)``.
+
+    A point at the origin has no size of its own. It is what `conclude` asks of one orbit that is solved ahead of.
+    """
+    m, point, largest = q.ready_tangents(), limit.cycle[0], q.watcher.largest[starts]
+    size = np.maximum(row_norms(m, m.displacement(point, np.zeros_like(point))[None]), largest)
+    gap = row_norms(m, m.displacement(q.final[starts], point)) / np.maximum(size, np.finfo(float).tiny)
+    allowed = amplified(np.full(len(limit.findings), FLOOR_AHEAD), limit.radius)
+    found = np.asarray((q.most(gap)[:, : len(allowed)] <= allowed).all(axis=1))
+    rows = starts[found]
+    if len(rows) == 0:
+        return found
+    loops = loops_to_see(float(limit.radius.max()), max(1024, 2 * int(q.watcher.loops[rows[0]])))
+    if not loops:
+        return np.zeros(len(starts), dtype=bool)
+    states, most, groups = q.final[rows], q.watcher.largest[rows].max(axis=1), len(limit.findings)
+    later = surveyed(m, m.native(states), loops, largest[found], lambda _: q.floor[rows], trend=False, rate=False)
+    before, after = (relative_distances(m, x, point, most, groups) for x in (states, m.numpy(later.states)))
+    found[found] = (after <= 0.1 * np.maximum(before, AHEAD)).all(axis=1)
+    return found
 
 
 def at_floor(q: Inquiry, starts: Array, limits: Limits) -> list[int]:

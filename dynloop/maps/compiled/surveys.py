@@ -94,6 +94,8 @@ def _settled(steps: Array, scale: Array, floor: float, ceiling: float, spare: Ar
         below = below and relative <= floor
     if below:
         return 1.0
+    if n == 1:
+        return 1.0
     half = length // 2
     for t in range(length):
         spare[t] = steps[n - length + t] / sqrt(scale[n - length + t])
