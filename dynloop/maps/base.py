@@ -76,7 +76,7 @@ class Survey:
     growth : ndarray
         Factor per loop by which norms grew; nan where they did not grow steadily.
     decay : ndarray or None
-        Factor per loop by which steps fell; None where it was not measured.
+        Factor per loop by which steps fell, nan where they are large; None where it was not measured.
     rate : ndarray or None
         The same, fitted to the steps above the floor; nan where there were few; None where it was not measured.
     path : ndarray

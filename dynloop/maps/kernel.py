@@ -255,7 +255,7 @@ class KernelMap(LoopMap):
         kinds = {"settled": bool, "finite": bool, "period": np.int64, "near": np.int64}
         numbers: dict[str, Any] = {
             name: values[:, None].astype(kinds.get(name, np.float64), copy=False)
-            for name, values in zip(NUMBERS, found.T, strict=True)
+            for name, values in zip(NUMBERS, np.ascontiguousarray(found.T), strict=True)
         }
         return Survey(**numbers | {"states": states, "rate": None, "decay": numbers["decay"] if trend else None})
 

@@ -94,6 +94,8 @@ def _loops_to_floor(q: Inquiry, b: int, rows: slice) -> str:
     w = q.watcher
     rate, before = np.nanmax(w.trend[b, rows]), np.nanmax(w.trend_before[b, rows])
     step, floor = np.nanmax(w.step[b, rows]), q.floor[b, rows].max()
+    if np.isnan(rate) or np.isnan(before):
+        return ", and are still large; give more loops"
     if not (0 < rate < 1 and step > floor) or abs(np.log(before / rate)) > 0.1 * abs(np.log(rate)):
         return ", more slowly than geometrically; give more loops"
     more = int(np.ceil(np.log(floor / step) / np.log(rate)))

@@ -281,6 +281,9 @@ def common_periods(q: Inquiry, starts: Array, periods: Array, groups: int | None
 
     `periods` ``(batch, groups)`` are those that were seen; all groups count if `groups` is left out.
     """
-    periods = np.where(q.every(q.watcher.settled[starts]), 1, periods[starts])[:, :groups]
+    periods = periods[starts]
+    if not (periods > 1).any():
+        return np.full(len(starts), -1)
+    periods = np.where(q.every(q.watcher.settled[starts]), 1, periods)[:, :groups]
     common = np.where((periods > 0).all(axis=1), np.lcm.reduce(np.maximum(periods, 1), axis=1), -1)
     return np.where(2 * common <= q.watcher.window, common, -1)

@@ -78,10 +78,12 @@ def _rate(relative: Array, floor: Array) -> Array:
 
 
 def _periods(returns: Array, tolerance: float, *, causal: bool) -> Array:
-    """Return the period of every group whose rows all return, ``(batch, groups)``, or −1."""
-    series = returns if causal else np.fmax.reduce(returns, axis=2, keepdims=True)
-    found = np.full(series.shape[1:], -1)
+    """Return the period of every group, ``(batch, groups)``, or −1 where not all its rows return."""
     hits = np.asarray((returns <= tolerance).any(axis=0))
-    for b in np.flatnonzero(hits.all(axis=1)):
-        found[b] = [return_period(group, tolerance) for group in series[:, b].T]
+    if not causal:
+        returns = np.fmax.reduce(returns, axis=2, keepdims=True)
+        hits = np.asarray(hits.all(axis=1, keepdims=True))
+    found = np.full(returns.shape[1:], -1)
+    for b, g in np.argwhere(hits):
+        found[b, g] = return_period(returns[:, b, g], tolerance)
     return found

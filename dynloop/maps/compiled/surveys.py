@@ -18,7 +18,7 @@ from dynloop.maps.compiled.memory import memory
 __all__ = ["NUMBERS", "survey_loop"]
 
 NUMBERS = ("largest", "step", "norm", "mean_step", "growth", "decay", "path", "settled", "finite", "period", "near")
-_SMALL = 0.06  # steps below this share of the largest norm whose decay is always measured
+_SMALL = 0.06  # share of the largest norm, below which the decay of steps is measured
 _KEPT = 512  # compiled loops that are remembered
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -66,10 +66,10 @@ def _middle(values: Array, first: int, last: int, spare: Array) -> float:
 
 
 @jit
-def _period(returns: Array, scale: Array, tolerance: float, first: int) -> int:
-    """Return the smallest p, from `first` on, whose every multiple in the window returns, or −1; from squares."""
+def _period(returns: Array, scale: Array, tolerance: float) -> int:
+    """Return the smallest p whose every multiple in the window returns, or −1; arrays hold squares."""
     n, square = returns.shape[0], tolerance * tolerance
-    for p in range(first, n // 2 + 1):
+    for p in range(1, n // 2 + 1):
         if returns[p - 1] <= square * scale[p - 1]:
             holds = True
             for t in range(2 * p - 1, n, p):
@@ -104,16 +104,12 @@ def _settled(steps: Array, scale: Array, floor: float, ceiling: float, spare: Ar
 
 
 @jit
-def _decay(steps: Array, small: bool, spare: Array) -> float:
-    """Return the factor per loop by which steps fell; nan where they are not `small` and did not fall."""
+def _decay(steps: Array, spare: Array) -> float:
+    """Return the factor per loop by which steps fell, from medians of the first and the last quarter."""
     n = steps.shape[0]
     if n < 4:
         return float("nan")
-    head, tail, before, after = n // 4 + (1 if n % 4 else 0), n // 4, 0.0, 0.0
-    for t in range(tail):
-        before, after = before + steps[t], after + steps[n - 1 - t]
-    if not (small or after < 0.97 * before):
-        return float("nan")
+    head, tail = n // 4 + (1 if n % 4 else 0), n // 4
     ratio = _middle(steps, n - tail, n, spare) / _middle(steps, 0, head, spare)
     return float(ratio ** (4 / (3 * n)))
 
@@ -123,7 +119,7 @@ def survey_loop(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compiled
     """Return ``survey(states, params, periods, repeat, loops, largest, floor, ceiling, returns, trend, found)``.
 
     `largest` ``(rows,)`` is the largest norm seen before; `returns` the two distances that count as a return; decay is
-    measured if `trend`, of steps that are small or fall. `found` ``(rows, 11)`` receives what `NUMBERS` names, `states`
+    measured if `trend`, of steps that are small. `found` ``(rows, 11)`` receives what `NUMBERS` names, `states`
     the last states. `angles` says whether any coordinate is one.
     """
     once = composed(steps)
@@ -138,7 +134,7 @@ def survey_loop(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compiled
         z, spare = vector(work, 2 * dim, dim), vector(work, 3 * dim, dim)
         home, series = vector(work, 4 * dim, dim), work[5 * dim : 5 * dim + 4 * loops]
         step, scale, back = series[:loops], series[loops : 2 * loops], series[2 * loops : 3 * loops]
-        other, wide = series[3 * loops :], returns[1] * returns[1]
+        other, narrow, wide = series[3 * loops :], returns[0] * returns[0], returns[1] * returns[1]
         for b in range(first, last):
             own = params[b % params.shape[0]]
             for j in range(dim):
@@ -146,7 +142,7 @@ def survey_loop(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compiled
                 home[j] = x[j]
             total = path = late = 0.0
             most = most_first = most_before = least_before = 0.0
-            smallest, steady, hits = np.inf, loops >= 4, 0
+            smallest, steady, hits, hits_near = np.inf, loops >= 4, 0, 0
             begun = 0
             for quarter in range(4):
                 high, low, until = 0.0, np.inf, begun + loops // 4 + (1 if quarter < loops % 4 else 0)
@@ -173,7 +169,8 @@ def survey_loop(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compiled
                     total += norm2
                     high = norm2 if norm2 > high else high
                     low = norm2 if norm2 < low else low
-                    hits += return2 <= wide * norm2
+                    hits += return2 <= narrow * norm2
+                    hits_near += return2 <= wide * norm2
                 steady = steady and (quarter == 0 or (high > most_before and low > least_before))
                 most_first = high if quarter == 0 else most_first
                 most, smallest = max(most, high), min(smallest, low)
@@ -193,18 +190,18 @@ def survey_loop(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compiled
             if smallest < least:
                 for t in range(loops):
                     scale[t] = max(scale[t], least)
-                hits = 1
+                hits = hits_near = -1
             line[1] = step[loops - 1] / sqrt(scale[loops - 1])
             quarter = max(1, loops // 4)
             for t in range(loops - quarter, loops):
                 late += step[t]
             line[3] = late / quarter
             line[7] = _settled(step, scale, floor, ceiling, other)
+            if hits_near:
+                line[10] = 1.0 if hits_near == loops > 1 else _period(back, scale, returns[1])
             if hits:
-                near = _period(back, scale, returns[1], 1)
-                line[10] = near
-                line[9] = _period(back, scale, returns[0], near) if near > 0 else -1
-            if trend:
-                line[5] = _decay(step, line[3] <= _SMALL * line[0], other)
+                line[9] = 1.0 if hits == loops > 1 else _period(back, scale, returns[0])
+            if trend and line[3] <= _SMALL * line[0]:
+                line[5] = _decay(step, other)
 
     return explained(keep(survey, steps, dim, angles), 5 * dim, 4)
