@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dynloop.errors import InvalidArgumentError, NoStartError, ShapeError
 
-__all__ = ["Array", "LoopMap", "Starter", "Stretch", "Watch", "WithinTokens", "as_map", "as_rng"]
+__all__ = ["Array", "LoopMap", "Starter", "Stretch", "Survey", "Watch", "WithinTokens", "as_map", "as_rng"]
 
 Array = npt.NDArray[Any]
 Starter = Callable[[np.random.Generator, int], Any]
@@ -55,6 +55,52 @@ class Watch:
     steps: Array
     norms: Array
     returns: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Survey:
+    """What a window of loops comes to, row by row: arrays ``(batch, rows)`` in place of the series of `Watch`.
+
+    Relative numbers divide by max(‖x‖, floor × the largest norm seen on the orbit).
+
+    Attributes
+    ----------
+    states : native array, (batch, *state_shape)
+        The state after the last loop.
+    largest : ndarray
+        The largest norm seen until now.
+    step, norm : ndarray
+        The last relative step, and the last norm.
+    mean_step : ndarray
+        The mean step of the last quarter.
+    growth : ndarray
+        Factor per loop by which norms grew; nan where they did not grow steadily.
+    decay : ndarray or None
+        Factor per loop by which steps fell, nan where they are large; None where it was not measured.
+    rate : ndarray or None
+        The same, fitted to the steps above the floor; nan where there were few; None where it was not measured.
+    path : ndarray
+        Sum of the steps.
+    settled, finite : ndarray of bool
+        Whether steps have reached the floor, and whether every state was finite.
+    period, near : ndarray of int, (batch, groups)
+        The least p whose every multiple in the window returns, within a narrow and a wide distance; −1 where there is
+        none. A group is a row of a causal map, or all rows together.
+    """
+
+    states: Any
+    largest: Array
+    step: Array
+    norm: Array
+    mean_step: Array
+    growth: Array
+    decay: Array | None
+    rate: Array | None
+    path: Array
+    settled: Array
+    finite: Array
+    period: Array
+    near: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -163,6 +209,20 @@ class LoopMap(ABC):
     @abstractmethod
     def watch(self, states: Any, loops: int, reference: Any) -> Watch:
         """Iterate `loops` times from native `states`, measuring steps, norms and the distance to `reference`."""
+
+    # fmt: off
+    def survey(
+        self, states: Any, loops: int, largest: Array,  # noqa: ARG002 - most maps keep the series
+        *, floor: float, ceiling: float, returns: tuple[float, float], trend: bool,  # noqa: ARG002
+    ) -> Survey | None:
+        # fmt: on
+        """Iterate and measure as `watch` from the states themselves, but keep no series; None if a map cannot.
+
+        `largest` ``(batch, rows)`` is the largest norm seen before. Steps are settled at ``floor``, or where they stall
+        below ``ceiling · floor``; `returns` are the narrow and the wide relative distance of a return; decay is
+        measured if `trend`.
+        """
+        return None
 
     @abstractmethod
     def push(self, states: Any, frames: Any) -> tuple[Any, Any]:

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_power
+from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Survey, Watch, check_power
 from dynloop.maps.compiled import jit
 from dynloop.maps.compiled.jit import COMPILING
 from dynloop.maps.compiled.loops import apply_loop, push_loop, stretch_loop, watch_loop
 from dynloop.maps.compiled.memory import memory
+from dynloop.maps.compiled.surveys import NUMBERS, survey_loop
 from dynloop.maps.compiled.sweeps import period_loop, record_loop
 from dynloop.maps.compiled.tangents import (
     Tangent,
@@ -253,6 +254,25 @@ class KernelMap(LoopMap):
         work = loops * self.layer_count * self.dimension
         watch(len(states), work, 0, states, reference, self._table, self._wrap, self._repeat, found)
         return Watch(states=states, steps=found[0], norms=found[1], returns=found[2])
+
+    def survey(
+        self, states: Array, loops: int, largest: Array, *, floor: float, ceiling: float, returns: tuple[float, float],
+        trend: bool,
+    ) -> Survey:  # fmt: skip
+        """Iterate `loops` times and sum up the window, compiled: see `LoopMap.survey`."""
+        states, found = states.copy(), np.empty((len(states), len(NUMBERS)))
+        survey = survey_loop(self._steps[: self._cycle], self.dimension, self.periods is not None)
+        work = loops * self.layer_count * self.dimension
+        survey(
+            len(states), work, loops, states, self._table, self._wrap, self._repeat, loops,
+            np.ascontiguousarray(largest[:, 0]), floor, ceiling, np.array(returns), trend, found,
+        )  # fmt: skip
+        kinds = {"settled": bool, "finite": bool, "period": np.int64, "near": np.int64}
+        numbers: dict[str, Any] = {
+            name: values[:, None].astype(kinds.get(name, np.float64), copy=False)
+            for name, values in zip(NUMBERS, np.ascontiguousarray(found.T), strict=True)
+        }
+        return Survey(**numbers | {"states": states, "rate": None, "decay": numbers["decay"] if trend else None})
 
     def record(self, states: Array, loops: int, transient: int) -> Array:
         """Return the states after the transient, ``(batch, loops, dim)``; nan from where an orbit is lost."""

@@ -19,12 +19,23 @@ from dynloop.orbits.solvers.polish import Polished, polish, relative_residual
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
-__all__ = ["FAR", "Candidate", "close_enough", "conclude", "conclude_unpolished", "relative_distance"]
+__all__ = [
+    "AHEAD",
+    "FAR",
+    "Candidate",
+    "amplified",
+    "close_enough",
+    "conclude",
+    "conclude_unpolished",
+    "loops_to_see",
+    "relative_distance",
+    "relative_distances",
+]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
 _DENSE = 512  # most coordinates of which all multipliers are asked
 FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
-_AHEAD = 1e-8  # the same for an orbit that is solved ahead of, which must be seen to come nearer at any distance
+AHEAD = 1e-8  # the same for an orbit that is solved ahead of, which must be seen to come nearer at any distance
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -230,8 +241,20 @@ def _radii(m: LoopMap, point: Array, period: int, groups: int) -> Array:
 
 def relative_distance(m: LoopMap, found: Candidate, point: Array) -> Array:
     """Return the distance of a candidate from a point, relative to the point, by group."""
-    gap = m.displacement(found.state, point)
-    return _group(m, relative_residual(m, point, gap, float(found.largest.max())), found.groups)
+    largest = np.array([found.largest.max()])
+    return np.asarray(relative_distances(m, found.state[None], point, largest, found.groups)[0])
+
+
+def relative_distances(m: LoopMap, states: Array, point: Array, largest: Array, groups: int) -> Array:
+    """Return the distances of states from a point, relative to the point, ``(batch, groups)``.
+
+    `largest` is the largest norm seen on the way to each state, ``(batch,)``.
+    """
+    gaps = row_norms(m, m.displacement(states, point))
+    norms = row_norms(m, m.displacement(point, np.zeros_like(point))[None])
+    least = 4 * _EPS * np.maximum(largest, norms.max()) + np.finfo(float).tiny
+    rows = gaps / np.maximum(norms, least[:, None])
+    return np.asarray(rows[:, :groups] if m.causal else np.fmax.reduce(rows, axis=1, keepdims=True))
 
 
 def _distance_ahead(m: LoopMap, found: Candidate, point: Array) -> Array:
@@ -242,22 +265,32 @@ def _distance_ahead(m: LoopMap, found: Candidate, point: Array) -> Array:
 
 
 def close_enough(m: LoopMap, found: Candidate, radius: Array) -> Array:
-    """Return how far from its solution a candidate may be, by group: noise at the floor is amplified by 1/(1 − ρ)."""
+    """Return how far from its solution a candidate may be, by group."""
+    return amplified(_group(m, found.floor, found.groups), radius)
+
+
+def amplified(floor: Array, radius: Array) -> Array:
+    """Return how far noise at the floor leaves an orbit from its limit: it is amplified by 1/(1 − ρ)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        noise = 1e3 * _group(m, found.floor, found.groups) / np.maximum(1 - radius, 1e-6)
-    return np.asarray(np.minimum(np.maximum(1e-6, noise), 0.5))
+        return np.asarray(np.minimum(np.maximum(1e-6, 1e3 * floor / np.maximum(1 - radius, 1e-6)), 0.5))
 
 
 def _attracted(m: LoopMap, found: Candidate, point: Array, radius: float) -> bool:
     """Say whether the orbit of the candidate really comes to the solution: asked where it is far away."""
-    if not radius < 1:
+    loops = found.period * loops_to_see(radius, found.patience)
+    if not loops:
         return False
-    loops = found.period * int(np.clip(np.ceil(np.log(1e-2) / np.log(max(radius, 1e-3))) + 16, 16, found.patience))
-    if radius ** (loops / found.period) > 0.1:
-        return False  # it takes longer than may be spent
     later = m.numpy(m.watch(m.native(found.state[None]), loops, m.native(found.state[None])).states)[0]
     before, after = relative_distance(m, found, point), relative_distance(m, replace(found, state=later), point)
-    return bool(np.all(after <= 0.1 * np.maximum(before, _AHEAD if found.ahead else FAR)))
+    return bool(np.all(after <= 0.1 * np.maximum(before, AHEAD if found.ahead else FAR)))
+
+
+def loops_to_see(radius: float, patience: int) -> int:
+    """Return in how many rounds an orbit must be seen to come nearer to a solution; 0 where `patience` is too short."""
+    if not radius < 1:
+        return 0
+    loops = int(np.clip(np.ceil(np.log(1e-2) / np.log(max(radius, 1e-3))) + 16, 16, patience))
+    return loops if radius**loops <= 0.1 else 0
 
 
 def _return_gap(m: LoopMap, point: Array, q: int, found: Candidate) -> Array:

@@ -11,13 +11,13 @@ from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.recurrence import octave_law
-from dynloop.orbits.resting import Limits
+from dynloop.orbits.resting import FLOOR_AHEAD, Limits
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["octaves", "solving_ahead"]
 
 _NEAR = 0.05  # steps above this share of the largest norm are too far from a limit to solve for it
-_FLOOR_AHEAD = 1e-5  # how near the solution must be, in place of the floor that has not been reached
+_AHEAD = "solved ahead of the orbit, whose steps still fall per loop as the spectral radius asks"
 
 
 def solving_ahead(q: Inquiry, starts: Array, limits: Limits) -> None:
@@ -32,18 +32,27 @@ def solving_ahead(q: Inquiry, starts: Array, limits: Limits) -> None:
     with np.errstate(invalid="ignore"):
         falls = ((w.trend[starts] < 1) & (w.trend[starts] > 0)) | w.settled[starts]
         near = w.absolute_step[starts] <= _NEAR * w.largest[starts]
-    for b in starts[(falls & near).all(axis=1) & ~q.decided[starts].any(axis=1)]:
-        patience = max(1024, 2 * int(w.loops[b]))
-        floor = np.full(q.m.rows, _FLOOR_AHEAD)
-        candidate = replace(q.candidate(int(b)), floor=floor, ahead=True, patience=patience)
+
+    def solve(b: int) -> None:
+        patience, floor = max(1024, 2 * int(w.loops[b])), np.full(q.m.rows, FLOOR_AHEAD)
+        candidate = replace(q.candidate(b), floor=floor, ahead=True, patience=patience)
         findings = limits.conclude(q.ready_tangents(), candidate)
         if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
-            continue
-        seen = float(np.nanmax(w.trend[b]))
-        if abs(np.log(seen / max(f.rate for f in findings))) > 0.1 * abs(np.log(seen)):
-            continue
-        note = f"solved ahead of the orbit, whose steps still fall by {seen:.6g} per loop as the spectral radius asks"
-        q.put(int(b), range(q.groups), [f.noting(note) for f in findings])
+            return
+        if _as_fast(w.trend[b], max(f.rate for f in findings)):
+            q.put(b, range(q.groups), [f.noting(_AHEAD) for f in findings])
+
+    rows = starts[(falls & near).all(axis=1) & ~q.decided[starts].any(axis=1)]
+    limits.settle(
+        q, rows, solve=solve, floor=FLOOR_AHEAD, note=_AHEAD,
+        fits=lambda limit, b: _as_fast(w.trend[b], max(f.rate for f in limit.findings)),
+    )  # fmt: skip
+
+
+def _as_fast(trend: Array, rate: float) -> Array:
+    """Say whether steps fell by `rate` per loop, to a tenth of its logarithm; trends are ``(…, rows)``."""
+    seen = np.log(np.fmax.reduce(trend, axis=-1))
+    return np.asarray(np.abs(seen - np.log(rate)) <= 0.1 * np.abs(seen))
 
 
 def octaves(q: Inquiry, b: int) -> None:
@@ -85,6 +94,8 @@ def _loops_to_floor(q: Inquiry, b: int, rows: slice) -> str:
     w = q.watcher
     rate, before = np.nanmax(w.trend[b, rows]), np.nanmax(w.trend_before[b, rows])
     step, floor = np.nanmax(w.step[b, rows]), q.floor[b, rows].max()
+    if np.isnan(rate) or np.isnan(before):
+        return ", and are still large; give more loops"
     if not (0 < rate < 1 and step > floor) or abs(np.log(before / rate)) > 0.1 * abs(np.log(rate)):
         return ", more slowly than geometrically; give more loops"
     more = int(np.ceil(np.log(floor / step) / np.log(rate)))

@@ -55,4 +55,5 @@ def precision_floor(m: LoopMap, states: Any) -> Array:
 
 def row_norms(m: LoopMap, states: Array) -> Array:
     """Return the norm of every row of NumPy states ``(batch, *state_shape)``: ``(batch, rows)``."""
-    return np.asarray(np.linalg.norm(np.reshape(states, (len(states), m.rows, m.state_shape[-1])), axis=2))
+    rows = np.reshape(states, (len(states), m.rows, m.state_shape[-1]))
+    return np.asarray(np.sqrt(np.einsum("bri,bri->br", rows, rows)))

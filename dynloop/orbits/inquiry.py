@@ -13,6 +13,9 @@ from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.convergence import Candidate
 from dynloop.orbits.finding import Finding
 from dynloop.orbits.floor import precision_floor, row_norms
+from dynloop.orbits.ledger import Ledger
+from dynloop.orbits.survey import surveyed
+from dynloop.orbits.verdict import Classification
 from dynloop.orbits.watcher import Watcher
 
 __all__ = ["Inquiry"]
@@ -41,6 +44,8 @@ class Inquiry:
 
     Attributes
     ----------
+    before : native array, (batch, *state_shape)
+        The state of every start before its last window.
     final : ndarray, (batch, *state_shape)
         The last state of every start, or the point that was solved for.
     floor : ndarray, (batch, rows)
@@ -57,11 +62,12 @@ class Inquiry:
         self.twin, self.why_no_twin = self._find_twin()
         self.groups = m.state_shape[0] if m.causal else 1
         self.states = starts[np.arange(len(starts))]  # a copy: the starts belong to the caller
+        self.before = starts[np.arange(len(starts))]
         self.final = m.numpy(starts)
         self.watcher = Watcher(m, len(starts), row_norms(m, m.displacement(self.final, np.zeros(m.state_shape))))
-        self.floor = np.full((len(starts), m.rows), self.watcher.nominal)
-        self.decided = np.zeros((len(starts), self.groups), dtype=bool)
-        self._found: list[list[Finding | None]] = [[None] * self.groups for _ in range(len(starts))]
+        self.floor = np.full((len(starts), m.rows), 4 * m.precision)
+        self._ledger = Ledger(len(starts), self.groups, m.layer_count)
+        self.decided = self._ledger.decided
         self.remarks: dict[int, str] = {}
         self._differentiable = False
 
@@ -75,12 +81,24 @@ class Inquiry:
 
     def advance(self, active: Array, loops: int) -> None:
         """Iterate the starts `active` (indices) by one window and measure it."""
-        window = self.m.watch(self.states[active], loops, self.states[active])
-        self.states[active] = window.states
-        self.final[active] = self.m.numpy(window.states)
-        if self.low:
-            self.floor[active] = precision_floor(self.m, window.states)
-        self.watcher.see(active, window, self.floor[active])
+        done = int(self.watcher.loops[active[0]]) + loops
+        at = slice(None) if len(active) == len(self.final) else active  # a slice is copied ten times faster
+
+        def floor(states: Any) -> Array:
+            if self.low:
+                self.floor[at] = precision_floor(self.m, states)
+            return np.asarray(self.floor[at])
+
+        begun = self.states[at]
+        seen = surveyed(
+            self.m, begun, loops, self.watcher.largest[at], floor,
+            trend=(done >= 256 and done & (done - 1) == 0) or done + loops >= self.budget,
+            rate=self.twin is None or self.m.causal,
+        )  # fmt: skip
+        self.before[at] = begun
+        self.states[at] = seen.states
+        self.final[at] = self.m.numpy(seen.states)
+        self.watcher.see(at, done, loops, seen)
 
     # -- rows and groups ---------------------------------------------------------------------------------------------
 
@@ -98,17 +116,32 @@ class Inquiry:
 
     # -- verdicts ----------------------------------------------------------------------------------------------------
 
+    @property
+    def verdicts(self) -> int:
+        """How many groups have a verdict."""
+        return self._ledger.count
+
     def open(self, b: int) -> list[int]:
         """Return the groups of a start that have no verdict yet."""
         return [int(g) for g in np.flatnonzero(~self.decided[b])]
 
     def put(self, b: int, groups: Iterable[int], findings: Iterable[Finding]) -> None:
         """Record verdicts for those of the groups that have none yet; a solved point becomes the final state."""
+        start = np.array([b])
         for g, finding in zip(groups, findings, strict=True):
-            if self._found[b][g] is None:
-                self._found[b][g], self.decided[b, g] = finding, True
-                if finding.point is not None:
-                    self.final[b] = finding.point
+            self.share(start, g, finding)
+
+    def share(self, starts: Array, group: int, finding: Finding, **own: Array) -> None:
+        """Record one verdict for a group of many starts, as `put`; `own` are numbers by start, ``(starts,)``."""
+        if finding.point is not None:
+            self.final[starts[~self.decided[starts, group]]] = finding.point
+        self._ledger.write(starts, group, finding, own)
+
+    def copy(self, starts: Array, twin: Inquiry, note: str) -> None:
+        """Record the verdicts of an inquiry into the twin from these starts, a remark added to their reasons."""
+        twin._close()
+        self._ledger.copy(starts, twin._ledger, note)
+        self.final[starts] = twin.final
 
     def candidate(self, b: int, *, period: int = 1) -> Candidate:
         """Return the last state of a start as a candidate limit."""
@@ -126,21 +159,15 @@ class Inquiry:
             self._differentiable = True
         return self.twin
 
-    def closed(self) -> list[list[Finding]]:
-        """Return every verdict with the numbers of its window."""
-        w = self.watcher
-        done: list[list[Finding]] = []
-        for b, row in enumerate(self._found):
-            done.append([])
-            for g, finding in enumerate(row):
-                assert finding is not None  # noqa: S101 - every start ends decided or undecided
-                rows = self.rows(g)
-                numbers = {
-                    "loops": int(w.loops[b]),
-                    "step": float(w.step[b, rows].max()),
-                    "norm": float(np.linalg.norm(w.norm[b, rows])),
-                    "floor": float(self.floor[b, rows].max()),
-                    "growth": float(np.fmax.reduce(w.growth[b, rows])),
-                }
-                done[-1].append(finding.knowing(**numbers))
-        return done
+    def _close(self) -> None:
+        """Add the numbers of the last window to every verdict."""
+        w, causal = self.watcher, self.m.causal
+        norm = w.norm if causal else np.linalg.norm(w.norm, axis=1, keepdims=True)
+        numbers = {name: self.most(getattr(w, name)) for name in ("step", "growth")}
+        loops = np.repeat(w.loops[:, None], self.groups, axis=1)
+        self._ledger.fill(numbers | {"loops": loops, "norm": norm, "floor": self.most(self.floor)})
+
+    def close(self, **record: Any) -> Classification:
+        """Return every verdict with the numbers of its window; `record` as in `Ledger.assemble`."""
+        self._close()
+        return self._ledger.assemble(**record)

@@ -13,14 +13,13 @@ from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
 from dynloop.orbits.long_return import first_returns
-from dynloop.orbits.recurrence import return_period
-from dynloop.orbits.resting import RETURN
 from dynloop.orbits.trajectory import stream
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
 __all__ = ["moving"]
 
+_MANY = 64  # chaotic starts from which they share a sentence
 _LEAST, _FIRST, _MOST = 256, 1024, 4096  # loops in the window of an exponent: at least, asked first, at most
 _NO_NOISE = 1e-6  # share of power outside the lines of a motion below which nothing chaotic shows
 _DENOMINATOR = 10_000  # periods up to this are excluded before a motion is called quasi-periodic
@@ -37,26 +36,31 @@ def moving(q: Inquiry, starts: Array) -> None:
     """
     if q.twin is None:
         return
-    tokens = {int(b): moves for b in starts if (moves := _moving_groups(q, int(b)))}
+    moves = _moving(q, starts)
+    rows = starts[moves.any(axis=1)]
+    moves = moves[moves.any(axis=1)]
     for loops in (_FIRST, _MOST):
-        if not tokens:
+        if len(rows) == 0:
             return
-        length = int(np.clip(q.watcher.loops[next(iter(tokens))], _LEAST, loops))
-        tokens = _ask(q, tokens, length, longest=loops == _MOST)
+        length = int(np.clip(q.watcher.loops[rows[0]], _LEAST, loops))
+        unclear = _ask(q, rows, moves, length, longest=loops == _MOST)
+        rows, moves = rows[unclear.any(axis=1)], unclear[unclear.any(axis=1)]
 
 
-def _ask(q: Inquiry, tokens: dict[int, list[int]], length: int, *, longest: bool) -> dict[int, list[int]]:
-    """Read exponents over one window; return what a longer one may decide."""
-    m, unclear = q.ready_tangents(), {}
-    exponents = leading_exponents(m, q.final[list(tokens)], length, q.rng)
-    for (b, moves), of_group in zip(tokens.items(), exponents, strict=True):
-        neutral = [g for g in moves if of_group[g].zero]
-        if not longest and (left := [g for g in moves if not (of_group[g].positive or of_group[g].negative)]):
-            unclear[b] = left
+def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool) -> Array:
+    """Read exponents over one window; return what a longer one may decide, ``(starts, groups)``."""
+    m = q.ready_tangents()
+    exponents = leading_exponents(m, q.final[starts], length, q.rng)
+    unclear = np.zeros_like(moves) if longest else np.asarray(moves & ~(exponents.positive | exponents.negative))
+    for i in _share_chaos(q, starts, moves & ~unclear, exponents):
+        b, groups = int(starts[i]), np.flatnonzero(moves[i] & ~unclear[i]).tolist()
+        of_group = {g: exponents.at(i, g) for g in groups}
+        neutral = [g for g in groups if of_group[g].zero]
         signals = _projections(m, q.final[b], max(length, _FIRST), q.rng) if longest and neutral else np.empty(0)
-        driven = [g for g in moves if g and of_group[g].positive and of_group[g] is of_group[g - 1]]
+        same = [g for g in groups if g and exponents.value[i, g] == exponents.value[i, g - 1]]
+        driven = [g for g in same if of_group[g].positive]  # by an earlier token, whose exponent it has
         paths = _projections(m, q.final[b], length, q.rng) if driven else np.empty(0)
-        for g in moves:
+        for g in groups:
             one = of_group[g]
             if g in driven:
                 q.put(b, [g], [_driven(q, b, g, one, paths[:, g])])
@@ -69,11 +73,28 @@ def _ask(q: Inquiry, tokens: dict[int, list[int]], length: int, *, longest: bool
     return unclear
 
 
-def _moving_groups(q: Inquiry, b: int) -> list[int]:
-    """Return the groups without a verdict that are not at rest, do not slow down and do not grow."""
-    at_rest = q.every(q.watcher.settled[b])
-    grown = q.every(grows(q, np.array([b]))[0])
-    return [g for g in q.open(b) if not at_rest[g] and not grown[g] and not q.watcher.slowing(b, q.rows(g))]
+def _share_chaos(q: Inquiry, starts: Array, moves: Array, found: LeadingExponent) -> Array:
+    """Give many chaotic starts one sentence, each with its own numbers; return the indices of the others."""
+    sure = np.asarray(found.positive & moves)[:, 0] & (not q.m.causal)
+    if sure.sum() < _MANY:
+        return np.arange(len(starts))
+    value, error = found.value[sure, 0], found.error[sure, 0]
+    finding = Finding(
+        regime=Regime.CHAOTIC,
+        reason=f"bounded within {q.watcher.loops[starts[0]] + found.loops} loops, with a largest exponent (of "
+        f"{sure.sum()} such starts between {value.min():.4g} and {value.max():.4g}, ± {error.max():.1g} at most) per "
+        f"loop over the last {found.loops} of them, unchanged when the window doubled; T2 does not apply: the orbit "
+        "does not converge",
+    )
+    q.share(starts[sure], 0, finding, exponent=value, exponent_error=error)
+    return np.flatnonzero(~sure)
+
+
+def _moving(q: Inquiry, starts: Array) -> Array:
+    """Say which groups without a verdict are not at rest, do not slow down and do not grow, ``(starts, groups)``."""
+    slow = np.stack([q.watcher.slow(starts, q.rows(g)) for g in range(q.groups)], axis=1)
+    at_rest, grown = q.every(q.watcher.settled[starts]), q.every(grows(q, starts))
+    return np.asarray(~(q.decided[starts] | at_rest | grown | slow))
 
 
 def _transient(q: Inquiry, b: int, one: LeadingExponent) -> Finding:
@@ -90,7 +111,7 @@ def _numbers(one: LeadingExponent) -> dict[str, Any]:
 
 def _driven(q: Inquiry, b: int, g: int, one: LeadingExponent, signals: Array) -> Finding:
     """Return the finding of a token after a chaotic one: chaotic too, unless it does not look at it."""
-    if (period := return_period(q.watcher.returns[b][:, g], RETURN)) > 0:
+    if (period := int(q.watcher.period[b, g])) > 0:
         how = f"returns after {period} loops"
     elif any(w.background <= _NO_NOISE and w.count <= len(signals) // 32 for w in map(spectral_lines, signals.T)):
         how = "moves in a few lines"

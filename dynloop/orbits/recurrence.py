@@ -33,7 +33,7 @@ def settled(steps: Array, floor: Array, *, ceiling: float) -> Array:
     half = len(window) // 2
     with np.errstate(invalid="ignore"):
         small = np.all(window <= ceiling * floor, axis=0)
-        stalled = np.median(window[half:], axis=0) >= 0.5 * np.median(window[:half], axis=0)
+        stalled = np.median(window[half:], axis=0) >= 0.5 * np.median(window[: max(1, half)], axis=0)
         at_floor = np.all(window <= floor, axis=0)
     return np.asarray(small & (stalled | at_floor))
 
@@ -70,6 +70,8 @@ def growth(norms: Array) -> Array:
     norms : ndarray, (loops, …)
         Norms of the state.
     """
+    if len(norms) < 4:
+        return np.full(norms.shape[1:], np.nan)
     quarters = np.stack([part.max(axis=0) for part in np.array_split(norms, 4)])
     lows = np.stack([part.min(axis=0) for part in np.array_split(norms, 4)])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -80,6 +82,8 @@ def growth(norms: Array) -> Array:
 
 def decay(steps: Array) -> Array:
     """Return the factor per loop by which steps fell over a window, from medians of its first and last quarter."""
+    if len(steps) < 4:
+        return np.full(steps.shape[1:], np.nan)
     quarters = np.array_split(steps, 4)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.median(quarters[-1], axis=0) / np.median(quarters[0], axis=0)

@@ -6,7 +6,7 @@ A finite window gives candidates; each candidate is tested by evaluating the map
 1. steps at the precision floor: solve for the point, its stability there, its polygon (`resting`, `convergence`).
 2. growing norms: the map far out says RAY or DIVERGENT, or neither (`growing`, `infinity`).
 3. returns: solve for the cycle, its stability there, its least period (`resting`, `convergence`).
-4. steps that fall without reaching the floor: solve ahead of the orbit (`falling`).
+4. steps that fall without reaching the floor, or near returns: solve ahead of the orbit (`falling`, `closing`).
 5. at the end of the budget, bounded and moving: the largest exponent, then frequencies (`motion`).
 6. at the end of the budget: the law of octaves (`falling`).
 
@@ -22,8 +22,8 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, as_rng
+from dynloop.orbits.closing import closing_in
 from dynloop.orbits.falling import octaves, solving_ahead
-from dynloop.orbits.finding import assemble
 from dynloop.orbits.growing import diverged, growing
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.motion import moving
@@ -99,7 +99,7 @@ def classify(
     m = m.in_dtype_of(states)
     q = Inquiry(m, states, budget, polish, generator)
     _decide(q, progress)
-    findings, final = q.closed(), m.native(q.final)
+    final = m.native(q.final)
     shape: tuple[int, ...] = (len(states), m.state_shape[0]) if m.causal else (len(states),)
     if single:
         shape, final = shape[1:], final[0]
@@ -107,7 +107,7 @@ def classify(
         "map": m.name, "layers": m.layer_names, "causal": m.causal, "state_shape": m.state_shape, "dtype": m.dtype_name,
         "loops": budget, "polish": polish,
     }  # fmt: skip
-    return assemble(findings, m.layer_count, states=final, shape=shape, settings=settings)
+    return q.close(states=final, shape=shape, settings=settings)
 
 
 def _checked(loops: int | None, polish: str) -> int:
@@ -138,10 +138,14 @@ def _decide(q: Inquiry, progress: Progress | None) -> None:
 
 def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
     """Ask for evidence in order, after a window that ends at loop `done`."""
+    known = q.verdicts
     last, octave = done >= q.budget, done & (done - 1) == 0  # octaves end at powers of two
 
     def still() -> Array:
-        return active[~q.decided[active].all(axis=1)]
+        nonlocal active, known
+        if q.verdicts != known:
+            active, known = active[~q.decided[active].all(axis=1)], q.verdicts
+        return active
 
     diverged(q, still())
     unsolved = at_floor(q, still(), limits)
@@ -152,6 +156,7 @@ def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
     returning(q, still(), limits)
     if last or (octave and done >= 256):
         solving_ahead(q, still(), limits)
+        closing_in(q, still(), limits)
     if last:
         returning_in_part(q, still(), limits)
         moving(q, still())
@@ -168,6 +173,4 @@ def _ask_twin(q: Inquiry, starts: Array, progress: Progress | None) -> None:
     twin = Inquiry(q.twin, q.twin.native(q.m.numpy(q.starts[starts])), q.budget, q.polish, q.rng)
     _decide(twin, progress)
     note = f"said of the float64 twin from the same start: in {q.m.dtype_name} rounding may decide what the orbit does"
-    for b, findings, final in zip(starts, twin.closed(), twin.final, strict=True):
-        q.put(int(b), range(q.groups), [f.noting(note) for f in findings])
-        q.final[b] = final
+    q.copy(starts, twin, note)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dynloop.maps.base import Array, LoopMap, Watch
+from dynloop.maps.base import Array, LoopMap, Survey
 from dynloop.orbits.floor import row_norms
-from dynloop.orbits.recurrence import decay, growth, settled
 
 __all__ = ["Watcher", "windows"]
 
@@ -42,7 +41,6 @@ class Watcher:
         self.m = m
         self.loops = np.zeros(batch, dtype=np.int64)
         self.largest = norms.copy()
-        self.nominal = 4 * m.precision
         self.rate = np.full((batch, m.rows), np.nan)
         self.growth = np.full((batch, m.rows), np.nan)
         self.trend = np.full((batch, m.rows), np.nan)
@@ -56,43 +54,25 @@ class Watcher:
         self.shifts: list[Array] = []
         self._path = np.zeros((batch, m.rows))
         self._mark: Array | None = None
-        self.returns: dict[int, Array] = {}
+        self.window = 0  # loops in the last window
+        self.period, self.near = np.full((2, batch, m.state_shape[0] if m.causal else 1), -1)
 
-    def see(self, active: Array, window: Watch, floor: Array) -> None:
-        """Take in one window of the starts `active` (indices); `floor` is their precision floor, ``(active, rows)``."""
-        steps, norms = window.steps, window.norms
-        self.loops[active] += len(steps)
-        with np.errstate(invalid="ignore"):
-            self.finite[active] = np.isfinite(norms).all(axis=0) & np.isfinite(steps).all(axis=0)
-            self.largest[active] = np.fmax(self.largest[active], np.nanmax(norms, axis=0, initial=0.0))
-            scale = np.maximum(norms, self.nominal * self.largest[active] + np.finfo(float).tiny)
-            relative, returns = steps / scale, window.returns / scale
-        self.step[active], self.norm[active] = relative[-1], norms[-1]
-        self.absolute_step[active] = steps[-max(1, len(steps) // 4) :].mean(axis=0)
-        self.growth[active] = growth(norms)
-        self.trend_before[active], self.trend[active] = self.trend[active], decay(steps)
-        ceiling = 256.0 if self.m.precision <= np.finfo(float).eps else 8.0
-        self.settled[active] = settled(relative, np.maximum(floor, self.nominal), ceiling=ceiling)
-        self._fit(active, relative, floor)
-        self.returns = {int(b): returns[:, i] for i, b in enumerate(active)}
-        self._add_octave(active, window)
+    def see(self, active: Array | slice, done: int, loops: int, seen: Survey) -> None:
+        """Take in one window, of `loops` loops that end at loop `done`, of the starts `active` (indices)."""
+        self.window = loops
+        self.loops[active] += loops
+        self.finite[active], self.settled[active], self.largest[active] = seen.finite, seen.settled, seen.largest
+        self.step[active], self.norm[active], self.absolute_step[active] = seen.step, seen.norm, seen.mean_step
+        self.growth[active], self.period[active], self.near[active] = seen.growth, seen.period, seen.near
+        if seen.decay is not None:
+            self.trend_before[active], self.trend[active] = self.trend[active], seen.decay
+        if seen.rate is not None:
+            self.rate[active] = np.where(np.isnan(seen.rate), self.rate[active], seen.rate)
+        self._add_octave(active, done, seen)
 
-    def _fit(self, active: Array, relative: Array, floor: Array) -> None:
-        """Fit a contraction factor to the steps that lie above the floor and below what they began with."""
-        usable = relative > 10 * floor
-        count = usable.sum(axis=0)
-        times = np.arange(len(relative), dtype=float)[:, None, None]
-        logs = np.where(usable, np.log(np.maximum(relative, np.finfo(float).tiny)), 0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            middle = np.where(usable, times, 0.0).sum(axis=0) / count
-            away = np.where(usable, times - middle, 0.0)
-            slope = (away * logs).sum(axis=0) / (away**2).sum(axis=0)
-        self.rate[active] = np.where(count >= 6, np.exp(slope), self.rate[active])
-
-    def _add_octave(self, active: Array, window: Watch) -> None:
+    def _add_octave(self, active: Array | slice, done: int, window: Survey) -> None:
         """At loops 32, 64, 128, … close an octave: the path length since the last, and the net displacement."""
-        self._path[active] += np.nan_to_num(window.steps.sum(axis=0), nan=0.0, posinf=0.0)
-        done = int(self.loops[active[0]])
+        self._path[active] += np.where(window.path < np.inf, window.path, 0.0)  # also where nan
         if done < 32 or done & (done - 1):
             return
         now = np.zeros((len(self._path), *self.m.state_shape)) if self._mark is None else self._mark.copy()
@@ -106,7 +86,11 @@ class Watcher:
 
     def slowing(self, b: int, rows: slice) -> bool:
         """Say whether steps fell over the last two octaves: steady motion doubles the path, steps like 1/t keep it."""
+        return bool(self.slow(np.array([b]), rows)[0])
+
+    def slow(self, starts: Array, rows: slice) -> Array:
+        """Say of which starts the rows are slowing, together: ``(starts,)``."""
         if len(self.paths) < 2:
-            return False
-        last, before = self.paths[-1][b, rows].max(), self.paths[-2][b, rows].max()
-        return bool(last < 1.6 * before)
+            return np.zeros(len(starts), dtype=bool)
+        last, before = (octave[starts, rows].max(axis=1) for octave in (self.paths[-1], self.paths[-2]))
+        return np.asarray(last < 1.6 * before)

@@ -1,0 +1,60 @@
+"""What it costs to classify 10 000 starts of the Hénon map, beside a numba loop that only iterates them as long.
+
+Ratios in one run, on one thread. `make bench` prints them; docs/performance.md quotes them.
+"""
+
+import numba
+import numpy as np
+import pytest
+
+import dynloop as dl
+from tests.benchmarks.timing import ratio
+
+STARTS = 10_000
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch):
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 1)
+
+
+@numba.njit(error_model="numpy")
+def henon_orbits(starts, loops, a, ends):
+    for i in range(len(starts)):
+        x, y = starts[i]
+        for _ in range(loops[i]):
+            x, y = 1 - a * x * x + y, 0.3 * x
+        ends[i, 0], ends[i, 1] = x, y
+
+
+@pytest.mark.parametrize("a", [0.3, 0.9, 1.4], ids=["sink", "2-cycle", "chaos"])
+def test_ten_thousand_starts(benchmark, a):
+    """Wanted ≤ 3."""
+    m = dl.zoo.henon(a=a)
+    starts = m.start(0, STARTS)
+    found = dl.classify(m, starts)
+    loops, ends = found.evidence.loops, np.empty_like(starts)
+    value = ratio(lambda: dl.classify(m, starts), lambda: henon_orbits(starts, loops, a, ends))
+    benchmark.extra_info |= {"verdict": found.summary(), "loops": int(np.median(loops)), "ratio": round(value, 1)}
+    print(f"\na = {a}: {found.summary()} after {int(np.median(loops))} loops; classify / numba loop = {value:.1f}")
+    benchmark.pedantic(dl.classify, (m, starts), rounds=1)
+
+
+@pytest.mark.parametrize("a", [0.3, 0.9], ids=["sink", "2-cycle"])
+def test_loops_beside_an_oracle(benchmark, a):
+    """An oracle knows the limit and stops where the orbit is within 1e-8 of it, relatively; wanted ≤ 1.5."""
+    m = dl.zoo.henon(a=a)
+    starts = m.start(0, 100)
+    found = dl.classify(m, starts)
+    limit = np.stack([found.states, m(found.states)])  # both points of a 2-cycle, or one point twice
+    needed, x = np.zeros(len(starts), dtype=int), starts
+    for t in range(4096):
+        away = np.linalg.norm(limit - x, axis=2).min(axis=0) / np.linalg.norm(x, axis=1)
+        needed[(away <= 1e-8) & (needed == 0)] = t
+        x = m(x)
+    share = float(np.max(found.evidence.loops / needed))
+    benchmark.extra_info["loops used / needed, at most"] = round(share, 2)
+    print(
+        f"\na = {a}: {int(found.evidence.loops.max())} loops, an oracle {int(np.median(needed))}; at most {share:.2f}"
+    )
+    benchmark.pedantic(dl.classify, (m, starts), rounds=1)
