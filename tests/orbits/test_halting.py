@@ -113,7 +113,7 @@ def test_on_a_ray_the_step_falls_although_nothing_converges():
         (dl.zoo.logistic(3.2), [0.3], "PERIODIC"),
         (dl.zoo.logistic(4.0), [0.3], "CHAOTIC"),
         (dl.zoo.henon(), [0.1, 0.1], "CHAOTIC"),
-        (dl.zoo.delayed_logistic(2.15), [0.5, 0.4], "QUASIPERIODIC"),
+        (dl.zoo.ring(), [0.5, 0.4], "QUASIPERIODIC"),
     ],
 )
 def test_where_nothing_converges_a_stop_is_wrong_whatever_the_threshold(m, start, regime):
