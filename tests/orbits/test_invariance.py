@@ -39,8 +39,10 @@ DEAR = [pytest.param(n, marks=pytest.mark.slow) if n in ("torus", "chaos") else 
 CHEAP = ["point", "transient growth", "slow", "cycle", "growth"]
 
 
-def verdict(layers, start):
-    found = dl.classify(dl.TorchMap(layers, start.shape), start, loops=1024)
+def verdict(layers, start, expected):
+    # 1024 loops know a frequency too coarsely to exclude every period up to 10 000
+    loops = 4096 if expected == "QUASIPERIODIC" else 1024
+    found = dl.classify(dl.TorchMap(layers, start.shape), start, loops=loops)
     return found.regime[()].name, int(found.period[()])
 
 
@@ -52,10 +54,7 @@ def moved(layers, to, back):
 @pytest.mark.parametrize("name", CASES)
 def test_the_cases_are_what_they_are(name):
     layers, start, regime, period = CASES[name]
-    found = verdict(layers, start)
-    if name == "torus" and found[0] == "UNDECIDED":
-        pytest.skip("the background of a random projection stands at the limit: undecided, which is no wrong verdict")
-    assert found == (regime, period)
+    assert verdict(layers, start, regime) == (regime, period)
 
 
 @pytest.mark.parametrize("name", DEAR)
@@ -64,7 +63,7 @@ def test_burn_in_changes_nothing(name, loops):
     layers, start, regime, period = CASES[name]
     m = dl.TorchMap(layers, start.shape)
     later = m.numpy(m.watch(m.native(start[None]), loops, m.native(start[None])).states)[0]
-    assert verdict(layers, later) == (regime, period)
+    assert verdict(layers, later, regime) == (regime, period)
 
 
 @pytest.mark.parametrize("name", DEAR)
@@ -72,7 +71,7 @@ def test_an_orthogonal_change_of_coordinates_changes_nothing(name):
     layers, start, regime, period = CASES[name]
     Q = torch.as_tensor(orthogonal(np.random.default_rng(3), len(start)))
     turned = moved(layers, lambda x: x @ Q.T.to(x), lambda x: x @ Q.to(x))
-    assert verdict(turned, Q.numpy() @ start) == (regime, period)
+    assert verdict(turned, Q.numpy() @ start, regime) == (regime, period)
 
 
 @settings(max_examples=10, deadline=None)
@@ -81,7 +80,7 @@ def test_coordinates_and_units_by_draw(name, seed, scale):
     layers, start, regime, period = CASES[name]
     Q = torch.as_tensor(orthogonal(np.random.default_rng(seed), len(start)))
     turned = moved(layers, lambda x: scale * x @ Q.T.to(x), lambda x: x @ Q.to(x) / scale)
-    assert verdict(turned, scale * Q.numpy() @ start) == (regime, period)
+    assert verdict(turned, scale * Q.numpy() @ start, regime) == (regime, period)
 
 
 @pytest.mark.parametrize("name", DEAR)
@@ -90,7 +89,7 @@ def test_where_the_loop_is_cut_changes_nothing(name):
     whole = [*layers, lambda x: x]
     first = dl.TorchMap(whole[:1], start.shape)
     later = first.numpy(first(first.native(start[None])))[0]
-    assert verdict([*whole[1:], whole[0]], later) == (regime, period)
+    assert verdict([*whole[1:], whole[0]], later, regime) == (regime, period)
 
 
 @pytest.mark.parametrize("name", ["point", "cycle", "growth", pytest.param("chaos", marks=pytest.mark.slow)])
