@@ -65,12 +65,12 @@ _HOME = {
     "normality": "dynloop.calculus.normality",
     "Normality": "dynloop.calculus.normality",
     "find_fixed_points": "dynloop.orbits.fixed_points",
-    "FixedPoints": "dynloop.orbits.fixed_points",
+    "FixedPoints": "dynloop.orbits.solved",
     "classify": "dynloop.orbits.regime",
     "Classification": "dynloop.orbits.verdict",
     "classify_trajectory": "dynloop.orbits.recorded",
-    "RecordedClassification": "dynloop.orbits.record_verdict",
-    "RecordedTokens": "dynloop.orbits.record_verdict",
+    "RecordedClassification": "dynloop.orbits.records.verdict",
+    "RecordedTokens": "dynloop.orbits.records.verdict",
     "Evidence": "dynloop.orbits.verdict",
     "PathIndependence": "dynloop.orbits.path_verdict",
     "path_independence": "dynloop.orbits.path_independence",
@@ -133,19 +133,19 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.certificates.in_box import fixed_points_in_box as fixed_points_in_box
     from dynloop.orbits.continuation import continue_fixed_point as continue_fixed_point
     from dynloop.orbits.continuation import switch_branch as switch_branch
-    from dynloop.orbits.fixed_points import FixedPoints as FixedPoints
     from dynloop.orbits.fixed_points import find_fixed_points as find_fixed_points
     from dynloop.orbits.floor import precision_floor as precision_floor
     from dynloop.orbits.halting import halting_rules as halting_rules
     from dynloop.orbits.halting_verdict import HaltingRules as HaltingRules
     from dynloop.orbits.path_independence import path_independence as path_independence
     from dynloop.orbits.path_verdict import PathIndependence as PathIndependence
-    from dynloop.orbits.record_verdict import RecordedClassification as RecordedClassification
-    from dynloop.orbits.record_verdict import RecordedTokens as RecordedTokens
     from dynloop.orbits.recorded import classify_trajectory as classify_trajectory
+    from dynloop.orbits.records.verdict import RecordedClassification as RecordedClassification
+    from dynloop.orbits.records.verdict import RecordedTokens as RecordedTokens
     from dynloop.orbits.regime import classify as classify
     from dynloop.orbits.rotation import RotationNumber as RotationNumber
     from dynloop.orbits.rotation import rotation_number as rotation_number
+    from dynloop.orbits.solved import FixedPoints as FixedPoints
     from dynloop.orbits.trajectory import Trajectory as Trajectory
     from dynloop.orbits.trajectory import trajectory as trajectory
     from dynloop.orbits.verdict import Classification as Classification

@@ -23,7 +23,7 @@ from dynloop.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from dynloop.maps.base import LoopMap
-    from dynloop.orbits.fixed_points import FixedPoints
+    from dynloop.orbits.solved import FixedPoints
 
 __all__ = ["fixed_points"]
 

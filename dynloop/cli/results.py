@@ -16,7 +16,7 @@ from dynloop.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from dynloop.calculus.lyapunov import LyapunovSpectrum
     from dynloop.maps.base import LoopMap
-    from dynloop.orbits.fixed_points import FixedPoints
+    from dynloop.orbits.solved import FixedPoints
     from dynloop.orbits.verdict import Classification
 
 __all__ = ["JsonOption", "OutOption", "analyse_all", "empty_folder"]

@@ -1,7 +1,7 @@
 """Classify a record of states where no map is at hand: `classify_trajectory` says what the record alone supports.
 
-For each token, in this order: does it grow (`record_growth`), is it at rest at the floor of its dtype
-(`record_rest`, `record_approach`), does it return (`record_cycle`), is it far above the floor. What is left is
+For each token, in this order: does it grow (`records.growth`), is it at rest at the floor of its dtype
+(`records.rest`, `records.approach`), does it return (`records.cycle`), is it far above the floor. What is left is
 undecided.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array
-from dynloop.orbits.record_dtype import CEILING, EPS, named, working_dtype
-from dynloop.orbits.record_row import Row, judge, with_polygon
-from dynloop.orbits.record_series import series
-from dynloop.orbits.record_verdict import VERDICTS, RecordedClassification, RecordedTokens
+from dynloop.orbits.records.dtype import CEILING, EPS, named, working_dtype
+from dynloop.orbits.records.row import Row, judge, with_polygon
+from dynloop.orbits.records.series import series
+from dynloop.orbits.records.verdict import VERDICTS, RecordedClassification, RecordedTokens
 
 __all__ = ["classify_trajectory"]
 

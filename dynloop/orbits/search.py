@@ -137,15 +137,14 @@ def seeded(system: Shooting, starts: Array, found: Solutions, tol: float) -> Sol
     most = max(1, _RUNS // (2 * len(switches(n))))
     seeds, everything, known = starts.reshape(-1, n), found, 0
     new: Solutions | None = None
+    least = np.abs(starts.reshape(len(starts), -1)).max(axis=1).min()  # no size of its own is known of a seed's start
     for _ in range(_ROUNDS):
         if len(seeds) > most:
             seeds = seeds[rng.choice(len(seeds), most, replace=False)]
         ends = stabilised(orbit, seeds.reshape(-1, *system.m.state_shape))
         if len(ends):
             orbits = newton(system, system.along(ends), steps=12, descents=0)[0]
-            more = _dense_solutions(
-                system, orbits, np.full(len(orbits), np.abs(starts).max(axis=tuple(range(1, starts.ndim))).min())
-            )
+            more = _dense_solutions(system, orbits, np.full(len(orbits), least))
             everything, new = everything.joined(more), more if new is None else new.joined(more)
         solved = np.flatnonzero([s is Status.SOLVED for s in settled(everything, tol, system.m.precision)])
         first, _ = distinct(system, everything.orbits[solved], everything.reach[solved])

@@ -6,10 +6,9 @@ import numpy as np
 
 from dynloop.maps.base import Array
 
-__all__ = ["STABILITIES", "stability", "unstable_count"]
+__all__ = ["stability", "unstable_count"]
 
 _ZERO = 1e-3  # a multiplier within its error of 0 is told as 0 if that error is no larger than this
-STABILITIES = ("sink", "saddle", "source", "marginal", "superstable", "unstable", "unknown")
 
 
 def stability(multipliers: Array, errors: Array, *, complete: bool) -> str:

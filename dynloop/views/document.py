@@ -10,8 +10,8 @@ import numpy as np
 
 from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.maps.base import LoopMap
-from dynloop.orbits.fixed_points import FixedPoints
-from dynloop.orbits.record_verdict import RecordedClassification
+from dynloop.orbits.records.verdict import RecordedClassification
+from dynloop.orbits.solved import FixedPoints
 from dynloop.orbits.verdict import Classification
 from dynloop.views.reading import reading
 

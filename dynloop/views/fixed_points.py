@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dynloop.maps.base import Array
-from dynloop.orbits.fixed_points import FixedPoints
+from dynloop.orbits.solved import FixedPoints
 from dynloop.views.digits import with_error
 from dynloop.views.table import one_line
 

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dynloop.orbits.record_verdict import RecordedClassification
+from dynloop.orbits.records.verdict import RecordedClassification
 from dynloop.views.digits import with_error
 from dynloop.views.table import one_line
 

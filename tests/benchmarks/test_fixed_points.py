@@ -1,9 +1,8 @@
 """What fixed points cost: loops beside plain iteration, seconds beside a forward pass, and the network of tanh units.
 
-`make bench` prints them; docs/performance.md and docs/fixed_points.md quote them.
+`make bench` prints them; docs/fixed_points.md quotes them.
 """
 
-import numpy as np
 import pytest
 
 import dynloop as dl
@@ -59,9 +58,3 @@ def test_the_network_of_tanh_units(benchmark):
     assert found.residual.max() <= 1e-12
     benchmark.pedantic(lambda: dl.find_fixed_points(m, starts), rounds=3)
     report(benchmark, "tanh network, 128 starts, seconds", benchmark.stats["median"])
-    dense = lambda: np.linalg.solve(np.eye(64) - dl.jacobian(m, starts[0]), starts[0])  # noqa: E731
-    report(
-        benchmark,
-        "tanh network, 128 starts / one Newton step by hand",
-        ratio(lambda: dl.find_fixed_points(m, starts), dense),
-    )

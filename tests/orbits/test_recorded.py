@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import dynloop as dl
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.orbits.record_dtype import CEILING, EPS
+from dynloop.orbits.records.dtype import CEILING, EPS
 from tests.orbits.records import DTYPES, c3, contraction, embedded, henon, logistic, noisy, record, rounded, turning
 
 GOLDEN = np.pi * (np.sqrt(5) - 1)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.orbits.record_approach import approach
-from dynloop.orbits.record_cycle import Cycle, returning
-from dynloop.orbits.record_dtype import CEILING, EPS
-from dynloop.orbits.record_growth import growing
-from dynloop.orbits.record_rest import Rest, at_rest
-from dynloop.orbits.record_sections import mean_polygon
-from dynloop.orbits.record_series import Series
+from dynloop.orbits.records.approach import approach
+from dynloop.orbits.records.cycle import Cycle, returning
+from dynloop.orbits.records.dtype import CEILING, EPS
+from dynloop.orbits.records.growth import growing
+from dynloop.orbits.records.rest import Rest, at_rest
+from dynloop.orbits.records.sections import mean_polygon
+from dynloop.orbits.records.series import Series
 
 __all__ = ["Row", "judge", "with_polygon"]
 

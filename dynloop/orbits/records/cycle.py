@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynloop.orbits.record_approach import Approach, approach, stopped_power
-from dynloop.orbits.record_series import Series
+from dynloop.orbits.records.approach import Approach, approach, stopped_power
+from dynloop.orbits.records.series import Series
 
 __all__ = ["Cycle", "returning"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynloop.orbits.record_approach import factor_per_loop
-from dynloop.orbits.record_series import Series
+from dynloop.orbits.records.approach import factor_per_loop
+from dynloop.orbits.records.series import Series
 from dynloop.orbits.recurrence import growth
 
 __all__ = ["Growth", "growing"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.orbits.record_approach import Approach, approach, stopped_power
-from dynloop.orbits.record_series import Series, excursion, net_per_loop, shape_of_noise
+from dynloop.orbits.records.approach import Approach, approach, stopped_power
+from dynloop.orbits.records.series import Series, excursion, net_per_loop, shape_of_noise
 
 __all__ = ["Rest", "at_rest"]
 
