@@ -19,7 +19,7 @@ from dynloop.result import Status
 @pytest.mark.parametrize("period", range(1, 11))
 def test_all_prime_orbits_of_the_logistic_map(period):
     m = dl.zoo.logistic(4.0)
-    found = dl.find_fixed_points(m, m.start(0, 256), period=period)
+    found = dl.find_fixed_points(m, m.start(0, 64), period=period)
     assert len(found) == m.facts["prime_orbits"][period - 1]
     assert found.points.shape == (len(found), period, 1)
     assert found.residual.max() <= 1e-12
