@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from dynloop.calculus.jacobian import DENSE
 from dynloop.calculus.spectrum import Spectrum, blocks_fit, point_multipliers
@@ -28,6 +29,7 @@ _ALL = 64  # coordinates up to which every multiplier is told
 _SOME = 6  # multipliers of a larger map
 _KNOWN = 1e-15  # relative error of points at least: they are doubles
 _MARGIN = 4.0  # what one displacement changes a multiplier by, times this, bounds what others do
+_PAIRED = 128  # multipliers that are paired one to one; of more, each with the nearest
 _SMALLEST = 1e-140
 
 
@@ -120,7 +122,7 @@ def find_fixed_points(
         found = (by_newton if dense else by_anderson)(system, begun, sizes, tell)
         if method == "auto":
             found = found.joined(seeded(system, begun, found, tol))
-        status = settled(found, tol, m.precision)
+        status = settled(found, tol)
         solved = np.flatnonzero([one is Status.SOLVED for one in status])
         reach = found.reach[solved]
         shorter = prime_periods(system, found.orbits[solved], reach) < system.period
@@ -206,8 +208,17 @@ def _multipliers(m: LoopMap, points: Array, k: int, found: Solutions, one: int) 
         other = point_multipliers(m, m.native(beside[:1])[0], k, period=p, known=beside)
         if other.status is not Status.SOLVED:
             return spectrum, np.full(len(errors), np.inf)
-        errors = np.maximum(errors, spectrum.errors + _MARGIN * np.abs(other.values - spectrum.values))
+        errors = np.maximum(errors, spectrum.errors + _MARGIN * _apart(spectrum.values, other.values))
     return spectrum, errors
+
+
+def _apart(values: Array, others: Array) -> Array:
+    """Return how far each multiplier is from its partner among others, whose moduli may come in another order."""
+    distances = np.abs(values[:, None] - others[None])
+    if len(values) > _PAIRED:
+        return np.asarray(distances.min(axis=1))
+    rows, columns = linear_sum_assignment(distances)
+    return np.asarray(distances[rows, columns])
 
 
 def _unsolved(system: Shooting, found: Solutions, status: Array, *, slow: bool) -> Unsolved:

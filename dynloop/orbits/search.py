@@ -45,14 +45,14 @@ class Solutions:
         Length of the Newton step; nan where it is not known.
     error : ndarray, (batch,)
         How far the points may be off a solution, if there is one.
-    floor : ndarray, (batch,)
-        Rounding of the largest state that was met: what is smaller is the origin.
+    met : ndarray, (batch,)
+        Size of the start.
     noise : ndarray, (batch,)
         Rounding of the map along the orbit, measured.
     scale : ndarray, (batch,)
         Size of the orbit: the norm of its largest point.
-    dense : bool
-        Whether Jacobians were formed.
+    precision : float
+        Unit roundoff.
     """
 
     orbits: Array
@@ -60,10 +60,15 @@ class Solutions:
     residual: Array
     step: Array
     error: Array
-    floor: Array
+    met: Array
     noise: Array
     scale: Array
-    dense: bool
+    precision: float
+
+    @property
+    def floor(self) -> Array:
+        """Rounding of the start, ``(batch,)``: what is smaller is the origin."""
+        return np.asarray(4 * self.precision * self.met)
 
     @property
     def reach(self) -> Array:
@@ -71,25 +76,24 @@ class Solutions:
         known = np.where(np.isfinite(self.error), self.error, 0.0)
         most = np.maximum(_MOST_REACH * self.scale, 100 * self.noise)
         found = np.clip(100 * known, _LEAST_REACH * self.scale, most)
-        met = self.floor / (4 * np.finfo(float).eps)  # the start: at a multiple solution states end far from each other
-        singular = 0.1 * _MOST_REACH * np.maximum(self.scale, 1e-2 * met)
+        singular = 0.1 * _MOST_REACH * np.maximum(self.scale, 1e-2 * self.met)  # there, copies end far from each other
         found = np.where(np.isfinite(self.error), found, singular)
         return np.asarray(np.where(self.scale <= self.floor, np.maximum(found, self.floor), found))
 
     def part(self, mask: Array) -> Solutions:
         """Return those of a mask."""
         arrays = {name: getattr(self, name)[mask] for name in self._arrays()}
-        return Solutions(**arrays, dense=self.dense)
+        return Solutions(**arrays, precision=self.precision)
 
     def joined(self, other: Solutions | None) -> Solutions:
         """Return these and others."""
         if other is None:
             return self
         arrays = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in self._arrays()}
-        return Solutions(**arrays, dense=self.dense)
+        return Solutions(**arrays, precision=self.precision)
 
     def _arrays(self) -> list[str]:
-        return [f.name for f in fields(self) if f.name != "dense"]
+        return [f.name for f in fields(self) if f.name != "precision"]
 
 
 def few_coordinates(m: LoopMap) -> bool:
@@ -113,7 +117,7 @@ def by_anderson(system: Shooting, starts: Array, largest: Array, progress: Calla
         amplified[b] = steps[b] / left if left > 0 else 1.0
     orbits = system.along(states)
     gap, residual, scale = _sizes(system, orbits, system.gaps(orbits), largest)
-    noise = system.noise(orbits, largest)
+    noise = system.noise(orbits, largest, lines=((1e-9, 1e-3),))
     error = steps + 2 * noise * np.maximum(1.0, amplified)
     return Solutions(
         orbits=orbits,
@@ -121,10 +125,10 @@ def by_anderson(system: Shooting, starts: Array, largest: Array, progress: Calla
         residual=residual,
         step=steps,
         error=error,
-        floor=4 * orbit.precision * largest,
+        met=largest,
         noise=noise,
         scale=scale,
-        dense=False,
+        precision=orbit.precision,
     )
 
 
@@ -146,7 +150,7 @@ def seeded(system: Shooting, starts: Array, found: Solutions, tol: float) -> Sol
             orbits = newton(system, system.along(ends), steps=12, descents=0)[0]
             more = _dense_solutions(system, orbits, np.full(len(orbits), least))
             everything, new = everything.joined(more), more if new is None else new.joined(more)
-        solved = np.flatnonzero([s is Status.SOLVED for s in settled(everything, tol, system.m.precision)])
+        solved = np.flatnonzero([s is Status.SOLVED for s in settled(everything, tol)])
         first, _ = distinct(system, everything.orbits[solved], everything.reach[solved])
         isolated = first[np.isfinite(everything.error[solved[first]])]
         if len(isolated) <= max(known, len(first) // 2):  # nothing new; or a continuum, where a seed finds another
@@ -158,7 +162,7 @@ def seeded(system: Shooting, starts: Array, found: Solutions, tol: float) -> Sol
     return None if new is None else new.part(np.isfinite(new.error))
 
 
-def settled(found: Solutions, tol: float, precision: float) -> Array:
+def settled(found: Solutions, tol: float) -> Array:
     """Return the status of every search: SOLVED, SLOW, NOT_CONVERGED or DIVERGED.
 
     A solution has a small residual and a small Newton step, or a residual at rounding, where no step can be trusted.
@@ -166,7 +170,7 @@ def settled(found: Solutions, tol: float, precision: float) -> Array:
     rounding = found.gap <= _ROUNDING * found.noise
     with np.errstate(invalid="ignore"):
         small = (found.residual <= tol) | rounding
-        near = found.step <= np.maximum(_NEAR * np.sqrt(precision) * found.scale, found.floor)
+        near = found.step <= np.maximum(_NEAR * np.sqrt(found.precision) * found.scale, found.floor)
         slow = found.residual <= _SLOW
     status = np.full(len(found.gap), Status.NOT_CONVERGED, dtype=object)
     status[slow] = Status.SLOW
@@ -196,10 +200,10 @@ def _dense_solutions(system: Shooting, orbits: Array, largest: Array) -> Solutio
         residual=residual,
         step=step,
         error=error,
-        floor=4 * system.m.precision * largest,
+        met=largest,
         noise=noise,
         scale=scale,
-        dense=True,
+        precision=system.m.precision,
     )
 
 

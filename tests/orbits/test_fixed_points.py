@@ -457,3 +457,19 @@ def test_a_map_of_low_precision_without_a_twin_is_solved_to_its_rounding():
 def test_states_where_norms_underflow_are_refused():
     with pytest.raises(InvalidArgumentError, match="scale the state"):
         dl.find_fixed_points(dl.zoo.logistic(3.2), [[1e-200]])
+
+
+def test_multipliers_of_equal_modulus_are_paired_and_not_mixed_up():
+    A = torch.diag(torch.tensor([0.9, -0.9, 0.9000000000000001, -0.5])).double()
+    b = torch.tensor([1.0, 2.0, 3.0, 4.0]).double()
+    Q = torch.linalg.qr(torch.arange(16.0).reshape(4, 4).double().cos())[0]
+    m = dl.TorchMap([lambda x: x @ (Q @ A @ Q.T).T + b + 1e-3 * torch.sin(x)], (4,))
+    found = dl.find_fixed_points(m, torch.zeros(1, 4).double())
+    assert found.stability.tolist() == ["sink"]
+    assert found.multiplier_errors.max() < 1e-9
+
+
+def test_low_precision_does_not_widen_what_is_merged():
+    m = dl.TorchMap([lambda x: x * 1.0], (2,))  # every point is fixed
+    found = dl.find_fixed_points(m, torch.tensor([[100.0, 1.0], [100.0, 1.5]], dtype=torch.bfloat16))
+    assert len(found) == 2

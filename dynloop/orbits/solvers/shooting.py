@@ -5,6 +5,7 @@ In one piece, F^p(x) = x is as badly scaled as F^p is sensitive; point by point 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from dynloop.maps.base import Array, LoopMap
 __all__ = ["Shooting"]
 
 _FULL = 256  # unknowns up to which the matrix of the equations is dense
+_POINTS = 6  # of a table of differences
+_LINES = ((1e-9, 0.0), (1e-9, 1e-3), (1e-6, 0.0), (1e-6, 1e-3))
 _RANK = 1e-10  # singular values below this share of the largest are neutral directions
 
 
@@ -78,12 +81,12 @@ class Shooting:
             new, J = jacobians(self.m, self._states(orbits))
             return self._closing(orbits, self.m.numpy(new)), J.reshape(*orbits.shape, self.n)
 
-    def noise(self, orbits: Array, largest: Array) -> Array:
+    def noise(self, orbits: Array, largest: Array, *, lines: Sequence[tuple[float, float]] = _LINES) -> Array:
         """Measure the rounding of F along orbits, ``(batch,)``: the largest of their points, at least an ulp of it.
 
         Third differences of F along a short line, which cancel what is smooth. The line has to be long enough to move
-        what F computes on the way, of a size that the state at an origin does not show: a few lengths, up to those
-        of states of norm `largest` ``(batch,)``, are tried, and the least answer that is not zero counts.
+        what F computes on the way, of a size that the state at an origin does not show. `lines` are lengths relative to
+        the state, or to a share of `largest` ``(batch,)`` where that is more; the least answer that is not zero counts.
 
         Notes
         -----
@@ -93,13 +96,14 @@ class Shooting:
         size = np.linalg.norm(self.displacement(orbits, np.zeros_like(orbits)), axis=2, keepdims=True)
         direction = np.random.default_rng(0).choice([-1.0, 1.0], self.n) / np.sqrt(self.n)
         best, here = np.full(shape[:2], np.inf), self._images(orbits)
-        for length in (1e-9, 1e-6):
-            for least in (np.zeros((len(orbits), 1, 1)), 1e-3 * largest[:, None, None]):
-                h = length * np.maximum(size, least)
-                table = np.stack([self.displacement(self._images(orbits + j * h * direction), here) for j in range(7)])
-                third = np.linalg.norm(np.diff(table, 3, axis=0), axis=3) / np.sqrt(20)
-                found = np.sqrt(np.mean(third**2, axis=0))
-                best = np.where((found > 0) & (found < best), found, best)
+        for length, least in lines:
+            h = length * np.maximum(size, least * largest[:, None, None])
+            table = np.stack(
+                [self.displacement(self._images(orbits + j * h * direction), here) for j in range(_POINTS)]
+            )
+            third = np.linalg.norm(np.diff(table, 3, axis=0), axis=3) / np.sqrt(20)
+            found = np.sqrt(np.mean(third**2, axis=0))
+            best = np.where((found > 0) & (found < best), found, best)
         most = 1e3 * self.m.precision * np.maximum(size[..., 0], 1e-3 * largest[:, None])  # more is a jump or a kink
         best = np.minimum(np.where(np.isfinite(best), best, 0.0), most)
         return np.asarray(np.maximum(best, 0.5 * self.m.precision * size[..., 0]).max(axis=1))
