@@ -62,10 +62,17 @@ def without_digits(text: str) -> str:
     return re.sub(r"[\s─]+", " ", re.sub(r"-?\d+(\.\d+)?", "#", text)).strip()
 
 
+def run(path: str) -> tuple[str, dict[str, object]]:
+    """Run the Python of a page, block after block; return its text and what it defined."""
+    page = (Path(__file__).parent.parent / path).read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(code, path, "exec"), names)  # noqa: S102 - our own text
+    return page, names
+
+
 def test_the_python_runs_and_prints_what_its_comments_say(capsys):
-    names = {}
-    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        exec(compile(code, "README.md", "exec"), names)  # noqa: S102 - our own text
+    run("README.md")
     printed = capsys.readouterr().out.splitlines()
     assert printed.pop(-2) == "[ 1  2  4 -1]"
     found = [float(number) for number in re.findall(r"-?\d+\.\d+", printed.pop())]
@@ -82,10 +89,7 @@ def test_the_python_runs_and_prints_what_its_comments_say(capsys):
 
 
 def test_the_python_of_the_page_on_maps_runs():
-    page = (Path(__file__).parent.parent / "docs" / "maps.md").read_text(encoding="utf-8")
-    names = {}
-    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(compile(code, "maps.md", "exec"), names)  # noqa: S102 - our own text
+    _, names = run("docs/maps.md")
     m = names["m"]
     lozi = names["dl"].zoo.lozi(1.7, 0.5)
     assert m([[0.3, 0.2]]).tolist() == lozi([[0.3, 0.2]]).tolist()
@@ -93,10 +97,7 @@ def test_the_python_of_the_page_on_maps_runs():
 
 
 def test_the_python_of_the_page_on_records_prints_what_the_page_says(capsys):
-    page = (Path(__file__).parent.parent / "docs" / "recorded.md").read_text(encoding="utf-8")
-    names = {}
-    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(compile(code, "recorded.md", "exec"), names)  # noqa: S102 - our own text
+    run("docs/recorded.md")
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "RecordedClassification: settled"
     assert re.fullmatch(r"settled \d+ float32", printed[2])
@@ -106,29 +107,29 @@ def test_the_python_of_the_page_on_records_prints_what_the_page_says(capsys):
 
 def test_the_python_of_the_page_on_certificates_runs_and_prints_what_it_quotes(capsys):
     pytest.importorskip("flint")
-    page = (Path(__file__).parent.parent / "docs" / "certificates.md").read_text(encoding="utf-8")
-    names = {}
-    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(compile(code, "certificates.md", "exec"), names)  # noqa: S102 - our own text
+    page, _ = run("docs/certificates.md")
     [quoted] = re.findall(r"```\n(Certificate: .*?)```", page, re.DOTALL)
     assert capsys.readouterr().out == quoted
 
 
+def test_the_python_of_the_page_on_fixed_points_shows_what_the_page_says(capsys):
+    run("docs/fixed_points.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("FixedPoints: 1 orbit of prime period 2 (1 saddle)")
+    assert printed[-1].startswith("0 True ")  # no cycle before the fold, slow points there
+    assert sorted(re.findall(r"'(\w+)'", printed[-1])) == ["sink", "source"]
+
+
 def test_the_python_of_the_page_on_continuation_prints_what_its_comments_say(capsys):
-    page = (Path(__file__).parent.parent / "docs" / "continuation.md").read_text(encoding="utf-8")
-    names, said = {}, []
-    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(compile(code, "continuation.md", "exec"), names)  # noqa: S102 - our own text
-        said += re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    page, _ = run("docs/continuation.md")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    said = [line for code in blocks for line in re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)]
     assert capsys.readouterr().out.splitlines() == said
     assert said
 
 
 def test_the_python_of_the_page_on_halting_prints_what_the_page_says(capsys):
-    page = (Path(__file__).parent.parent / "docs" / "halting.md").read_text(encoding="utf-8")
-    names = {}
-    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(compile(code, "halting.md", "exec"), names)  # noqa: S102 - our own text
+    _, names = run("docs/halting.md")
     printed = capsys.readouterr().out.splitlines()
     assert [re.fullmatch(r"  (\w+): 1 right; loop .*", line)[1] for line in printed[1:5]] == list(
         names["growing"].rules
