@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
+_RESOLVED = 1e-3  # increments that are known no better than this, relative to the state, are not called zero
 _DENSE = 512  # most coordinates of which all multipliers are asked
 FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
 AHEAD = 1e-8  # the same for an orbit that is solved ahead of, which must be seen to come nearer at any distance
@@ -53,8 +54,8 @@ class Candidate:
         Relative precision floor of the orbit.
     largest : ndarray, (rows,)
         Largest norm seen.
-    rate : ndarray, (groups,)
-        Contraction factor fitted to the steps; nan where there was no decay to fit.
+    rate, rate_error : ndarray, (groups,)
+        Contraction factor fitted to the steps, and its standard error; nan where there was no decay to fit.
     period : int
         Loops after which it returns.
     ahead : bool
@@ -69,6 +70,7 @@ class Candidate:
     floor: Array
     largest: Array
     rate: Array
+    rate_error: Array
     period: int = 1
     ahead: bool = False
     patience: int = 1024
@@ -95,23 +97,27 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
     solved = polish(m, found.state, period=p, rows=found.groups if partial else None, largest=largest)
     if solved.status is not Status.SOLVED:
         return None
-    radius = _radii(m, solved.point, p, found.groups)
+    radius, error = _radii(m, solved.point, p, found.groups)
     distance = relative_distance(m, found, solved.point)
     if np.any((_distance_ahead(m, found, solved.point) if found.ahead else distance) > close_enough(m, found, radius)):
         return None
     if (found.ahead or np.any(distance > FAR)) and not _attracted(m, found, solved.point, float(radius.max())):
         return None
-    neutral = np.abs(radius - 1) <= _NEUTRAL
+    slack = np.maximum(_NEUTRAL, error)
+    neutral = np.abs(radius - 1) <= slack
     continuum = bool(neutral.any()) and _is_continuum(m, solved.point, p, largest)
-    if p > 1:
-        if np.any(radius > 1 + _NEUTRAL):
-            return None
-        return _cycle(m, found, solved, radius, distance, continuum=continuum)
-    return _fixed_point(m, found, solved, radius, distance, continuum=continuum)
+    if p > 1 and np.any(radius > 1 + slack):
+        return None
+    name = _fixed_point if p == 1 else _cycle
+    findings = name(m, found, solved, radius, slack, distance, continuum=continuum)
+    if findings is None:
+        return None
+    spread = error if p == 1 else (radius + error) ** (1 / p) - radius ** (1 / p)
+    return [f if np.isnan(f.rate) else replace(f, rate_error=float(e)) for f, e in zip(findings, spread, strict=True)]
 
 
 def _fixed_point(
-    m: LoopMap, found: Candidate, solved: Polished, radius: Array, distance: Array, *, continuum: bool
+    m: LoopMap, found: Candidate, solved: Polished, radius: Array, neutral: Array, distance: Array, *, continuum: bool
 ) -> list[Finding]:
     shape = polygon(m, m.native(solved.point[None]), joint=not m.causal, largest=float(found.largest.max()))
     residual = _group(m, solved.residual, found.groups)
@@ -123,27 +129,27 @@ def _fixed_point(
         numbers = {
             "residual": residual[g], "spectral_radius": radius[g], "distance": distance[g], **lengths(shape, g),
         }  # fmt: skip
-        finding = _stable_point(kinds[g], numbers, float(radius[g]), continuum=continuum)
+        finding = _stable_point(kinds[g], numbers, float(radius[g]), float(neutral[g]), continuum=continuum)
         findings.append(replace(finding, point=solved.point).knowing(**numbers))
     return findings
 
 
-def _stable_point(kind: str, numbers: dict[str, Any], radius: float, *, continuum: bool) -> Finding:
-    """Name a solved fixed point if it is stable; say why not otherwise."""
+def _stable_point(kind: str, numbers: dict[str, Any], radius: float, neutral: float, *, continuum: bool) -> Finding:
+    """Name a solved fixed point if it is stable; say why not otherwise. Radii within `neutral` of 1 do not tell."""
     solved_to = f"solved to a residual of {numbers['residual']:.1e}"
-    if radius > 1 + _NEUTRAL:
+    if radius > 1 + neutral:
         return undecided(
             f"settled on an unstable fixed point (spectral radius {radius:.6g} there, {solved_to}): the start lies on "
             "its stable manifold, or rounding put the orbit there; move the start a little",
             Status.DECIDED,
         )
-    if radius < 1 - _NEUTRAL:
+    if radius < 1 - neutral:
         return _named(kind, numbers, radius, f"spectral radius {radius:.4g} < 1, {solved_to}")
     if continuum:
         return _named(kind, numbers, radius, f"on a continuum of fixed points (not isolated), {solved_to}")
     return undecided(
-        f"settled on a fixed point with spectral radius {radius:.9g}; terms beyond the linear ones decide its "
-        "stability: start elsewhere, and see whether those orbits come to the same point",
+        f"settled on a fixed point with spectral radius {radius:.9g} ± {neutral:.0e}; terms beyond the linear ones "
+        "decide its stability: start elsewhere, and see whether those orbits come to the same point",
         Status.DECIDED,
     )
 
@@ -165,7 +171,7 @@ def _named(kind: str, numbers: dict[str, Any], rate: float, how: str) -> Finding
 
 
 def _cycle(
-    m: LoopMap, found: Candidate, solved: Polished, radius: Array, distance: Array, *, continuum: bool
+    m: LoopMap, found: Candidate, solved: Polished, radius: Array, neutral: Array, distance: Array, *, continuum: bool
 ) -> list[Finding] | None:
     """Say which groups return after how many loops, on a solved cycle that is not unstable."""
     p = found.period
@@ -174,13 +180,13 @@ def _cycle(
     noise = 1e3 * np.maximum(residual, 4 * _EPS)
     findings: list[Finding] = []
     for g in range(found.groups):
-        if not (radius[g] < 1 - _NEUTRAL or continuum):
+        if not (radius[g] < 1 - neutral[g] or continuum):
             return None
         own = next((q for q in divides(p) if gaps[q][g] <= noise[g]), p)
         numbers = {"residual": residual[g], "spectral_radius": radius[g], "distance": distance[g]}
         rate = radius[g] ** (1 / p)
         stable = f"spectral radius of DF^{p} {radius[g]:.4g} < 1"
-        if radius[g] >= 1 - _NEUTRAL:
+        if radius[g] >= 1 - neutral[g]:
             stable = "one of a continuum of cycles"
         if own == 1:
             shape = polygon(m, m.native(solved.point[None]), joint=not m.causal, largest=float(found.largest.max()))
@@ -224,19 +230,28 @@ def conclude_unpolished(m: LoopMap, found: Candidate, group: int, why: str) -> F
             Status.NOT_CONVERGED,
         )
     shape = polygon(m, m.native(found.state[None]), joint=not m.causal, largest=float(found.largest.max()))
-    kind = shape.kind(np.full(len(shape.perimeter), 10 * m.layer_count * floor))[group]
+    error = 10 * m.layer_count * floor
+    kind = shape.kind(np.full(len(shape.perimeter), error))[group]
+    if kind == "vanishing" and error > _RESOLVED:
+        kind = "unclear"
     numbers = lengths(shape, group)
     how = f"steps fell by {rate:.3g} per loop to the floor of {floor:.1e}; {why}"
-    return replace(_named(kind, numbers, rate, how), point=found.state).knowing(**numbers)
+    named = replace(_named(kind, numbers, rate, how), point=found.state).knowing(**numbers)
+    return replace(named, rate_error=float(found.rate_error[group])) if np.isfinite(named.rate) else named
 
 
-def _radii(m: LoopMap, point: Array, period: int, groups: int) -> Array:
-    """Return ρ(DF^p) of every group: of the prefix 1..i for token i of a causal map (T7)."""
+def _radii(m: LoopMap, point: Array, period: int, groups: int) -> tuple[Array, Array]:
+    """Return ρ(DF^p) of every group, of the prefix 1..i for token i of a causal map (T7), and its error."""
     orbit = m.power(period)
     if m.causal:
-        return np.asarray(np.maximum.accumulate(token_radii(orbit, orbit.native(point[None]), groups)[0]))
+        own = token_radii(orbit, orbit.native(point[None]), groups)
+        radius = np.maximum.accumulate(own.radius)
+        return np.asarray(radius), np.asarray(np.maximum.accumulate(own.radius + own.error) - radius)
     spectrum = point_multipliers(orbit, point, k=min(2, m.dimension))
-    return np.array([spectrum.radius if spectrum.status is Status.SOLVED else np.nan])
+    if spectrum.status is not Status.SOLVED:
+        return np.array([np.nan]), np.array([np.nan])
+    upper = np.max(np.abs(spectrum.values) + spectrum.errors)
+    return np.array([spectrum.radius]), np.array([upper - spectrum.radius])
 
 
 def relative_distance(m: LoopMap, found: Candidate, point: Array) -> Array:
