@@ -10,7 +10,7 @@ from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.verdict import Classification, Evidence, Regime
 
-__all__ = ["checked_map", "checked_resume", "merged"]
+__all__ = ["checked_map", "checked_resume", "last_states", "merged"]
 
 
 def checked_resume(m: LoopMap, earlier: Classification, loops: int | None, polish: str) -> int:
@@ -81,11 +81,17 @@ def merged(earlier: Classification, later: Classification, starts: Array, m: Loo
         f.name: put(getattr(earlier.evidence, f.name), getattr(later.evidence, f.name)) for f in fields(Evidence)
     })  # fmt: skip
     per_line = ("regime", "period", "rate", "rate_error", "dichotomy", "reason")
-    final = np.reshape(m.numpy(m.native(earlier.states)), (-1, *m.state_shape)).copy()
+    final = last_states(m, earlier)
     final[starts] = later.states
-    left = later.unfinished
+    states, left = m.native(final), later.unfinished
     return replace(
-        earlier, evidence=evidence, states=m.native(final.reshape(np.shape(earlier.states))),
+        earlier, evidence=evidence, states=states if np.ndim(earlier.states) > len(m.state_shape) else states[0],
         settings=later.settings, unfinished=None if left is None else left.under(starts),
         **{name: put(getattr(earlier, name), getattr(later, name)) for name in per_line},
     )  # fmt: skip
+
+
+def last_states(m: LoopMap, found: Classification) -> Array:
+    """Return a copy of the states at which a classification ended, ``(batch, *state_shape)``."""
+    states = np.array(found.states) if isinstance(found.states, np.ndarray) else m.numpy(found.states)
+    return states.reshape(-1, *m.state_shape)

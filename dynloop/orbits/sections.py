@@ -17,7 +17,7 @@ from dynloop.errors import NoTwinError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import row_norms
 from dynloop.orbits.regime import classify
-from dynloop.orbits.resuming import checked_map
+from dynloop.orbits.resuming import checked_map, last_states
 from dynloop.orbits.verdict import Classification, Regime
 from dynloop.result import Result
 
@@ -123,8 +123,7 @@ def classify_sections(m: LoopMap, found: Classification) -> SectionClassificatio
         exact = m if found.settings["polish"] == "never" else m.twin()
     except NoTwinError:
         exact = m
-    known = found.states if isinstance(found.states, np.ndarray) else m.numpy(found.states)
-    states = np.reshape(known, (-1, *m.state_shape))
+    states = last_states(m, found)
     lines = (len(states), m.state_shape[0] if m.causal else 1)
     regimes, periods = np.reshape(found.regime, lines), np.reshape(found.period, lines)
     sections = _sections(exact, states)

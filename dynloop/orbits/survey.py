@@ -68,22 +68,32 @@ def _read(m: LoopMap, window: Watch, largest: Array, floor: Array, nominal: floa
 def _rate(relative: Array, floor: Array) -> tuple[Array, Array]:
     """Fit a contraction factor, and its error, to the steps that lie above the floor and below what they began with.
 
-    The standard error allows for residuals that are correlated from loop to loop.
+    The standard error allows for residuals that are correlated from loop to loop; added is what the later half of these
+    steps says otherwise, since faster modes die out first.
     """
     usable = relative > 10 * floor
     count = usable.sum(axis=0)
     times = np.arange(len(relative), dtype=float)[:, None, None]
-    logs = np.where(usable, np.log(np.maximum(relative, np.finfo(float).tiny)), 0.0)
+    logs = np.log(np.maximum(relative, np.finfo(float).tiny))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        away = np.where(usable, times - np.where(usable, times, 0.0).sum(axis=0) / count, 0.0)
-        spread = (away**2).sum(axis=0)
-        slope = (away * logs).sum(axis=0) / spread
-        left = np.where(usable, logs - logs.sum(axis=0) / count - slope * away, 0.0)
+        slope, spread, left = _line(times, logs, usable)
         squares = (left**2).sum(axis=0)
         memory = np.clip((left[1:] * left[:-1]).sum(axis=0) / np.maximum(squares, 1e-300), 0.0, 0.9)
         error = np.sqrt(squares / (count - 2) / spread * (1 + memory) / (1 - memory))
+        middle = np.where(usable, times, 0.0).sum(axis=0) / count
+        error += np.abs(_line(times, logs, usable & (times >= middle))[0] - slope)
         rate = np.exp(slope)
     return np.where(count >= 6, rate, np.nan), np.where(count >= 6, rate * error, np.nan)
+
+
+def _line(times: Array, logs: Array, usable: Array) -> tuple[Array, Array, Array]:
+    """Fit a line along axis 0 where `usable`: its slope, the sum of squared times about their mean, what is left."""
+    count = usable.sum(axis=0)
+    away = np.where(usable, times - np.where(usable, times, 0.0).sum(axis=0) / count, 0.0)
+    spread = (away**2).sum(axis=0)
+    slope = (away * logs).sum(axis=0) / spread
+    mean = np.where(usable, logs, 0.0).sum(axis=0) / count
+    return slope, spread, np.where(usable, logs - mean - slope * away, 0.0)
 
 
 def _periods(returns: Array, tolerance: float, *, causal: bool) -> Array:

@@ -35,14 +35,12 @@ def test_as_each_cyclic_permutation_is_classified_by_itself(period):
         assert own.period[0] == found.period[l, 0] == period
 
 
-def test_a_ray_that_a_layer_squeezes_is_bounded_at_the_next_section():
-    squeeze, spread = (lambda x: x / (1 + x.abs())), (lambda x: x / (1 - x.abs()) + 1)
-    m = dl.TorchMap([squeeze, spread], (1,), name="squeezed")
-    first = dl.classify(m, [[2.0]])
-    found = dl.classify_sections(m, first)
-    assert verdicts(found, 0) == ["RAY"]
-    assert verdicts(found, 1) != ["RAY"]
-    assert verdicts(found, 1) != ["CYCLIC"]
+@pytest.mark.parametrize(("last", "regime"), [(lambda x: 2 * x + 1, "RAY"), (lambda x: 2.2 * x, "DIVERGENT")])
+def test_unbounded_orbits_are_classified_at_each_section_by_themselves(last, regime):
+    m = dl.TorchMap([lambda x: 0.5 * x, last], (1,))
+    found = dl.classify_sections(m, dl.classify(m, [[2.0]]))
+    assert verdicts(found, 0) == verdicts(found, 1) == [regime]
+    assert not any(str(reason).startswith("every section") for reason in found.reason.ravel())
 
 
 def test_a_true_ray_is_one_at_every_section():
@@ -86,7 +84,7 @@ def test_a_layer_with_memory_is_found_out():
 
     def forgetful(x):
         calls.append(0)
-        return x + (0.1 if remembers and len(calls) % 2 else 0.0)
+        return x + (0.1 if remembers and len(calls) == 2 else 0.0)
 
     remembers = False
     m = dl.TorchMap([lambda x: 0.5 * x + 1, forgetful], (1,), name="forgetful")
