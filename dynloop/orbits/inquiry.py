@@ -10,7 +10,7 @@ import numpy as np
 from dynloop.calculus.tangent import check_derivative
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.convergence import Candidate
-from dynloop.orbits.finding import Finding, undecided
+from dynloop.orbits.finding import Finding
 from dynloop.orbits.floor import measured_floor, row_norms
 from dynloop.orbits.ledger import Ledger
 from dynloop.orbits.survey import surveyed
@@ -78,20 +78,14 @@ class Inquiry:
         self.decided = self._ledger.decided
         self.remarks: dict[int, str] = {}
         self.left: list[Unfinished | None] = []
-        self._known = np.zeros((len(starts), self.groups), dtype=bool)
         self._differentiable = False
 
     @classmethod
-    def resumed(
-        cls, m: LoopMap, left: Unfinished, decided: Array, budget: int, polish: str, rng: np.random.Generator
-    ) -> Inquiry:
-        """Return an inquiry that goes on with unfinished orbits; groups that are `decided` stay as they are."""
+    def resumed(cls, m: LoopMap, left: Unfinished, budget: int, polish: str, rng: np.random.Generator) -> Inquiry:
+        """Return an inquiry that goes on with unfinished orbits."""
         q = cls(m, m.native(left.states), budget, polish, rng)
         q.floor = np.array(left.memory["floor"])
         q.watcher.recall(left.memory)
-        q._known = decided
-        for g in range(q.groups):
-            q.share(np.flatnonzero(decided[:, g]), g, undecided("decided before"))
         return q
 
     def advance(self, active: Array, loops: int) -> None:
@@ -134,7 +128,7 @@ class Inquiry:
     @property
     def unfinished(self) -> Array:
         """Which groups more loops may decide, ``(batch, groups)``."""
-        return np.asarray(self._ledger.unfinished & ~self._known)
+        return self._ledger.unfinished
 
     @property
     def verdicts(self) -> int:

@@ -31,7 +31,7 @@ from dynloop.orbits.motion import moving
 from dynloop.orbits.resting import Limits, at_floor, in_part_at_floor, returning, returning_in_part
 from dynloop.orbits.resuming import checked_resume, merged
 from dynloop.orbits.upcast import checked_polish
-from dynloop.orbits.verdict import Classification, Regime
+from dynloop.orbits.verdict import Classification
 from dynloop.orbits.watcher import windows
 
 __all__ = ["classify"]
@@ -68,8 +68,8 @@ def classify(
         or float32 where memory has no room for the weights in float64; float64 and float32 (names, or dtypes of torch
         or numpy) take that one; "never" uses only what iteration in the map's own dtype shows.
     resume : Classification, optional
-        What `classify` found within a smaller budget: orbits that ran out of loops go on from where they stopped, all
-        other lines stay. `loops` is then the budget in total, four times the earlier one if left out.
+        What `classify` found within a smaller budget: starts of which a token ran out of loops go on from where they
+        stopped, all others stay. `loops` is then the budget in total, four times the earlier one if left out.
     rng : int or Generator
         For starts, tangents and projections.
     progress : callable, optional
@@ -141,10 +141,9 @@ def _resumed(
         return replace(earlier, settings=settings)
     worked = m if left.dtype == m.dtype_name else m.twin(left.dtype)
     left.check(worked)
-    rows = np.reshape(earlier.regime, (-1, worked.state_shape[0] if m.causal else 1))[left.starts]
-    q = Inquiry.resumed(worked, left, rows != Regime.UNDECIDED, budget, settings["polish"], rng)
+    q = Inquiry.resumed(worked, left, budget, settings["polish"], rng)
     _decide(q, progress)
-    shape = rows.shape if m.causal else rows.shape[:1]
+    shape = q.decided.shape if m.causal else q.decided.shape[:1]
     later = q.close(states=q.final, shape=shape, settings=settings)
     if worked is not m:
         note = _said_of_twin(worked, m)

@@ -1,4 +1,4 @@
-"""Going on with a classification: the same record, its undecided lines replaced by what more loops found."""
+"""Going on with a classification: the same record, its unfinished lines replaced by what more loops found."""
 
 from __future__ import annotations
 
@@ -59,13 +59,14 @@ def _plain(value: object) -> object:
 
 
 def merged(earlier: Classification, later: Classification, starts: Array, m: LoopMap) -> Classification:
-    """Return `earlier` with its undecided lines, of the starts that `later` is of, replaced.
+    """Return `earlier` with the lines of the starts that `later` is of replaced, except certain ones by undecided ones.
 
     `later` has a batch axis; `earlier` may have none.
     """
     shape, rows = np.shape(earlier.regime), np.shape(later.regime)
     groups = rows[1:]
-    lines = np.reshape(earlier.regime, (-1, *groups))[starts] == Regime.UNDECIDED
+    undecided = np.reshape(earlier.regime, (-1, *groups))[starts] == Regime.UNDECIDED
+    lines = undecided | (later.regime != Regime.UNDECIDED)
 
     def put(old: Array, new: Array) -> Array:
         old, new = np.asarray(old), np.asarray(new)

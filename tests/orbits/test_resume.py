@@ -57,14 +57,13 @@ def test_decided_lines_stay():
     assert later.evidence.loops[0] == first.evidence.loops[0]
 
 
-def test_tokens_that_are_decided_stay_while_others_go_on():
+def test_a_token_at_rest_goes_on_with_one_that_is_not():
     pieces = [lambda x: torch.stack([0.5 * x[:, 0] + 1, 0.999 * x[:, 1] + 1e-3], dim=1)]
     m = dl.TorchMap(pieces, (2, 1), causal=True)
     first = dl.classify(m, [[0.0], [0.0]], loops=256)
     assert [r.name for r in first.regime] == ["VANISHING", "UNDECIDED"]
     later = dl.classify(m, resume=first, loops=65536)
     assert [r.name for r in later.regime] == ["VANISHING", "VANISHING"]
-    assert later.reason[0] == first.reason[0]
     assert later.rate[1] == pytest.approx(0.999, abs=1e-12)
 
 
