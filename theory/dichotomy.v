@@ -159,7 +159,7 @@ Proof.
 Qed.
 
 (** So no two sections of a periodic orbit have different minimal periods. *)
-Corollary one_period_at_all_sections (Ls : list (X -> X)) (l m r p q : nat) (x : X) :
+Theorem one_period_at_all_sections (Ls : list (X -> X)) (l m r p q : nat) (x : X) :
   minimal_period (loop Ls) x r ->
   minimal_period (loop (rotate l Ls)) (section Ls l x) p ->
   minimal_period (loop (rotate m Ls)) (section Ls m x) q -> p = q.
@@ -256,7 +256,7 @@ Proof.
 Qed.
 
 (** A [p]-cycle is a closed polygon of [p k] edges (T5). *)
-Corollary closed_polygon_of_cycle Ls (p : nat) x :
+Theorem closed_polygon_of_cycle Ls (p : nat) x :
   iterate (loop Ls) p x = x <-> sum (increments (concat (repeat Ls p)) x) = zero.
 Proof. rewrite <- loop_repeat. apply closed_polygon. Qed.
 
@@ -366,7 +366,7 @@ Proof.
 Qed.
 
 (** With one layer only the first horn is left: the class depends on what is called a layer. *)
-Corollary one_layer_vanishes (L : G -> G) x : loop [L] x = x -> vanishing [L] x.
+Theorem one_layer_vanishes (L : G -> G) x : loop [L] x = x -> vanishing [L] x.
 Proof.
   intros fixed. split; intros l Hl; simpl in Hl; replace l with 0 by lia.
   - apply (last_layer_rests [L] x 0 fixed); simpl; [lia | intros j Hj different; lia].
@@ -376,6 +376,34 @@ Qed.
 End Increments.
 
 Arguments increment {G}. Arguments increments {G}. Arguments sum {G}. Arguments vanishing {G}. Arguments cyclic {G}.
+
+Section Parts.
+
+Variables G H : Group.
+Variable h : G -> H.
+Open Scope state_scope.
+
+(** T3 for a part of the state: one token, one coordinate, whatever a homomorphism [h] reads off.  Only that part has to
+    return; the rest of the state may move (a token that rests while later tokens do not). *)
+Theorem never_one_active_layer_of_a_part (Ls : list (G -> G)) (x : G) :
+  (forall a b, h (a + b) = h a + h b) -> h (loop Ls x) = h x ->
+  ~ exists i, i < length Ls /\ h (increment Ls i x) <> zero /\
+              forall j, j < length Ls -> j <> i -> h (increment Ls j x) = zero.
+Proof.
+  intros additive fixed [i [Hi [active others]]]. apply active.
+  assert (h_zero : h zero = zero).
+  { pose proof (additive zero zero) as twice. rewrite plus_zero in twice.
+    apply (f_equal (fun a => a - h zero)) in twice.
+    rewrite plus_minus, <- plus_assoc, plus_minus, plus_zero in twice. symmetry. exact twice. }
+  assert (h_sum : forall gs, h (sum gs) = sum (map h gs)).
+  { induction gs as [|g gs IH]; simpl; [exact h_zero|]. fold (sum gs). rewrite additive, IH. reflexivity. }
+  assert (closed : sum (map h (increments Ls x)) = zero).
+  { rewrite <- h_sum, telescoping, additive, fixed, <- additive, plus_minus. exact h_zero. }
+  unfold increments in closed. rewrite map_map in closed.
+  rewrite <- (sum_of_one H (fun l => h (increment Ls l x)) (length Ls) i Hi others). exact closed.
+Qed.
+
+End Parts.
 
 (** * Part 3: limits *)
 
@@ -734,6 +762,7 @@ Print Assumptions equal_minimal_periods.
 Print Assumptions one_period_at_all_sections.
 Print Assumptions closed_polygon_of_cycle.
 Print Assumptions one_layer_vanishes.
+Print Assumptions never_one_active_layer_of_a_part.
 Print Assumptions limit_is_fixed.
 Print Assumptions sections_converge.
 Print Assumptions basins_carried_to_section.
