@@ -757,17 +757,13 @@ Print Assumptions rotation_fixed_point.
 Print Assumptions closed_polygon.
 Print Assumptions never_one_active_layer.
 Print Assumptions dichotomy.
-Print Assumptions rotation_fixed_point_back.
-Print Assumptions equal_minimal_periods.
-Print Assumptions one_period_at_all_sections.
-Print Assumptions closed_polygon_of_cycle.
-Print Assumptions one_layer_vanishes.
-Print Assumptions never_one_active_layer_of_a_part.
-Print Assumptions limit_is_fixed.
-Print Assumptions sections_converge.
-Print Assumptions basins_carried_to_section.
-Print Assumptions basins_carried_by_layers.
-Print Assumptions limit_polygon_closes.
-Print Assumptions dichotomy_of_limits.
-Print Assumptions increments_converge.
-Print Assumptions limit_is_fixed_in_hausdorff_spaces.
+
+(** And all the others, in one. *)
+Definition the_others :=
+  (@rotation_fixed_point_back, @equal_minimal_periods, @one_period_at_all_sections,
+   @closed_polygon_of_cycle, @one_layer_vanishes, @never_one_active_layer_of_a_part,
+   @limit_is_fixed, @sections_converge, @basins_carried_to_section,
+   @basins_carried_by_layers, @limit_polygon_closes, @dichotomy_of_limits,
+   @increments_converge, @limit_is_fixed_in_hausdorff_spaces).
+
+Print Assumptions the_others.
