@@ -6,7 +6,7 @@ import torch
 
 from dynloop.nn import rotary_tables, rotate_half
 
-TOKENS, HEAD = 192, 64
+TOKENS, HEAD = 192, 128
 
 
 def turned(rows, *, back=False):
