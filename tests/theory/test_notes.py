@@ -1,11 +1,13 @@
 """theory/*.md: every statement has a whole note, and whatever a note names exists."""
 
+import html
 import importlib
 import inspect
 import re
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 import dynloop as dl
 
@@ -155,6 +157,9 @@ def test_formulas_are_read_by_github_and_by_myst(page):
     """What Markdown would eat inside a formula is not used, and every formula is closed."""
     for formula in (r"\\,", r"\\;", r"\\\\", r"\\[{}|]", r"\^\*"):
         assert not re.search(formula, text(page)), formula
+    as_text = html.unescape(MarkdownIt("commonmark").enable("table").render(text(page)))
+    for formula in re.findall(r"\$\$.+?\$\$|\$[^$]+\$", text(page), re.DOTALL):
+        assert re.sub(r"\n\s*", "\n", formula) in as_text, formula  # where the renderer does not know formulas
     assert text(page).count("$$") % 2 == 0
     for line in text(page).replace("$$", "").splitlines():
         assert line.count("$") % 2 == 0, line
