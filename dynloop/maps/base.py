@@ -263,6 +263,11 @@ class LoopMap(ABC):
     def twin(self, dtype: str = "float64") -> LoopMap:
         """Return the same map in a higher precision; raise `NoTwinError` where that is not to be had."""
 
+    @property
+    def first_window(self) -> int:
+        """Loops after which orbits are looked at first, while they are classified."""
+        return 32
+
     def in_dtype(self, name: str) -> LoopMap:  # noqa: ARG002 - only a map without weights takes any
         """Return the map with its working dtype fixed, if it has none of its own."""
         return self

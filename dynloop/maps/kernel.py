@@ -240,6 +240,11 @@ class KernelMap(LoopMap):
         """``"float64"``."""
         return "float64"
 
+    @property
+    def first_window(self) -> int:
+        """Looking at a row costs as much as some fifty compiled loops of it."""
+        return 64
+
     def twin(self, dtype: str = "float64") -> KernelMap:  # noqa: ARG002 - it has one dtype
         """Return the map itself: it works in float64."""
         return self

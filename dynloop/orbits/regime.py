@@ -165,7 +165,7 @@ def _decide(q: Inquiry, progress: Progress | None) -> None:
     if q.low and q.upcast is not None and q.twin is None:
         _ask_twin(q, active, progress)
         return
-    for length in windows(q.budget, int(q.watcher.loops[active[0]])):
+    for length in windows(q.budget, int(q.watcher.loops[active[0]]), q.m.first_window):
         q.advance(active, length)
         done = int(q.watcher.loops[active[0]])
         _weigh(q, active, limits, done)

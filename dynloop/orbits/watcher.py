@@ -18,7 +18,7 @@ _BY_START = (
 _LONGEST = 1024  # loops in one window: periods up to half of it can be seen
 
 
-def windows(loops: int, done: int = 0, first: int = 32) -> Iterator[int]:
+def windows(loops: int, done: int, first: int) -> Iterator[int]:
     """Yield window lengths that lead from `done` to `loops`; windows end at first·2^j and first·3·2^j.
 
     Octaves are sums of windows. Where an earlier budget ended between two of these ends, the first window is short.
