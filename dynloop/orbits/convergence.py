@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,69 +11,22 @@ from dynloop.calculus.jacobian import dense_jacobian
 from dynloop.calculus.spectrum import point_multipliers
 from dynloop.calculus.token_radius import token_radii
 from dynloop.maps.base import Array, LoopMap
+from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.floor import row_norms
+from dynloop.orbits.nearness import FAR, attracted, by_group, close_enough, distance_ahead, relative_distance
 from dynloop.orbits.polygon import lengths, polygon
 from dynloop.orbits.recurrence import divides
 from dynloop.orbits.solvers.polish import Polished, polish, relative_residual
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
-__all__ = [
-    "AHEAD",
-    "FAR",
-    "Candidate",
-    "amplified",
-    "close_enough",
-    "conclude",
-    "conclude_unpolished",
-    "loops_to_see",
-    "relative_distance",
-    "relative_distances",
-]
+__all__ = ["conclude", "conclude_unpolished"]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
 _RESOLVED = 1e-3  # increments that are known no better than this, relative to the state, are not called zero
 _DENSE = 512  # most coordinates of which all multipliers are asked
-FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
-AHEAD = 1e-8  # the same for an orbit that is solved ahead of, which must be seen to come nearer at any distance
 _EPS = float(np.finfo(np.float64).eps)
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Candidate:
-    """A state that looks like a limit, and what was measured on the way to it.
-
-    Attributes
-    ----------
-    state : ndarray, state_shape
-        The last state.
-    groups : int
-        How many groups (leading tokens of a causal map, or 1 for the whole state) are concerned.
-    floor : ndarray, (rows,)
-        Relative precision floor of the orbit.
-    largest : ndarray, (rows,)
-        Largest norm seen.
-    rate, rate_error : ndarray, (groups,)
-        Contraction factor fitted to the steps, and its standard error; nan where there was no decay to fit.
-    period : int
-        Loops after which it returns.
-    ahead : bool
-        Whether it is solved for ahead of an orbit that is still on its way: nearness is then measured by the largest
-        norm too (a limit at the origin has no size of its own), and the orbit must be seen to come nearer.
-    patience : int
-        Loops that may be spent on seeing that.
-    """
-
-    state: Array
-    groups: int
-    floor: Array
-    largest: Array
-    rate: Array
-    rate_error: Array
-    period: int = 1
-    ahead: bool = False
-    patience: int = 1024
 
 
 def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
@@ -99,9 +52,9 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
         return None
     radius, error = _radii(m, solved.point, p, found.groups)
     distance = relative_distance(m, found, solved.point)
-    if np.any((_distance_ahead(m, found, solved.point) if found.ahead else distance) > close_enough(m, found, radius)):
+    if np.any((distance_ahead(m, found, solved.point) if found.ahead else distance) > close_enough(m, found, radius)):
         return None
-    if (found.ahead or np.any(distance > FAR)) and not _attracted(m, found, solved.point, float(radius.max())):
+    if (found.ahead or np.any(distance > FAR)) and not attracted(m, found, solved.point, float(radius.max())):
         return None
     slack = np.maximum(_NEUTRAL, error)
     neutral = np.abs(radius - 1) <= slack
@@ -120,7 +73,7 @@ def _fixed_point(
     m: LoopMap, found: Candidate, solved: Polished, radius: Array, neutral: Array, distance: Array, *, continuum: bool
 ) -> list[Finding]:
     shape = polygon(m, m.native(solved.point[None]), joint=not m.causal, largest=float(found.largest.max()))
-    residual = _group(m, solved.residual, found.groups)
+    residual = by_group(m, solved.residual, found.groups)
     slack = np.maximum(np.abs(1 - radius), 1e-4)
     error = 1e2 * (m.layer_count * 4 * _EPS + residual / slack)
     kinds = shape.kind(np.concatenate([error, np.zeros(len(shape.perimeter) - len(error))]))
@@ -175,7 +128,7 @@ def _cycle(
 ) -> list[Finding] | None:
     """Say which groups return after how many loops, on a solved cycle that is not unstable."""
     p = found.period
-    residual = _group(m, solved.residual, found.groups)
+    residual = by_group(m, solved.residual, found.groups)
     gaps = {q: _return_gap(m, solved.point, q, found) for q in divides(p)}
     noise = 1e3 * np.maximum(residual, 4 * _EPS)
     findings: list[Finding] = []
@@ -222,7 +175,7 @@ def conclude_unpolished(m: LoopMap, found: Candidate, group: int, why: str) -> F
     why : str
         Why it was not polished.
     """
-    rate, floor = float(found.rate[group]), float(_group(m, found.floor, m.rows if m.causal else 1)[group])
+    rate, floor = float(found.rate[group]), float(by_group(m, found.floor, m.rows if m.causal else 1)[group])
     if not rate < 0.999:
         return undecided(
             f"steps are at the precision floor ({floor:.1e}) without a geometric decay before; {why}, so the point "
@@ -254,70 +207,11 @@ def _radii(m: LoopMap, point: Array, period: int, groups: int) -> tuple[Array, A
     return np.array([spectrum.radius]), np.array([upper - spectrum.radius])
 
 
-def relative_distance(m: LoopMap, found: Candidate, point: Array) -> Array:
-    """Return the distance of a candidate from a point, relative to the point, by group."""
-    largest = np.array([found.largest.max()])
-    return np.asarray(relative_distances(m, found.state[None], point, largest, found.groups)[0])
-
-
-def relative_distances(m: LoopMap, states: Array, point: Array, largest: Array, groups: int) -> Array:
-    """Return the distances of states from a point, relative to the point, ``(batch, groups)``.
-
-    `largest` is the largest norm seen on the way to each state, ``(batch,)``.
-    """
-    gaps = row_norms(m, m.displacement(states, point))
-    norms = row_norms(m, m.displacement(point, np.zeros_like(point))[None])
-    least = 4 * _EPS * np.maximum(largest, norms.max()) + np.finfo(float).tiny
-    rows = gaps / np.maximum(norms, least[:, None])
-    return np.asarray(rows[:, :groups] if m.causal else np.fmax.reduce(rows, axis=1, keepdims=True))
-
-
-def _distance_ahead(m: LoopMap, found: Candidate, point: Array) -> Array:
-    """Return the distance of a candidate from a point, relative to the point or to the largest norm seen, by group."""
-    gap = row_norms(m, m.displacement(found.state, point)[None])[0]
-    size = np.maximum(row_norms(m, m.displacement(point, np.zeros_like(point))[None])[0], found.largest)
-    return _group(m, gap / np.maximum(size, np.finfo(float).tiny), found.groups)
-
-
-def close_enough(m: LoopMap, found: Candidate, radius: Array) -> Array:
-    """Return how far from its solution a candidate may be, by group."""
-    return amplified(_group(m, found.floor, found.groups), radius)
-
-
-def amplified(floor: Array, radius: Array) -> Array:
-    """Return how far noise at the floor leaves an orbit from its limit: it is amplified by 1/(1 − ρ)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.minimum(np.maximum(1e-6, 1e3 * floor / np.maximum(1 - radius, 1e-6)), 0.5))
-
-
-def _attracted(m: LoopMap, found: Candidate, point: Array, radius: float) -> bool:
-    """Say whether the orbit of the candidate really comes to the solution: asked where it is far away."""
-    loops = found.period * loops_to_see(radius, found.patience)
-    if not loops:
-        return False
-    later = m.numpy(m.watch(m.native(found.state[None]), loops, m.native(found.state[None])).states)[0]
-    before, after = relative_distance(m, found, point), relative_distance(m, replace(found, state=later), point)
-    return bool(np.all(after <= 0.1 * np.maximum(before, AHEAD if found.ahead else FAR)))
-
-
-def loops_to_see(radius: float, patience: int) -> int:
-    """Return in how many rounds an orbit must be seen to come nearer to a solution; 0 where `patience` is too short."""
-    if not radius < 1:
-        return 0
-    loops = int(np.clip(np.ceil(np.log(1e-2) / np.log(max(radius, 1e-3))) + 16, 16, patience))
-    return loops if radius**loops <= 0.1 else 0
-
-
 def _return_gap(m: LoopMap, point: Array, q: int, found: Candidate) -> Array:
     """Return the relative distance between a state and the state q loops later."""
     later = m.numpy(m.watch(m.native(point[None]), q, m.native(point[None])).states)[0]
     gap = m.displacement(later, point)
-    return _group(m, relative_residual(m, point, gap, float(found.largest.max())), found.groups)
-
-
-def _group(m: LoopMap, rows: Array, groups: int) -> Array:
-    """Reduce a number per row to one per group: the rows themselves, or their maximum."""
-    return rows[:groups] if m.causal else np.array([np.nanmax(rows)])
+    return by_group(m, relative_residual(m, point, gap, float(found.largest.max())), found.groups)
 
 
 def _is_continuum(m: LoopMap, point: Array, period: int, largest: float) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dynloop.calculus.tangent import check_derivative
 from dynloop.maps.base import Array, LoopMap
-from dynloop.orbits.convergence import Candidate
+from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.finding import Finding
 from dynloop.orbits.floor import measured_floor, row_norms
 from dynloop.orbits.ledger import Ledger

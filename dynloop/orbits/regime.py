@@ -27,8 +27,9 @@ from dynloop.orbits.closing import closing_in
 from dynloop.orbits.falling import octaves, solving_ahead
 from dynloop.orbits.growing import diverged, growing
 from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.limits import Limits
 from dynloop.orbits.motion import moving
-from dynloop.orbits.resting import Limits, at_floor, in_part_at_floor, returning, returning_in_part
+from dynloop.orbits.resting import at_floor, in_part_at_floor, returning, returning_in_part
 from dynloop.orbits.resuming import checked_resume, merged
 from dynloop.orbits.upcast import checked_polish
 from dynloop.orbits.verdict import Classification
