@@ -77,10 +77,10 @@ _HOME = {
     "RecordedClassification": "dynloop.orbits.records.verdict",
     "RecordedTokens": "dynloop.orbits.records.verdict",
     "Evidence": "dynloop.orbits.verdict",
-    "PathIndependence": "dynloop.orbits.path_verdict",
-    "path_independence": "dynloop.orbits.path_independence",
-    "halting_rules": "dynloop.orbits.halting",
-    "HaltingRules": "dynloop.orbits.halting_verdict",
+    "PathIndependence": "dynloop.orbits.paths.verdict",
+    "path_independence": "dynloop.orbits.paths.independence",
+    "halting_rules": "dynloop.orbits.halting.rules",
+    "HaltingRules": "dynloop.orbits.halting.verdict",
     "Regime": "dynloop.orbits.verdict",
     "Status": "dynloop.result",
     "load": "dynloop.result",
@@ -140,10 +140,10 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.continuation import switch_branch as switch_branch
     from dynloop.orbits.fixed_points import find_fixed_points as find_fixed_points
     from dynloop.orbits.floor import precision_floor as precision_floor
-    from dynloop.orbits.halting import halting_rules as halting_rules
-    from dynloop.orbits.halting_verdict import HaltingRules as HaltingRules
-    from dynloop.orbits.path_independence import path_independence as path_independence
-    from dynloop.orbits.path_verdict import PathIndependence as PathIndependence
+    from dynloop.orbits.halting.rules import halting_rules as halting_rules
+    from dynloop.orbits.halting.verdict import HaltingRules as HaltingRules
+    from dynloop.orbits.paths.independence import path_independence as path_independence
+    from dynloop.orbits.paths.verdict import PathIndependence as PathIndependence
     from dynloop.orbits.prompts import PromptSummary as PromptSummary
     from dynloop.orbits.prompts import classify_prompts as classify_prompts
     from dynloop.orbits.recorded import classify_trajectory as classify_trajectory

@@ -9,8 +9,8 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError, NoTwinError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
-from dynloop.orbits.agreement import compare
-from dynloop.orbits.path_verdict import PathIndependence, names_of, verdict_on
+from dynloop.orbits.paths.agreement import compare
+from dynloop.orbits.paths.verdict import PathIndependence, names_of, verdict_on
 from dynloop.orbits.regime import classify
 from dynloop.orbits.verdict import Classification
 from dynloop.result import Status

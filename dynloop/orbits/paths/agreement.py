@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
-from dynloop.orbits.apart import rows_apart
 from dynloop.orbits.floor import row_norms
+from dynloop.orbits.paths.apart import rows_apart
 from dynloop.orbits.verdict import Classification, Regime
 
 __all__ = ["Agreement", "compare"]

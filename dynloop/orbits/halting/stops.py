@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
-from dynloop.orbits.apart import apart
 from dynloop.orbits.floor import row_norms
-from dynloop.orbits.stopping import RULES, changed, divergence
+from dynloop.orbits.halting.stopping import RULES, changed, divergence
+from dynloop.orbits.paths.apart import apart
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["Stops", "judge"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.orbits.agreement import Agreement
+from dynloop.orbits.paths.agreement import Agreement
 from dynloop.orbits.verdict import Classification
 from dynloop.result import Result
 

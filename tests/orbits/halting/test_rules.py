@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import dynloop as dl
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.orbits.apart import apart
-from dynloop.orbits.stopping import RULES, changed, divergence, log_probabilities
+from dynloop.orbits.halting.stopping import RULES, changed, divergence, log_probabilities
+from dynloop.orbits.paths.apart import apart
 
 STEP, KL, ACCELERATION, ARGMAX = range(4)
 
@@ -228,7 +228,7 @@ def test_rows_do_not_depend_on_the_batch():
 def test_a_classification_at_hand_gives_the_same_and_saves_the_work(monkeypatch):
     m, starts = dl.zoo.logistic(3.2), [[0.1], [0.3]]
     fresh, said = dl.halting_rules(m, starts), dl.classify(m, starts)
-    monkeypatch.setattr("dynloop.orbits.halting.classify", None)
+    monkeypatch.setattr("dynloop.orbits.halting.rules.classify", None)
     again = dl.halting_rules(m, starts, classification=said)
     np.testing.assert_array_equal(fresh.judgement, again.judgement)
     single = dl.halting_rules(m, [0.1], classification=said.__class__(**_row(said, 0)))

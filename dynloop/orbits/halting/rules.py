@@ -9,10 +9,10 @@ import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
-from dynloop.orbits.halting_verdict import HaltingRules
+from dynloop.orbits.halting.stopping import RULES, Rules, log_probabilities, thresholds_for
+from dynloop.orbits.halting.stops import Stops, judge
+from dynloop.orbits.halting.verdict import HaltingRules
 from dynloop.orbits.regime import classify
-from dynloop.orbits.stopping import RULES, Rules, log_probabilities, thresholds_for
-from dynloop.orbits.stops import Stops, judge
 from dynloop.orbits.verdict import Classification
 
 __all__ = ["halting_rules"]

@@ -1,0 +1,1 @@
+"""Whether the start matters: several starts, and limits of other prompts, compared."""
