@@ -13,7 +13,7 @@ from dynloop.adapters.address import with_prompt
 from dynloop.adapters.jsonl import read_prompts
 from dynloop.adapters.registry import open_checkpoint
 from dynloop.errors import InvalidArgumentError, PromptError
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import Array, LoopMap, as_rng
 from dynloop.orbits.regime import classify
 from dynloop.orbits.verdict import Classification
 from dynloop.result import Result
@@ -62,7 +62,7 @@ class PromptSummary(Result):
         """Say in one line which regimes occur, e.g. ``"97 % of tokens CYCLIC, 3 % UNDECIDED, over 20 prompts"``."""
         what = "tokens" if self.settings.get("causal") else "starts"
         parts = [
-            f"{100 * share:.3g}{'' if np.isnan(error) else f' ± {100 * error:.1g}'} %"
+            f"{100 * share:.3g}{'' if np.isnan(error) else f' ± {100 * error:.2g}'} %"
             for share, error in zip(self.share, self.standard_error, strict=True)
         ]
         said = [f"{part} {name}" for part, name in zip(parts, self.regimes, strict=True)]
@@ -139,7 +139,7 @@ def classify_prompts(
     maps = _opened(checkpoint, read, {"granularity": granularity, "dtype": dtype, "device": device})
     results = []
     for m in maps:
-        generator = np.random.default_rng(rng) if isinstance(rng, int) else rng
+        generator = as_rng(rng)
         results.append(classify(m, m.start(generator, int(starts)), loops=loops, polish=polish, rng=generator))
         if progress is not None:
             progress(len(results), len(maps))

@@ -84,7 +84,7 @@ class Unfinished(Result):
         with np.errstate(all="ignore"):
             gap = row_norms(m, m.displacement(m.numpy(m(m.native(self.states))), self.images))
             size = row_norms(m, self.images) + row_norms(m, self.states)
-            other = gap > 1e3 * m.precision * np.maximum(size, size.max(axis=1, keepdims=True))
+            other = ~(gap <= 1e3 * m.precision * np.maximum(size, size.max(axis=1, keepdims=True)))  # also where nan
         if np.any(other):
             raise InvalidArgumentError(
                 f"resume was made with another map: {m.name} sends its last states elsewhere (relative distance "

@@ -49,7 +49,7 @@ def test_shares_are_over_tokens_and_errors_over_prompts():
     np.testing.assert_allclose(found.by_prompt, [[3 / 4, 1 / 4], [1, 0]])
     # deviations n·(s_i − s): 3 − 4·5/6 = −1/3 and 2 − 2·5/6 = 1/3; √(2·2/9 / 1) / 6
     np.testing.assert_allclose(found.standard_error, np.sqrt(2 * 2 / 9) / 6)
-    assert found.summary() == "83.3 ± 1e+01 % of tokens CYCLIC, 16.7 ± 1e+01 % PERIODIC(2), over 2 prompts"
+    assert found.summary() == "83.3 ± 11 % of tokens CYCLIC, 16.7 ± 11 % PERIODIC(2), over 2 prompts"
 
 
 def test_the_error_covers_the_true_share():

@@ -113,6 +113,9 @@ def test_another_map_is_refused(unfinished):
     other = dl.TorchMap([lambda x: 0.998 * x + 1e-3], (1,), name="slow")
     with pytest.raises(InvalidArgumentError, match=r"resume was made with another map: slow sends .* elsewhere"):
         dl.classify(other, resume=unfinished)
+    broken = dl.TorchMap([lambda x: x * float("nan")], (1,), name="slow")
+    with pytest.raises(InvalidArgumentError, match="another map"):
+        dl.classify(broken, resume=unfinished)
     with pytest.raises(InvalidArgumentError, match=r"another map: its map is 'slow', that of the map 'logistic"):
         dl.classify(dl.zoo.logistic(3.2), resume=unfinished)
 
