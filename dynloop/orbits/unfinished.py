@@ -86,8 +86,8 @@ class Unfinished(Result):
             size = row_norms(m, self.images) + row_norms(m, self.states)
             other = ~(gap <= 1e3 * m.precision * np.maximum(size, size.max(axis=1, keepdims=True)))  # also where nan
         if np.any(other):
+            far = np.max(np.nan_to_num(gap / np.maximum(size, np.finfo(float).tiny), nan=np.inf))
             raise InvalidArgumentError(
                 f"resume was made with another map: {m.name} sends its last states elsewhere (relative distance "
-                f"{np.nanmax(gap / np.maximum(size, np.finfo(float).tiny)):.1e}); give the map, prompt and weights "
-                "that it was made with"
+                f"{far:.1e}); give the map, prompt and weights that it was made with"
             )
