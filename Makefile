@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 TORCH  := torch==2.13.0
 WORKERS ?= 2
 
-.PHONY: help demo test nightly bench regimes lint format clean
+.PHONY: help demo test nightly bench regimes proofs lint format clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -26,6 +26,14 @@ bench: $(VENV)/.test ## run the benchmarks and print their ratios
 
 regimes: $(VENV)/.test ## classify 500 orbits of known class, print the confusion matrix
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.regimes.run --workers $(WORKERS)
+
+# In a scratch folder: coqc writes beside what it reads.
+proofs: ## check theory/dichotomy.v with Coq; every theorem must rest on nothing
+	@command -v coqc >/dev/null || { echo "make proofs needs coqc (Coq 8.16): apt-get install --no-install-recommends coq" >&2; exit 1; }
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; cp theory/dichotomy.v "$$scratch"; \
+	  if ! (cd "$$scratch" && coqc -q dichotomy.v > said) || grep -vx 'Closed under the global context' "$$scratch/said"; \
+	  then echo "theory/dichotomy.v is not proved: see above" >&2; exit 1; fi; \
+	  echo "theory/dichotomy.v: $$(grep -c '^Theorem' theory/dichotomy.v) theorems proved, resting on nothing ($$(coqc --print-version | cut -d' ' -f1))"
 
 lint: $(VENV)/.dev ## check style, types and the import contract
 	$(BIN)/ruff check .

@@ -31,6 +31,11 @@ _HOME = {
     "regime_diagram": "dynloop.diagrams.regimes",
     "RegimeDiagram": "dynloop.diagrams.regimes",
     "draw_regime_diagram": "dynloop.views.plot",
+    "classify_prompts": "dynloop.orbits.prompts",
+    "PromptSummary": "dynloop.orbits.prompts",
+    "classify_sections": "dynloop.orbits.sections",
+    "SectionClassification": "dynloop.orbits.sections",
+    "Unfinished": "dynloop.orbits.unfinished",
     "trajectory": "dynloop.orbits.trajectory",
     "Trajectory": "dynloop.orbits.trajectory",
     "precision_floor": "dynloop.orbits.floor",
@@ -139,15 +144,20 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.halting_verdict import HaltingRules as HaltingRules
     from dynloop.orbits.path_independence import path_independence as path_independence
     from dynloop.orbits.path_verdict import PathIndependence as PathIndependence
+    from dynloop.orbits.prompts import PromptSummary as PromptSummary
+    from dynloop.orbits.prompts import classify_prompts as classify_prompts
     from dynloop.orbits.recorded import classify_trajectory as classify_trajectory
     from dynloop.orbits.records.verdict import RecordedClassification as RecordedClassification
     from dynloop.orbits.records.verdict import RecordedTokens as RecordedTokens
     from dynloop.orbits.regime import classify as classify
     from dynloop.orbits.rotation import RotationNumber as RotationNumber
     from dynloop.orbits.rotation import rotation_number as rotation_number
+    from dynloop.orbits.sections import SectionClassification as SectionClassification
+    from dynloop.orbits.sections import classify_sections as classify_sections
     from dynloop.orbits.solved import FixedPoints as FixedPoints
     from dynloop.orbits.trajectory import Trajectory as Trajectory
     from dynloop.orbits.trajectory import trajectory as trajectory
+    from dynloop.orbits.unfinished import Unfinished as Unfinished
     from dynloop.orbits.verdict import Classification as Classification
     from dynloop.orbits.verdict import Evidence as Evidence
     from dynloop.orbits.verdict import Regime as Regime

@@ -128,6 +128,17 @@ def test_the_python_of_the_page_on_continuation_prints_what_its_comments_say(cap
     assert said
 
 
+def test_the_python_of_the_page_on_classification_shows_what_the_page_says(capsys):
+    _, names = run("docs/classify.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "100 % of tokens CYCLIC"
+    assert printed[1].startswith("(1, 24) 1 0.")
+    assert "100 % of starts UNDECIDED → 100 % of starts VANISHING" in printed
+    assert "SectionClassification of looped_lm demo:hop-injected: 3 sections" in printed
+    assert printed[-1].endswith("over 2 prompts")
+    assert names["found"].unfinished is None
+
+
 def test_the_python_of_the_page_on_halting_prints_what_the_page_says(capsys):
     _, names = run("docs/halting.md")
     printed = capsys.readouterr().out.splitlines()

@@ -7,20 +7,40 @@ width × width diagonal blocks (theory note T7).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from dynloop.calculus.eigenvalues import error_bounds
 from dynloop.calculus.jacobian import token_blocks
 from dynloop.calculus.token_tangent import token_push
 from dynloop.maps.base import Array, LoopMap
 
-__all__ = ["token_radii"]
+__all__ = ["TokenRadii", "token_radii"]
 
+_ROUNDING = 4.0  # backward error of eigenvalues in units of u·‖A‖_F, as in `eigenvalues`
 _DENSE_WIDTH = 256  # up to this width the whole blocks cost less than an Arnoldi run of about 40 single tangents
 
 
-def token_radii(m: LoopMap, states: Any, tokens: int | None = None, *, tol: float = 1e-9) -> tuple[Array, Array]:
+class TokenRadii(NamedTuple):
+    """Spectral radii of the diagonal blocks, each ``(tokens,)``.
+
+    Attributes
+    ----------
+    radius : ndarray
+        Largest modulus of each block's eigenvalues.
+    residual : ndarray
+        Residual of its eigenpair or Ritz pair.
+    error : ndarray
+        How far the radius may be off, to first order: residual and rounding, times the eigenvalue's condition number.
+    """
+
+    radius: Array
+    residual: Array
+    error: Array
+
+
+def token_radii(m: LoopMap, states: Any, tokens: int | None = None, *, tol: float = 1e-9) -> TokenRadii:
     """Return ρ(∂F_i/∂x_i) of the first `tokens` tokens at one state of a causal map.
 
     Narrow blocks are formed and handed to LAPACK. For wide ones every token runs its own Arnoldi iteration without
@@ -40,8 +60,8 @@ def token_radii(m: LoopMap, states: Any, tokens: int | None = None, *, tol: floa
 
     Returns
     -------
-    radius, residual : ndarray, (tokens,)
-        Largest modulus of each block's eigenvalues, and the residual of its eigenpair or Ritz pair.
+    TokenRadii
+        Radius, residual and error of every token.
 
     Raises
     ------
@@ -50,25 +70,44 @@ def token_radii(m: LoopMap, states: Any, tokens: int | None = None, *, tol: floa
     """
     apply = token_push(m, states)
     width = int(np.prod(m.state_shape[1:]))
-    found = _of_blocks(token_blocks(apply, m.state_shape)) if width <= _DENSE_WIDTH else _arnoldi(apply, m, tol)
-    return found[0][:tokens], found[1][:tokens]
+    if width <= _DENSE_WIDTH:
+        found = _of_blocks(token_blocks(apply, m.state_shape), m.precision)
+    else:
+        found = _arnoldi(apply, m, tol)
+    return TokenRadii(*(column[:tokens] for column in found))
 
 
-def _of_blocks(blocks: Array) -> tuple[Array, Array]:
+def _of_blocks(blocks: Array, precision: float) -> TokenRadii:
     values, vectors = np.linalg.eig(blocks)
     rows, best = np.arange(len(blocks)), np.argmax(np.abs(values), axis=1)
     value, vector = values[rows, best], vectors[rows, :, best]
     residual = np.linalg.norm(np.einsum("tij,tj->ti", blocks, vector) - value[:, None] * vector, axis=1)
-    return np.asarray(np.abs(value)), np.asarray(residual)
+    scale = np.linalg.norm(blocks, axis=(1, 2))
+    error = _errors(values, vectors, best, residual + _ROUNDING * precision * scale, scale)
+    return TokenRadii(np.asarray(np.abs(value)), np.asarray(residual), error)
 
 
-def _arnoldi(apply: Callable[[Array], Array], m: LoopMap, tol: float) -> tuple[Array, Array]:
+def _errors(values: Array, vectors: Array, best: Array, noise: Array, scale: Array) -> Array:
+    """Bound the error of one eigenvalue of every matrix, the columns of `vectors` being unit eigenvectors."""
+    errors = np.zeros(len(values))
+    for t, i in enumerate(best):
+        try:
+            condition = float(np.linalg.norm(np.linalg.inv(vectors[t])[i]))
+        except np.linalg.LinAlgError:
+            condition = np.inf  # defective
+        one = np.zeros(len(values[t]))
+        one[i] = noise[t]
+        errors[t] = error_bounds(values[t], np.full(len(one), condition), one, float(scale[t]))[i]
+    return errors
+
+
+def _arnoldi(apply: Callable[[Array], Array], m: LoopMap, tol: float) -> TokenRadii:
     count, width = m.state_shape[0], int(np.prod(m.state_shape[1:]))
     basis = np.zeros((count, width + 1, width))
     hessenberg = np.zeros((count, width + 1, width))
     first = np.random.default_rng(0).standard_normal((count, width))
     basis[:, 0] = first / np.linalg.norm(first, axis=1, keepdims=True)
-    radius, residual = np.zeros(count), np.full(count, np.inf)
+    radius, residual, error = np.zeros(count), np.full(count, np.inf), np.full(count, np.inf)
     for j in range(width):
         image = apply(basis[:, j].reshape(1, *m.state_shape)).reshape(count, width)
         scale = np.linalg.norm(image, axis=1)
@@ -81,17 +120,21 @@ def _arnoldi(apply: Callable[[Array], Array], m: LoopMap, tol: float) -> tuple[A
         hessenberg[:, j + 1, j] = np.where(alive, length, 0.0)
         basis[:, j + 1] = np.where(alive[:, None], image / np.where(alive, length, 1.0)[:, None], 0.0)
         if (j + 1) % 8 == 0 or j == width - 1 or not alive.any():
-            radius, residual = _ritz(hessenberg, j + 1)
+            radius, residual, error = _ritz(hessenberg, j + 1, m.precision)
             if j == width - 1:
                 residual = np.minimum(residual, 1e-14 * np.abs(hessenberg).max(axis=(1, 2)))
             if np.all(residual <= tol * np.maximum(1.0, radius)) or not alive.any():
                 break
-    return radius, residual
+    return TokenRadii(radius, residual, error)
 
 
-def _ritz(hessenberg: Array, size: int) -> tuple[Array, Array]:
-    values, vectors = np.linalg.eig(hessenberg[:, :size, :size])
+def _ritz(hessenberg: Array, size: int, precision: float) -> tuple[Array, Array, Array]:
+    square = hessenberg[:, :size, :size]
+    values, vectors = np.linalg.eig(square)
     best = np.argmax(np.abs(values), axis=1)
     rows = np.arange(len(values))
     last = vectors[rows, size - 1, best] / np.linalg.norm(vectors[rows, :, best], axis=1)
-    return np.asarray(np.abs(values[rows, best])), np.asarray(np.abs(hessenberg[:, size, size - 1] * last))
+    residual = np.asarray(np.abs(hessenberg[:, size, size - 1] * last))
+    scale = np.linalg.norm(square, axis=(1, 2))
+    error = _errors(values, vectors, best, residual + _ROUNDING * precision * scale, scale)
+    return np.asarray(np.abs(values[rows, best])), residual, error

@@ -38,6 +38,7 @@ def analyse_all(
     *,
     as_json: bool,
     folder: Path | None,
+    over_all: Callable[[], dict[str, dict[str, Any]]] = dict,
 ) -> None:
     """Analyse case by case; print each table when it is there, the JSON document at the end.
 
@@ -55,6 +56,8 @@ def analyse_all(
         Whether to print the document instead of what `draw` makes.
     folder : pathlib.Path or None
         Where every record is saved, and ``summary.json`` last.
+    over_all : callable
+        Asked at the end: what is to be said of all results of an address, each with a ``"summary"``.
     """
     from dynloop.views.document import brief_entry, dumps, map_entry, result_entry
 
@@ -71,7 +74,11 @@ def analyse_all(
         else:
             show(draw(found, m, case), gap=number > 1)
         del m, found
-    head = {"dynloop": dynloop.__version__, "settings": settings}
+    total = over_all()
+    head = {"dynloop": dynloop.__version__, "settings": settings, **({"over_prompts": total} if total else {})}
+    if not as_json:
+        for address, entry in total.items():
+            show(f"{address}: {entry['summary']}", gap=True)
     if folder is not None:
         (folder / "summary.json").write_text(dumps({**head, "results": brief}, indent=2) + "\n", encoding="utf-8")
     if as_json:

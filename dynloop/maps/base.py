@@ -77,8 +77,9 @@ class Survey:
         Factor per loop by which norms grew; nan where they did not grow steadily.
     decay : ndarray or None
         Factor per loop by which steps fell, nan where they are large; None where it was not measured.
-    rate : ndarray or None
-        The same, fitted to the steps above the floor; nan where there were few; None where it was not measured.
+    rate, rate_error : ndarray or None
+        The same, fitted to the steps above the floor, and its standard error; nan where there were few; None where it
+        was not measured.
     path : ndarray
         Sum of the steps.
     settled, finite : ndarray of bool
@@ -96,6 +97,7 @@ class Survey:
     growth: Array
     decay: Array | None
     rate: Array | None
+    rate_error: Array | None
     path: Array
     settled: Array
     finite: Array
@@ -258,8 +260,17 @@ class LoopMap(ABC):
         """Return layer `l`, counted from 0, as a map of its own."""
 
     @abstractmethod
-    def twin(self) -> LoopMap:
-        """Return the same map in float64; raise `NoTwinError` where that is not to be had."""
+    def twin(self, dtype: str = "float64") -> LoopMap:
+        """Return the same map in a higher precision; raise `NoTwinError` where that is not to be had."""
+
+    @property
+    def first_window(self) -> int:
+        """Loops after which orbits are looked at first, while they are classified."""
+        return 32
+
+    def in_dtype(self, name: str) -> LoopMap:  # noqa: ARG002 - only a map without weights takes any
+        """Return the map with its working dtype fixed, if it has none of its own."""
+        return self
 
     def in_dtype_of(self, states: Any) -> LoopMap:  # noqa: ARG002 - a map of one dtype needs no states
         """Return the map with its working dtype fixed to that of native `states`."""

@@ -240,7 +240,12 @@ class KernelMap(LoopMap):
         """``"float64"``."""
         return "float64"
 
-    def twin(self) -> KernelMap:
+    @property
+    def first_window(self) -> int:
+        """Looking at a row costs as much as some fifty compiled loops of it."""
+        return 64
+
+    def twin(self, dtype: str = "float64") -> KernelMap:  # noqa: ARG002 - it has one dtype
         """Return the map itself: it works in float64."""
         return self
 
@@ -272,7 +277,9 @@ class KernelMap(LoopMap):
             name: values[:, None].astype(kinds.get(name, np.float64), copy=False)
             for name, values in zip(NUMBERS, np.ascontiguousarray(found.T), strict=True)
         }
-        return Survey(**numbers | {"states": states, "rate": None, "decay": numbers["decay"] if trend else None})
+        if not trend:
+            del numbers["decay"]
+        return Survey(**{"rate": None, "rate_error": None, "decay": None} | numbers | {"states": states})
 
     def record(self, states: Array, loops: int, transient: int) -> Array:
         """Return the states after the transient, ``(batch, loops, dim)``; nan from where an orbit is lost."""

@@ -12,6 +12,7 @@ import torch
 from dynloop.errors import InvalidArgumentError, NoTwinError, ShapeError
 from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_power
 from dynloop.maps.frames import orthonormalise
+from dynloop.maps.memory import free_bytes, weight_count
 from dynloop.maps.own_token import OwnToken
 from dynloop.maps.torch_tangent import TorchTangent, working_dtype
 
@@ -213,37 +214,54 @@ class TorchMap(LoopMap):
         """Name of the working dtype."""
         return str(self.dtype or torch.float64).removeprefix("torch.")
 
-    def in_dtype_of(self, states: torch.Tensor) -> TorchMap:
-        """Return the map with its working dtype fixed to that of `states` (itself where it is fixed already)."""
+    def in_dtype(self, name: str) -> TorchMap:
+        """Return the map with its working dtype fixed (itself where it is fixed already)."""
         if self.dtype is not None:
             return self
         fixed = copy.copy(self)
-        fixed.dtype, fixed._tangent = states.dtype, None
+        fixed.dtype, fixed._tangent = getattr(torch, name), None
         return fixed
 
-    def twin(self) -> TorchMap:
-        """Return the same map in float64.
+    def in_dtype_of(self, states: torch.Tensor) -> TorchMap:
+        """Return the map with its working dtype fixed to that of `states` (itself where it is fixed already)."""
+        return self.in_dtype(str(states.dtype).removeprefix("torch."))
+
+    def twin(self, dtype: str = "float64") -> TorchMap:
+        """Return the same map in float64, or in another dtype above its own.
 
         Layers that follow the dtype of the state (all of `dynloop.nn`, any callable without weights of its own) are
         shared; modules that do not are copied.
 
+        Parameters
+        ----------
+        dtype : {"float64", "float32"}
+            Its dtype.
+
         Raises
         ------
         NoTwinError
-            If a layer computes in a dtype of its own whatever the state's.
+            If a layer computes in a dtype of its own whatever the state's, or memory has no room for copied weights.
         """
-        if self.dtype is torch.float64:
+        wanted: torch.dtype = getattr(torch, dtype)
+        if self.dtype is wanted:
             return self
-        follow = self._with(self.layers, self.layer_names, self.name, torch.float64)
-        if follow._runs_in_float64():
+        follow = self._with(self.layers, self.layer_names, self.name, wanted)
+        if follow._runs():
             return self._same_kind(follow)
-        layers = [copy.deepcopy(f).double() if isinstance(f, torch.nn.Module) else f for f in self.layers]
-        copied = self._with(layers, self.layer_names, self.name, torch.float64)
-        if copied._runs_in_float64():
+        modules = [f for f in self.layers if isinstance(f, torch.nn.Module)]
+        needed, free = weight_count(modules) * wanted.itemsize, free_bytes(self.device)
+        if free is not None and needed > free:
+            raise NoTwinError(
+                f"{self.name} has no room for a {dtype} twin: its weights need {needed / 2**30:.1f} GiB, "
+                f"{free / 2**30:.1f} GiB are free; give polish='float32' or polish='never', or free memory"
+            )
+        layers = [copy.deepcopy(f).to(wanted) if isinstance(f, torch.nn.Module) else f for f in self.layers]
+        copied = self._with(layers, self.layer_names, self.name, wanted)
+        if copied._runs():
             return self._same_kind(copied)
         raise NoTwinError(
-            f"{self.name} cannot run in float64: a layer keeps a lower precision inside. "
-            "Give layers that follow the dtype of the state, or analyse with polish='never'."
+            f"{self.name} cannot run in {dtype}: a layer keeps a lower precision inside; give layers that follow the "
+            "dtype of the state, or analyse with polish='never'"
         )
 
     def _same_kind(self, twin: TorchMap) -> TorchMap:
@@ -252,22 +270,26 @@ class TorchMap(LoopMap):
         same.layers, same.dtype, same._tangent = twin.layers, twin.dtype, None
         return same
 
-    def _runs_in_float64(self) -> bool:
-        """Say whether the layers take float64 states and do not round them to less inside.
+    def _runs(self) -> bool:
+        """Say whether the layers take states of the map's dtype and do not round them to less inside.
 
         Rounding shows in the fourth difference along a line: a smooth map leaves h⁴ there, noise of relative size u
         leaves √70·u (Hamming's difference table; Moré and Wild, SIAM J. Sci. Comput. 33 (2011) 1292).
         """
+        step, most = (1e-5, 1e-11) if self.dtype is torch.float64 else (1e-2, 1e-4)
         generator = torch.Generator().manual_seed(0)
         x, v = torch.randn((2, *self.state_shape), generator=generator, dtype=torch.float64).to(self.device)
-        line = torch.stack([x + 1e-5 * i * v for i in range(5)])
+        line = torch.stack([x + step * i * v for i in range(5)]).to(self.dtype)
         try:
             with torch.no_grad():
                 y = self.loop(line)
+            if y.dtype is not self.dtype:
+                return False
         except (RuntimeError, TypeError, InvalidArgumentError):
             return False
+        y = y.double()
         noise = (y[0] - 4 * y[1] + 6 * y[2] - 4 * y[3] + y[4]).abs().max() / y.abs().max().clamp_min(1e-300)
-        return not bool(noise > 1e-11)
+        return not bool(noise > most)
 
     # -- hot loops -----------------------------------------------------------------------------------------------
 

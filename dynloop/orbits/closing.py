@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.orbits.convergence import relative_distances
 from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.limits import FLOOR_AHEAD, Limit, Limits
+from dynloop.orbits.nearness import relative_distances
 from dynloop.orbits.recurrence import divides
-from dynloop.orbits.resting import FLOOR_AHEAD, Limit, Limits, common_periods
+from dynloop.orbits.resting import common_periods
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["closing_in"]

@@ -10,8 +10,8 @@ from dynloop.maps.base import Array
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.limits import FLOOR_AHEAD, Limits
 from dynloop.orbits.recurrence import octave_law
-from dynloop.orbits.resting import FLOOR_AHEAD, Limits
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["octaves", "solving_ahead"]

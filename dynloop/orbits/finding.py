@@ -20,6 +20,7 @@ class Finding:
     reason: str
     period: int = -1
     rate: float = float("nan")
+    rate_error: float = float("nan")
     dichotomy: str = "not applicable"
     status: Status = Status.DECIDED
     numbers: dict[str, Any] = field(default_factory=dict)

@@ -9,7 +9,7 @@ import numpy as np
 from dynloop.errors import NoTwinError
 from dynloop.maps.base import Array, LoopMap
 
-__all__ = ["precision_floor"]
+__all__ = ["measured_floor", "precision_floor"]
 
 
 def precision_floor(m: LoopMap, states: Any) -> Array:
@@ -39,13 +39,17 @@ def precision_floor(m: LoopMap, states: Any) -> Array:
     """
     states = m.native(states)
     m = m.in_dtype_of(states)
-    nominal = np.full((len(states), m.rows), 4 * m.precision)
-    if m.precision <= np.finfo(np.float64).eps:
-        return nominal
     try:
-        twin = m.twin()
+        twin = None if m.precision <= np.finfo(np.float64).eps else m.twin()
     except NoTwinError:
-        return nominal
+        twin = None
+    return measured_floor(m, twin, states)
+
+
+def measured_floor(m: LoopMap, twin: LoopMap | None, states: Any) -> Array:
+    """Return `precision_floor` of native states by a twin of higher precision; the nominal one where there is none."""
+    if twin is None or twin.precision >= m.precision:
+        return np.full((len(states), m.rows), 4 * m.precision)
     low, exact = m.numpy(m(states)), m.numpy(twin(m.numpy(states)))
     error = row_norms(m, m.displacement(low, exact))
     size = row_norms(m, exact)

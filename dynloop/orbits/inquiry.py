@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from dynloop.calculus.tangent import check_derivative
-from dynloop.errors import NoTwinError
 from dynloop.maps.base import Array, LoopMap
-from dynloop.orbits.convergence import Candidate
+from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.finding import Finding
-from dynloop.orbits.floor import precision_floor, row_norms
+from dynloop.orbits.floor import measured_floor, row_norms
 from dynloop.orbits.ledger import Ledger
 from dynloop.orbits.survey import surveyed
+from dynloop.orbits.unfinished import Unfinished
+from dynloop.orbits.upcast import upcast
 from dynloop.orbits.verdict import Classification
 from dynloop.orbits.watcher import Watcher
 
@@ -37,13 +38,17 @@ class Inquiry:
         Where the orbits begin; left alone.
     budget : int
         Loops per start.
-    polish : {"auto", "never"}
-        Whether a float64 twin may be used.
+    polish : {"auto", "never", "float64", "float32"}
+        Whether a twin of higher precision may be used.
     rng : Generator
         For tangents and projections.
 
     Attributes
     ----------
+    twin : LoopMap or None
+        The map in float64, in which limits are solved for and tangents carried.
+    upcast : LoopMap or None
+        A twin of higher precision, asked where rounding may decide what the orbit does.
     before : native array, (batch, *state_shape)
         The state of every start before its last window.
     final : ndarray, (batch, *state_shape)
@@ -52,6 +57,8 @@ class Inquiry:
         Relative precision floor.
     decided : ndarray of bool, (batch, groups)
         Which groups have a verdict.
+    left : list of Unfinished
+        Orbits of the twin that ran out of loops.
     remarks : dict
         Why the last test of a start (by its index) did not decide.
     """
@@ -59,7 +66,8 @@ class Inquiry:
     def __init__(self, m: LoopMap, starts: Any, budget: int, polish: str, rng: np.random.Generator) -> None:
         self.m, self.starts, self.budget, self.polish, self.rng = m, starts, budget, polish, rng
         self.low = m.precision > _EPS
-        self.twin, self.why_no_twin = self._find_twin()
+        self.upcast, self.why_no_twin = upcast(m, polish)
+        self.twin = next((t for t in (m, self.upcast) if polish != "never" and t and t.precision <= _EPS), None)
         self.groups = m.state_shape[0] if m.causal else 1
         self.states = starts[np.arange(len(starts))]  # a copy: the starts belong to the caller
         self.before = starts[np.arange(len(starts))]
@@ -69,15 +77,16 @@ class Inquiry:
         self._ledger = Ledger(len(starts), self.groups, m.layer_count)
         self.decided = self._ledger.decided
         self.remarks: dict[int, str] = {}
+        self.left: list[Unfinished | None] = []
         self._differentiable = False
 
-    def _find_twin(self) -> tuple[LoopMap | None, str]:
-        if self.polish == "never":
-            return None, f"not polished, so this is said at the precision of {self.m.dtype_name}"
-        try:
-            return self.m.twin(), ""
-        except NoTwinError:
-            return None, f"the map has no float64 twin, so this is said at the precision of {self.m.dtype_name}"
+    @classmethod
+    def resumed(cls, m: LoopMap, left: Unfinished, budget: int, polish: str, rng: np.random.Generator) -> Inquiry:
+        """Return an inquiry that goes on with unfinished orbits."""
+        q = cls(m, m.native(left.states), budget, polish, rng)
+        q.floor = np.array(left.memory["floor"])
+        q.watcher.recall(left.memory)
+        return q
 
     def advance(self, active: Array, loops: int) -> None:
         """Iterate the starts `active` (indices) by one window and measure it."""
@@ -86,7 +95,7 @@ class Inquiry:
 
         def floor(states: Any) -> Array:
             if self.low:
-                self.floor[at] = precision_floor(self.m, states)
+                self.floor[at] = measured_floor(self.m, self.upcast, states)
             return np.asarray(self.floor[at])
 
         begun = self.states[at]
@@ -117,6 +126,11 @@ class Inquiry:
     # -- verdicts ----------------------------------------------------------------------------------------------------
 
     @property
+    def unfinished(self) -> Array:
+        """Which groups more loops may decide, ``(batch, groups)``."""
+        return self._ledger.unfinished
+
+    @property
     def verdicts(self) -> int:
         """How many groups have a verdict."""
         return self._ledger.count
@@ -139,16 +153,19 @@ class Inquiry:
 
     def copy(self, starts: Array, twin: Inquiry, note: str) -> None:
         """Record the verdicts of an inquiry into the twin from these starts, a remark added to their reasons."""
+        left = Unfinished.of(twin)
+        self.left.append(None if left is None else left.under(starts))
         twin._close()
         self._ledger.copy(starts, twin._ledger, note)
         self.final[starts] = twin.final
 
     def candidate(self, b: int, *, period: int = 1) -> Candidate:
         """Return the last state of a start as a candidate limit."""
-        w = self.watcher
+        w, rate = self.watcher, self.most(self.watcher.rate[b])
+        slowest = np.argmax(np.nan_to_num(w.rate[b], nan=-1.0))
         return Candidate(
-            state=self.final[b], groups=self.groups, floor=self.floor[b], largest=w.largest[b],
-            rate=self.most(w.rate[b]), period=period,
+            state=self.final[b], groups=self.groups, floor=self.floor[b], largest=w.largest[b], rate=rate,
+            rate_error=w.rate_error[b] if self.m.causal else w.rate_error[b, [slowest]], period=period,
         )  # fmt: skip
 
     def ready_tangents(self) -> LoopMap:
@@ -170,4 +187,5 @@ class Inquiry:
     def close(self, **record: Any) -> Classification:
         """Return every verdict with the numbers of its window; `record` as in `Ledger.assemble`."""
         self._close()
-        return self._ledger.assemble(**record)
+        left = Unfinished.of(self) if self.upcast is None or not self.low else Unfinished.join(self.left)
+        return self._ledger.assemble(**record, unfinished=left)

@@ -9,7 +9,9 @@ import numpy as np
 
 from dynloop.maps.base import Array
 from dynloop.orbits.finding import Finding
-from dynloop.orbits.verdict import Classification, Evidence
+from dynloop.orbits.unfinished import Unfinished
+from dynloop.orbits.verdict import Classification, Evidence, Regime
+from dynloop.result import Status
 
 __all__ = ["Ledger"]
 
@@ -39,6 +41,12 @@ class Ledger:
         self._findings: list[Finding] = []
         self._which = np.zeros((batch, groups), dtype=np.int64)
         self._own: dict[str, Array] = {}
+
+    @property
+    def unfinished(self) -> Array:
+        """Which lines more loops may decide: UNDECIDED, and not for a reason that stays, ``(batch, groups)``."""
+        says = [f.regime is Regime.UNDECIDED and f.status is not Status.DECIDED for f in self._findings]
+        return np.asarray(np.array(says or [True])[self._which] | ~self.decided)
 
     def write(self, starts: Array, group: int, finding: Finding, own: Mapping[str, Array] | None = None) -> None:
         """Write one finding for a group of many starts; `own` are numbers that differ by start, ``(starts,)``.
@@ -82,7 +90,9 @@ class Ledger:
         own = self._own.get(name)
         return values if own is None else np.where(np.isnan(own), values, own)
 
-    def assemble(self, *, states: Any, shape: tuple[int, ...], settings: dict[str, Any]) -> Classification:
+    def assemble(
+        self, *, states: Any, shape: tuple[int, ...], settings: dict[str, Any], unfinished: Unfinished | None
+    ) -> Classification:
         """Put all lines into one record whose arrays have the given shape; every line must be written."""
         which = self._which.reshape(shape)
 
@@ -103,9 +113,11 @@ class Ledger:
             regime=column([f.regime for f in found]),
             period=column([f.period for f in found], np.int64),
             rate=column([f.rate for f in found], np.float64),
+            rate_error=column([f.rate_error for f in found], np.float64),
             dichotomy=column([f.dichotomy for f in found], np.str_),
             reason=column([f.reason for f in found], np.str_),
             evidence=evidence,
             states=states,
             settings=settings,
+            unfinished=unfinished,
         )

@@ -69,7 +69,8 @@ def polygon(m: LoopMap, state: Any, *, joint: bool, largest: float = 0.0) -> Pol
     """
     sections = m.numpy(m.sections(state))[:, 0]
     steps = m.displacement(sections[1:], sections[:-1])
-    lengths, total = row_norms(m, steps), row_norms(m, steps.sum(axis=0)[None])[0]
+    gap = m.displacement(sections[-1], sections[0])  # Σ g_l by T0; of angles too, where turns of steps may add up to 2π
+    lengths, total = row_norms(m, steps), row_norms(m, gap[None])[0]
     sizes = row_norms(m, m.displacement(sections, np.zeros_like(sections))).max(axis=0)
     apart = _least_distance(m, sections[:-1])
     if joint:

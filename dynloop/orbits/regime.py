@@ -16,7 +16,8 @@ What is left is UNDECIDED, with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,11 @@ from dynloop.orbits.closing import closing_in
 from dynloop.orbits.falling import octaves, solving_ahead
 from dynloop.orbits.growing import diverged, growing
 from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.limits import Limits
 from dynloop.orbits.motion import moving
-from dynloop.orbits.resting import Limits, at_floor, in_part_at_floor, returning, returning_in_part
+from dynloop.orbits.resting import at_floor, in_part_at_floor, returning, returning_in_part
+from dynloop.orbits.resuming import checked_resume, merged
+from dynloop.orbits.upcast import checked_polish
 from dynloop.orbits.verdict import Classification
 from dynloop.orbits.watcher import windows
 
@@ -44,7 +48,8 @@ def classify(
     starts: Any = None,
     *,
     loops: int | None = None,
-    polish: Literal["auto", "never"] = "auto",
+    polish: Any = "auto",
+    resume: Classification | None = None,
     rng: int | np.random.Generator | None = 0,
     progress: Progress | None = None,
 ) -> Classification:
@@ -59,9 +64,13 @@ def classify(
     loops : int, optional
         Budget of loops per start, 4096 if left out; an orbit may be decided earlier. Exponents and frequencies may take
         up to as many loops again.
-    polish : {"auto", "never"}
-        Whether a candidate may be solved for, and tangents used, in float64 (a float64 twin of a lower dtype where one
-        is to be had). "never" uses only what iteration in the map's own dtype shows.
+    polish : {"auto", "never"} or dtype
+        Whether a candidate may be solved for, and tangents used, in a twin of higher precision. "auto" takes float64,
+        or float32 where memory has no room for the weights in float64; float64 and float32 (names, or dtypes of torch
+        or numpy) take that one; "never" uses only what iteration in the map's own dtype shows.
+    resume : Classification, optional
+        What `classify` found within a smaller budget: starts of which a token ran out of loops go on from where they
+        stopped, all others stay. `loops` is then the budget in total, four times the earlier one if left out.
     rng : int or Generator
         For starts, tangents and projections.
     progress : callable, optional
@@ -75,7 +84,9 @@ def classify(
     Raises
     ------
     InvalidArgumentError
-        If an argument is out of range or a start is not finite.
+        If an argument is out of range, a start is not finite, or `resume` was made with another map.
+    NoTwinError
+        If `polish` names a dtype in which the map cannot run, or for which memory has no room.
     ShapeError
         If `starts` does not fit the map.
     DerivativeError
@@ -84,7 +95,8 @@ def classify(
     Notes
     -----
     In a dtype below float64 only "settled at the floor" is read from the orbit itself; every other label is given to
-    the float64 twin of the same start, and the reason says so.
+    the float64 twin of the same start, and the reason says so. A float32 twin is itself classified by what iteration
+    shows, since limits are solved for in float64 alone.
 
     Examples
     --------
@@ -92,9 +104,18 @@ def classify(
     >>> found = dl.classify(dl.zoo.logistic(3.2), [[0.3]])
     >>> found.regime[0].name, int(found.period[0])
     ('PERIODIC', 2)
+
+    >>> slow = dl.TorchMap([lambda x: 0.9999 * x + 1e-4], (1,))
+    >>> found = dl.classify(slow, [[0.0]], loops=64)
+    >>> found.regime[0].name, dl.classify(slow, resume=found, loops=65536).regime[0].name
+    ('UNDECIDED', 'VANISHING')
     """
-    budget = _checked(loops, polish)
-    generator = as_rng(rng)
+    polish, generator = checked_polish(polish), as_rng(rng)
+    if resume is not None:
+        if starts is not None:
+            raise InvalidArgumentError("starts and resume were both given; resume goes on with the starts it has")
+        return _resumed(m, resume, checked_resume(m, resume, loops, polish), generator, progress)
+    budget = _checked(loops)
     states, single = m.batch(starts, generator)
     m = m.in_dtype_of(states)
     q = Inquiry(m, states, budget, polish, generator)
@@ -110,20 +131,42 @@ def classify(
     return q.close(states=final, shape=shape, settings=settings)
 
 
-def _checked(loops: int | None, polish: str) -> int:
+def _resumed(
+    m: LoopMap, earlier: Classification, budget: int, rng: np.random.Generator, progress: Progress | None
+) -> Classification:
+    """Go on with the orbits that ran out of loops, in the dtype in which they were iterated."""
+    settings = {**earlier.settings, "loops": budget}
+    m = m.in_dtype(settings["dtype"])
+    left = earlier.unfinished
+    if left is None:
+        return replace(earlier, settings=settings)
+    worked = m if left.dtype == m.dtype_name else m.twin(left.dtype)
+    left.check(worked)
+    q = Inquiry.resumed(worked, left, budget, settings["polish"], rng)
+    _decide(q, progress)
+    shape = q.decided.shape if m.causal else q.decided.shape[:1]
+    later = q.close(states=q.final, shape=shape, settings=settings)
+    if worked is not m:
+        note = _said_of_twin(worked, m)
+        later = replace(later, reason=np.char.add(later.reason, f"; {note}"))
+    return merged(earlier, later, left.starts, m)
+
+
+def _checked(loops: int | None) -> int:
     if loops is None:
         loops = DEFAULT_LOOPS
     if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8:
         raise InvalidArgumentError(f"loops must be an int of at least 8, the budget per start; got {loops!r}")
-    if polish not in ("auto", "never"):
-        raise InvalidArgumentError(f"polish must be 'auto' or 'never'; got {polish!r}")
     return int(loops)
 
 
 def _decide(q: Inquiry, progress: Progress | None) -> None:
     """Watch a batch of orbits window by window; each leaves when its evidence suffices."""
-    active, limits = np.arange(len(q.starts)), Limits()
-    for length in windows(q.budget):
+    active, limits = np.flatnonzero(~q.decided.all(axis=1)), Limits()
+    if q.low and q.upcast is not None and q.twin is None:
+        _ask_twin(q, active, progress)
+        return
+    for length in windows(q.budget, int(q.watcher.loops[active[0]]), q.m.first_window):
         q.advance(active, length)
         done = int(q.watcher.loops[active[0]])
         _weigh(q, active, limits, done)
@@ -166,11 +209,18 @@ def _weigh(q: Inquiry, active: Array, limits: Limits, done: int) -> None:
 
 
 def _ask_twin(q: Inquiry, starts: Array, progress: Progress | None) -> None:
-    """Classify the float64 twin of the same starts; the label is about the twin, and says so."""
+    """Classify the twin of the same starts; the label is about the twin, and says so."""
     if len(starts) == 0:
         return
-    assert q.twin is not None  # noqa: S101 - callers look
-    twin = Inquiry(q.twin, q.twin.native(q.m.numpy(q.starts[starts])), q.budget, q.polish, q.rng)
+    assert q.upcast is not None  # noqa: S101 - callers look
+    polish = q.polish if q.twin is not None else "never"  # limits are solved for in float64 alone
+    twin = Inquiry(q.upcast, q.upcast.native(q.m.numpy(q.starts[starts])), q.budget, polish, q.rng)
     _decide(twin, progress)
-    note = f"said of the float64 twin from the same start: in {q.m.dtype_name} rounding may decide what the orbit does"
-    q.copy(starts, twin, note)
+    q.copy(starts, twin, _said_of_twin(q.upcast, q.m))
+
+
+def _said_of_twin(twin: LoopMap, m: LoopMap) -> str:
+    return (
+        f"said of the {twin.dtype_name} twin from the same start: in {m.dtype_name} rounding may decide what the orbit "
+        "does"
+    )

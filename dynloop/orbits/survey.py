@@ -55,26 +55,45 @@ def _read(m: LoopMap, window: Watch, largest: Array, floor: Array, nominal: floa
         largest = np.fmax(largest, np.nanmax(norms, axis=0, initial=0.0))
         scale = np.maximum(norms, nominal * largest + np.finfo(float).tiny)
         relative, returns = steps / scale, window.returns / scale
+    rate, rate_error = _rate(relative, floor)
     return Survey(
         states=window.states, largest=largest, finite=finite, step=relative[-1], norm=norms[-1],
         mean_step=steps[-max(1, len(steps) // 4) :].mean(axis=0), growth=growth(norms), decay=decay(steps),
-        rate=_rate(relative, floor), path=steps.sum(axis=0),
+        rate=rate, rate_error=rate_error, path=steps.sum(axis=0),
         settled=settled(relative, np.maximum(floor, nominal), ceiling=ceiling),
         period=_periods(returns, RETURN, causal=m.causal), near=_periods(returns, NEAR, causal=m.causal),
     )  # fmt: skip
 
 
-def _rate(relative: Array, floor: Array) -> Array:
-    """Fit a contraction factor to the steps that lie above the floor and below what they began with."""
+def _rate(relative: Array, floor: Array) -> tuple[Array, Array]:
+    """Fit a contraction factor, and its error, to the steps that lie above the floor and below what they began with.
+
+    The standard error allows for residuals that are correlated from loop to loop; added is what the later half of these
+    steps says otherwise, since faster modes die out first.
+    """
     usable = relative > 10 * floor
     count = usable.sum(axis=0)
     times = np.arange(len(relative), dtype=float)[:, None, None]
-    logs = np.where(usable, np.log(np.maximum(relative, np.finfo(float).tiny)), 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    logs = np.log(np.maximum(relative, np.finfo(float).tiny))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        slope, spread, left = _line(times, logs, usable)
+        squares = (left**2).sum(axis=0)
+        memory = np.clip((left[1:] * left[:-1]).sum(axis=0) / np.maximum(squares, 1e-300), 0.0, 0.9)
+        error = np.sqrt(squares / (count - 2) / spread * (1 + memory) / (1 - memory))
         middle = np.where(usable, times, 0.0).sum(axis=0) / count
-        away = np.where(usable, times - middle, 0.0)
-        slope = (away * logs).sum(axis=0) / (away**2).sum(axis=0)
-    return np.asarray(np.where(count >= 6, np.exp(slope), np.nan))
+        error += np.abs(_line(times, logs, usable & (times >= middle))[0] - slope)
+        rate = np.exp(slope)
+    return np.where(count >= 6, rate, np.nan), np.where(count >= 6, rate * error, np.nan)
+
+
+def _line(times: Array, logs: Array, usable: Array) -> tuple[Array, Array, Array]:
+    """Fit a line along axis 0 where `usable`: its slope, the sum of squared times about their mean, what is left."""
+    count = usable.sum(axis=0)
+    away = np.where(usable, times - np.where(usable, times, 0.0).sum(axis=0) / count, 0.0)
+    spread = (away**2).sum(axis=0)
+    slope = (away * logs).sum(axis=0) / spread
+    mean = np.where(usable, logs, 0.0).sum(axis=0) / count
+    return slope, spread, np.where(usable, logs - mean - slope * away, 0.0)
 
 
 def _periods(returns: Array, tolerance: float, *, causal: bool) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.maps.base import Array
+from dynloop.orbits.unfinished import Unfinished
 from dynloop.result import Result
 
 __all__ = ["Classification", "Evidence", "Regime"]
@@ -68,6 +69,8 @@ class Evidence(Result):
         Least distance between two of the k sections, relative to the largest section.
     increments : ndarray, (…, layers)
         ‖g_l‖ of every layer, relative to the largest section.
+    loops_to_decide : ndarray
+        For UNDECIDED: about how many more loops would decide, where that can be told; `reason` says why.
     status : object array of Status
         Why the computation stopped.
     """
@@ -87,6 +90,7 @@ class Evidence(Result):
     largest_increment: Array
     section_distance: Array
     increments: Array
+    loops_to_decide: Array
     status: Array
 
     def at(self, *index: int) -> dict[str, Any]:
@@ -108,6 +112,9 @@ class Classification(Result):
         1 at a fixed point, p ≥ 2 when PERIODIC, −1 where there is none.
     rate : ndarray of float64
         Asymptotic contraction factor per loop, ρ(DF^p)^(1/p); nan where there is none.
+    rate_error : ndarray of float64
+        How far the rate may be off: a first-order bound on the error of the eigenvalue, or the standard error of a fit
+        where no limit was solved for (`reason` says which).
     dichotomy : array of str
         ``"vanishing"``, ``"cyclic"`` or ``"not applicable"`` (then `reason` names the hypothesis that fails).
     reason : array of str
@@ -118,23 +125,33 @@ class Classification(Result):
         Where the analysis ended: the polished point, or the last state.
     settings : dict
         What made this result: the map, its layers, dtype, budget, polish.
+    unfinished : Unfinished or None
+        What is remembered of orbits that more loops may decide: ``classify(m, resume=this, loops=more)`` goes on from
+        there.
     """
 
     regime: Array
     period: Array
     rate: Array
+    rate_error: Array
     dichotomy: Array
     reason: Array
     evidence: Evidence
     states: Any
     settings: Mapping[str, Any] = field(default_factory=dict)
+    unfinished: Unfinished | None = None
 
-    def shares(self) -> dict[str, float]:
-        """Return the share of every regime that occurs over starts and tokens, largest first; PERIODIC by period."""
+    def names(self) -> Array:
+        """Return the name of every regime as text, in the shape of `regime`; PERIODIC with its period."""
         names = [
             f"PERIODIC({p})" if r is Regime.PERIODIC else r.name
             for r, p in zip(np.ravel(self.regime), np.ravel(self.period), strict=True)
         ]
+        return np.reshape(np.array(names, dtype=np.str_), np.shape(self.regime))
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of every regime that occurs over starts and tokens, largest first; PERIODIC by period."""
+        names = self.names().ravel()
         return {name: count / len(names) for name, count in Counter(names).most_common()}
 
     def summary(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -11,15 +11,22 @@ from dynloop.orbits.floor import row_norms
 
 __all__ = ["Watcher", "windows"]
 
+_BY_START = (
+    "loops", "largest", "rate", "rate_error", "growth", "trend", "trend_before", "step", "absolute_step", "norm",
+    "finite", "settled", "period", "near",
+)  # fmt: skip
 _LONGEST = 1024  # loops in one window: periods up to half of it can be seen
 
 
-def windows(loops: int, first: int = 32) -> Iterator[int]:
-    """Yield window lengths that add up to `loops`; windows end at first·2^j and first·3·2^j, so octaves are sums."""
-    done = 0
+def windows(loops: int, done: int, first: int) -> Iterator[int]:
+    """Yield window lengths that lead from `done` to `loops`; windows end at first·2^j and first·3·2^j.
+
+    Octaves are sums of windows. Where an earlier budget ended between two of these ends, the first window is short.
+    """
     while done < loops:
         octave = first * 2 ** int(np.log2(max(done, first) / first))
-        length = min(max(octave // 2, first), _LONGEST, loops - done)
+        length = min(max(octave // 2, first), _LONGEST)
+        length = min(length - done % length, loops - done)
         yield length
         done += length
 
@@ -41,7 +48,7 @@ class Watcher:
         self.m = m
         self.loops = np.zeros(batch, dtype=np.int64)
         self.largest = norms.copy()
-        self.rate = np.full((batch, m.rows), np.nan)
+        self.rate, self.rate_error = np.full((2, batch, m.rows), np.nan)
         self.growth = np.full((batch, m.rows), np.nan)
         self.trend = np.full((batch, m.rows), np.nan)
         self.trend_before = np.full((batch, m.rows), np.nan)
@@ -66,8 +73,10 @@ class Watcher:
         self.growth[active], self.period[active], self.near[active] = seen.growth, seen.period, seen.near
         if seen.decay is not None:
             self.trend_before[active], self.trend[active] = self.trend[active], seen.decay
-        if seen.rate is not None:
-            self.rate[active] = np.where(np.isnan(seen.rate), self.rate[active], seen.rate)
+        if seen.rate is not None and seen.rate_error is not None:
+            none = np.isnan(seen.rate)
+            self.rate[active] = np.where(none, self.rate[active], seen.rate)
+            self.rate_error[active] = np.where(none, self.rate_error[active], seen.rate_error)
         self._add_octave(active, done, seen)
 
     def _add_octave(self, active: Array | slice, done: int, window: Survey) -> None:
@@ -83,6 +92,27 @@ class Watcher:
                 self.shifts.append(row_norms(self.m, self.m.displacement(now, self._mark)))
         self._mark = now
         self._path[:] = 0.0
+
+    def remember(self, starts: Array) -> dict[str, Array]:
+        """Return what is known of some starts as arrays whose axis 0 is the start; `recall` reads it."""
+        octaves = {"paths": self.paths, "shifts": self.shifts}
+        mark = np.zeros((len(starts), *self.m.state_shape)) if self._mark is None else self._mark[starts]
+        return (
+            {name: getattr(self, name)[starts] for name in _BY_START}
+            | {name: np.stack([o[starts] for o in found], axis=1) for name, found in octaves.items() if found}
+            | {"path": self._path[starts], "mark": mark}
+        )
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Go on from what `remember` returned for these starts."""
+        for name in _BY_START:
+            setattr(self, name, memory[name].copy())
+        if self.loops[0] >= 32:
+            self._mark = memory["mark"].copy()
+        self._path = memory["path"].copy()
+        self.paths, self.shifts = (
+            list(np.moveaxis(memory[name], 1, 0)) if name in memory else [] for name in ("paths", "shifts")
+        )
 
     def slowing(self, b: int, rows: slice) -> bool:
         """Say whether steps fell over the last two octaves: steady motion doubles the path, steps like 1/t keep it."""

@@ -18,7 +18,7 @@ from dynloop.views.reading import reading
 __all__ = ["brief_entry", "dumps", "map_entry", "result_entry"]
 
 Reported = Classification | RecordedClassification | LyapunovSpectrum | FixedPoints
-_LEFT_OUT = ("states",)  # large; `--out` keeps them
+_LEFT_OUT = "states", "unfinished"  # large; `--out` keeps them
 _LARGE = 64  # coordinates of a state beyond which points are left out too
 
 

@@ -27,9 +27,11 @@ def test_radii_are_those_of_the_blocks(dense_width, monkeypatch):
     monkeypatch.setattr(token_radius, "_DENSE_WIDTH", dense_width)
     m = block()
     x = m.start(0)
-    radius, residual = token_radii(m, x)
+    radius, residual, error = token_radii(m, x)
     np.testing.assert_allclose(radius, radii_of(m, x[0]), rtol=1e-8)
     assert residual.max() <= 1e-9
+    assert np.all(np.abs(radius - radii_of(m, x[0])) <= error)
+    assert error.max() <= (1e-12 if dense_width else 1e-7)
 
 
 def test_the_union_of_the_blocks_is_the_spectrum_of_the_whole():

@@ -155,7 +155,7 @@ def test_results_repeat_for_one_seed():
     [
         ({"loops": 3}, "loops must be an int of at least 8"),
         ({"loops": 10.5}, "loops must be an int"),
-        ({"polish": "yes"}, "polish must be 'auto' or 'never'"),
+        ({"polish": "yes"}, "polish must be 'auto', 'never', float64 or float32"),
     ],
 )
 def test_options_out_of_range_are_refused(options, words):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import dynloop as dl
-from dynloop.orbits import resting
+from dynloop.orbits import limits
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def solved(monkeypatch):
         calls.append(found.period)
         return conclude(m, found)
 
-    conclude = resting.conclude
-    monkeypatch.setattr(resting, "conclude", counted)
+    conclude = limits.conclude
+    monkeypatch.setattr(limits, "conclude", counted)
     return calls
 
 

@@ -1,5 +1,7 @@
 """The polygon of increments, and what its kind is."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -39,3 +41,15 @@ def test_one_increment_alone_above_its_error_is_unclear():
     shape = polygon(m, torch.ones(1, 1, dtype=torch.float64), joint=True)
     assert shape.kind(np.array([1e-15])).tolist() == ["unclear"]
     assert shape.kind(np.array([1e-12])).tolist() == ["vanishing"]
+
+
+def test_turns_that_go_once_round_a_circle_close():
+    third = 2 * math.pi / 3
+
+    def turn(x, params, out):
+        out[0] = x[0] + params[0]
+
+    m = dl.KernelMap((turn, turn, turn), 1, params=(third,), periods=(2 * math.pi,))
+    shape = polygon(m, m.native(np.array([[0.3]])), joint=True)
+    assert shape.perimeter[0] > 0
+    assert shape.closure[0] < 1e-15

@@ -19,6 +19,7 @@ def made(regimes, *, causal=False, periods=None, reasons=None, **numbers) -> Cla
     fields |= {name: np.broadcast_to(np.asarray(value), shape) for name, value in numbers.items()}
     default = np.where(regime == Regime.PERIODIC, 2, np.where(regime == Regime.CYCLIC, 1, -1))
     return Classification(
+        rate_error=np.full(shape, np.nan),
         regime=regime,
         period=(default if periods is None else np.asarray(periods)).astype(np.int64),
         rate=rate,
