@@ -14,7 +14,7 @@ from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.floor import row_norms
-from dynloop.orbits.nearness import FAR, attracted, by_group, close_enough, distance_ahead, relative_distance
+from dynloop.orbits.nearness import FAR, adds_up, attracted, by_group, close_enough, distance_ahead, relative_distance
 from dynloop.orbits.polygon import lengths, polygon
 from dynloop.orbits.recurrence import divides
 from dynloop.orbits.solvers.polish import Polished, polish, relative_residual
@@ -59,6 +59,8 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
     slack = np.maximum(_NEUTRAL, error)
     neutral = np.abs(radius - 1) <= slack
     continuum = bool(neutral.any()) and _is_continuum(m, solved.point, p, largest)
+    if continuum and adds_up(m, found, solved.point):
+        return None
     if p > 1 and np.any(radius > 1 + slack):
         return None
     name = _fixed_point if p == 1 else _cycle

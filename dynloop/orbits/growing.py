@@ -36,9 +36,13 @@ def diverged(q: Inquiry, starts: Array) -> None:
 def grows(q: Inquiry, starts: Array) -> Array:
     """Say which rows grow: ``(starts, rows)``.
 
-    A ray grows by the share of one loop in all loops; less than a twentieth of that is no growth.
+    A ray grows by the share of one loop in all loops; less than a twentieth of that is no growth. Angles alone never
+    grow, though the norm of an angle that creeps past a resonance does.
     """
-    return np.asarray(q.watcher.growth[starts] > 1 + 0.05 / q.watcher.loops[starts, None])  # false where nan
+    found = np.asarray(q.watcher.growth[starts] > 1 + 0.05 / q.watcher.loops[starts, None])  # false where nan
+    if q.m.periods is not None:
+        found &= np.isnan(q.m.periods).reshape(q.m.rows, -1).any(axis=1)
+    return found
 
 
 def growing(q: Inquiry, starts: Array, *, far: bool) -> None:

@@ -11,12 +11,13 @@ from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.floor import row_norms
 
 __all__ = [
-    "AHEAD", "FAR", "amplified", "attracted", "by_group", "close_enough", "distance_ahead", "loops_to_see",
+    "AHEAD", "FAR", "adds_up", "amplified", "attracted", "by_group", "close_enough", "distance_ahead", "loops_to_see",
     "relative_distance", "relative_distances",
 ]  # fmt: skip
 
 FAR = 1e-3  # a relative distance from the solution that asks for more than nearness
 AHEAD = 1e-8  # the same for an orbit that is solved ahead of, which must be seen to come nearer at any distance
+_STANDING = 256  # loops in which a neutral solution must stand still
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -64,6 +65,18 @@ def attracted(m: LoopMap, found: Candidate, point: Array, radius: float) -> bool
     later = m.numpy(m.watch(m.native(found.state[None]), loops, m.native(found.state[None])).states)[0]
     before, after = relative_distance(m, found, point), relative_distance(m, replace(found, state=later), point)
     return bool(np.all(after <= 0.1 * np.maximum(before, AHEAD if found.ahead else FAR)))
+
+
+def adds_up(m: LoopMap, found: Candidate, point: Array) -> bool:
+    """Say whether what is left of the steps at a neutral solution adds up, so that the state moves on and on.
+
+    A step of some ten roundings may be noise or a slow ray: noise does not go on in one direction. It is asked whether
+    the mean displacement of a loop, over some hundred loops, is above that of rounding.
+    """
+    loops = found.period * max(16, _STANDING // found.period)
+    start = m.native(point[None])
+    later = m.numpy(m.watch(start, loops, start).states)[0]
+    return bool(np.any(relative_distance(m, replace(found, state=later), point) > loops * m.layer_count * 4 * _EPS))
 
 
 def loops_to_see(radius: float, patience: int) -> int:

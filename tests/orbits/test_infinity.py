@@ -94,3 +94,14 @@ def test_classify_names_them():
         dl.Regime.CYCLIC,
         dl.Regime.VANISHING,
     )
+
+
+@pytest.mark.parametrize("omega", [0.16, 0.159156, 0.1591551])
+def test_an_angle_that_creeps_past_a_resonance_does_not_grow(omega):
+    found = dl.classify(dl.zoo.circle(omega, 1.0), [[0.01]])  # the tongue of the fixed point ends at 1/2π
+    assert found.regime[0] is dl.Regime.UNDECIDED
+    assert "norm still grows" not in found.reason[0]
+
+
+def test_angles_alone_are_never_scaled():
+    assert not grows_without_bound(dl.zoo.circle(0.16, 1.0), np.array([0.1]), 1.5, np.ones(1, dtype=bool))

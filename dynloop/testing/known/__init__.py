@@ -25,6 +25,7 @@ from dynloop.testing.known.slow import (
     fold_passage,
     late_flip,
     slow_rate,
+    slow_spiral,
     superstable,
     weak_flip,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "projection",
     "rational",
     "slow_rate",
+    "slow_spiral",
     "spiral_drift",
     "superstable",
     "token_chain",

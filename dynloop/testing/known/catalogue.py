@@ -121,6 +121,8 @@ def _slow() -> list[Item]:
         rows.append(_item(s.fold_passage, gap=gap, dim=dim, layers=layers, low=gap >= 1e-3))
     for rate, (dim, layers) in product((0.99, 0.995, 0.998, 0.999, 0.9999), ((2, 1), (10, 2))):
         rows.append(_item(s.slow_rate, rate=rate, dim=dim, layers=layers))
+    for excess, bend in product((-1e-3, -1e-5, -1e-6, -1e-7, 1e-7, 1e-6, 1e-5, 1e-3), (0.0, 0.5)):
+        rows.append(_item(s.slow_spiral, excess=excess, dim=2, bend=bend, low=False))
     for power, sign in ((2, 1), (3, 1), (3, -1), (5, 1), (5, -1)):
         rows += [_item(s.algebraic, power=power, sign=sign, dim=dim, low=False) for dim in (1, 4)]
     for above, offset in product((0.1, 1e-2, 1e-3, 1e-5), (0.0, 10.0)):

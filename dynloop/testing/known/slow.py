@@ -10,10 +10,10 @@ import torch
 from dynloop.maps.torch import TorchMap
 from dynloop.maps.zoo.counter_maps import capture
 from dynloop.testing.known import cores
-from dynloop.testing.known.coordinates import Core, hidden
+from dynloop.testing.known.coordinates import Core, fixed, hidden
 from dynloop.testing.known.record import KnownMap, known
 
-__all__ = ["algebraic", "captured", "fold_passage", "late_flip", "slow_rate", "superstable", "weak_flip"]
+__all__ = ["algebraic", "captured", "fold_passage", "late_flip", "slow_rate", "slow_spiral", "superstable", "weak_flip"]
 
 
 def fold_passage(
@@ -54,6 +54,27 @@ def slow_rate(
     return known(
         name, m, first, "VANISHING" if layers == 1 else "CYCLIC", limit=changes[0].of(np.zeros(dim)), rate=rate
     )
+
+
+def slow_spiral(
+    rng: np.random.Generator, *, excess: float, dim: int = 2, bend: float = 0.0, dtype: torch.dtype = torch.float64
+) -> KnownMap:
+    """Make a turn by an irrational angle times 1 + `excess`: for 1/|excess| loops it looks like a torus.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dynloop.testing.known import slow_spiral
+    >>> [slow_spiral(np.random.default_rng(0), excess=e).label for e in (-1e-6, 1e-6)]
+    ['VANISHING', 'DIVERGENT']
+    """
+    turn = 2 * math.pi * (float(np.sqrt(rng.choice([2.0, 3.0, 5.0, 7.0]))) % 1.0)
+    matrix = fixed((1 + excess) * np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]))
+    name = f"slow spiral, factor 1 {excess:+.0e} dim {dim} bend {bend:g}"
+    m, first, changes = hidden([lambda z: z @ matrix(z)], [1.0, 0.2], rng, dim=dim, bend=bend, dtype=dtype, name=name)
+    if excess > 0:
+        return known(name, m, first, "DIVERGENT", period=-1)
+    return known(name, m, first, "VANISHING", limit=changes[0].of(np.zeros(dim)), rate=1 + excess)
 
 
 def algebraic(

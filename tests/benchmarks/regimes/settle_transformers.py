@@ -1,28 +1,31 @@
 """Settle the class of random transformers by long iteration in float64, away from the classifier.
 
-`python -m tests.benchmarks.regimes.settle_transformers` writes `transformers.json`; it takes half an hour. Nothing of
-dynloop is used but the block itself: up to 1e5 loops of the orbit and of companions. Companion i differs from the orbit
-in token i alone and is put back to that form, at distance 1e-8, after every loop; the mean logarithm of its growth is
-the largest exponent of token i's own cocycle. Of a block that is not causal the one companion differs in all tokens.
-Looked at every 4096 loops, an orbit that returns in every token is done, and one with a large exponent after 16384.
+`python -m tests.benchmarks.regimes.settle_transformers` writes `transformers.json`, block by block, and goes on where
+it was cut; it takes a quarter of an hour. Nothing of dynloop is used but the weights: `compiled_block` iterates the
+orbit and companions, 131072 loops, or 1048576 where those do not tell. Companion i differs from the orbit in token i
+alone and is put back to that form, at distance 1e-8, after every loop; the mean logarithm of its growth is the largest
+exponent of token i's own cocycle. Of a block that is not causal the one companion differs in all tokens. An orbit that
+returns in every token is done at once; one of which every other token is chaotic, after 65536 loops.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import dynloop as dl
+from tests.benchmarks.regimes.compiled_block import orbit, weights
 
 HERE = Path(__file__).with_name("transformers.json")
-ENOUGH, LOOK, APART = 4 * 4096, 4096, 1e-8
-AT_REST, RETURNED, LONGEST, LARGE = 1e-13, 1e-10, 1024, 3e-3
+CHUNK, SURE, LONG, LONGER = 2**13, 2**16, 2**17, 2**20  # loops
+APART, AT_REST, RETURNED = 1e-8, 1e-13, 1e-10
 SIZES = {"layers": 2, "width": 16, "heads": 2, "tokens": 4}
+OPEN = {"UNCLEAR", "QUASIPERIODIC"}
 
 
 def blocks():
@@ -33,119 +36,139 @@ def blocks():
         ("ouro", "none", (1.0, 3.0)), ("huginn", "add", (1.0, 3.0)), ("ouro", "add", (2.0,)),
         ("none", "concat", (0.5,)),
     ]  # fmt: skip
-    for seed in range(2):
+    for seed in range(4):
         for norm, injection, gains in plan:
             for gain in gains:
                 yield {"norm": norm, "injection": injection, "gain": gain, "seed": seed, "causal": seed % 2 == 0}
 
 
-def settle(options, longest):
+class Settling:
+    """One orbit, iterated chunk by chunk, and what it has shown."""
+
+    def __init__(self, options):
+        self.options = {**SIZES, **options}
+        self.map = dl.synthetic.looped_transformer(**self.options)
+        self.block = weights(self.map, self.options)
+        self.groups = SIZES["tokens"] if options["causal"] else 1
+        self.x = self.map.numpy(self.map.start(0)[0])
+        self.apart = np.zeros((self.groups, *self.x.shape))
+        drawn = np.random.default_rng(1).standard_normal(self.apart.shape)
+        for g in range(self.groups):
+            own = slice(g, g + 1) if self.groups > 1 else slice(None)
+            self.apart[g, own] = drawn[g, own] * APART / np.linalg.norm(drawn[g, own])
+        self.loops, self.growth, self.size, self.norm, self.marks = 0, [], [], [], {}
+
+    def go_on(self):
+        """Iterate one chunk; check its last loops against the block itself."""
+        self.record, logs = orbit(self.x, self.apart, CHUNK, self.block, self.groups, APART)
+        self.x, self.loops = self.record[-1], self.loops + len(self.record)
+        self.growth.append(logs.mean(axis=0))
+        self.size.append(self.rows(self.record - self.record.mean(axis=0)).max(axis=0))
+        self.norm.append(self.rows(self.record).max(axis=0))
+        self.marks[self.loops] = self.x
+        if self.finite:
+            with torch.no_grad():
+                again = self.map.numpy(self.map.loop(self.map.native(self.record[-65:-1])))
+            assert np.abs(again - self.record[-64:]).max() <= 1e-12 * np.abs(self.record[-64:]).max()
+
+    @property
+    def finite(self):
+        return bool(np.isfinite(self.x).all())
+
+    def rows(self, x):
+        """Return norms ``(…, groups)`` of states ``(…, tokens, width)``."""
+        return np.linalg.norm(x, axis=-1) if self.groups > 1 else np.linalg.norm(x, axis=(-2, -1))[..., None]
+
+    def exponents(self):
+        """Return own exponents over the later half of the chunks, and their standard errors."""
+        half = np.array(self.growth[len(self.growth) // 2 :])
+        return half.mean(axis=0), half.std(axis=0, ddof=min(1, len(half) - 1)) / np.sqrt(len(half))
+
+    def found(self):
+        """Return regime and period by group."""
+        if not self.finite:
+            return [("DIVERGENT", -1)] * self.groups
+        if self.grown():
+            return [("RAY", -1)] * self.groups
+        return [self.of_group(g) for g in range(self.groups)]
+
+    def of_group(self, g):
+        """Return the class of a bounded group: the least lag at which a whole chunk returns, or the exponents."""
+        part = self.record[:, g] if self.groups > 1 else self.record.reshape(len(self.record), -1)
+        size = np.linalg.norm(part, axis=1).max()
+        if np.linalg.norm(part[-64:] - part[-65:-1], axis=1).max() <= AT_REST * size:
+            return self.at_rest(g), 1
+        back = np.linalg.norm(part[-1] - part[: -CHUNK // 2 - 1 : -1], axis=1)
+        for p in np.flatnonzero(back[1:] <= RETURNED * size) + 1:
+            if np.linalg.norm(part[p:] - part[:-p], axis=1).max() <= RETURNED * size:
+                return (self.at_rest(g), 1) if p == 1 else ("PERIODIC", int(p))
+        if (self.norm[-1] > 2 * self.norm[0]).any():
+            return "UNCLEAR", -1  # unbounded, and no ray
+        mean, error = (v[: g + 1] for v in self.exponents())
+        n = self.loops / 2
+        if (mean > np.maximum(10 * error, 5 * np.log(n) / n)).any() and self.loops >= SURE:
+            return "CHAOTIC", -1
+        steady = np.array(self.size[len(self.size) // 2 :])[:, g]
+        if abs(mean.max()) < 5 * np.log(n) / n and np.ptp(steady) < 0.05 * steady.max() and self.loops >= LONG:
+            return "QUASIPERIODIC", -1
+        return "UNCLEAR", -1
+
+    def at_rest(self, g):
+        """Return the class of a converged group, from the increments of its layers."""
+        with torch.no_grad():
+            sections = self.map.numpy(self.map.sections(self.map.native(self.x[None])))[:, 0]
+        longest = self.rows(np.diff(sections, axis=0))[:, g].max()
+        return "VANISHING" if longest < 1e-10 * self.rows(self.x)[g] else "CYCLIC"
+
+    def grown(self):
+        """Say whether every row gains as much in the last octave of loops as it does, per loop, in the one before."""
+        if self.loops < 2**16 or self.loops & (self.loops - 1):
+            return False
+        now, half, quarter = (self.marks[self.loops // d] for d in (1, 2, 4))
+        first, second = half - quarter, now - half
+        gain, turn = self.rows(second) / self.rows(first), self.rows(second / 2 - first) / self.rows(first)
+        return bool((np.abs(gain - 2) < 0.02).all() and (turn < 0.02).all() and (self.rows(first) > 100).all())
+
+    def evidence(self):
+        exponents, errors = self.exponents()
+        return {"loops": self.loops, "own_exponents": exponents.tolist(), "errors": errors.tolist(),
+                "norm": self.rows(self.x).tolist(), "size": self.size[-1].tolist()}  # fmt: skip
+
+
+def settle(options):
     """Return the class of every group (token, or the whole state) with the numbers behind it."""
-    m = dl.synthetic.looped_transformer(**SIZES, **options)
-    groups = SIZES["tokens"] if options["causal"] else 1
-    x = torch.as_tensor(m.start(0)[0])
-    generator = torch.Generator().manual_seed(1)
-    mask = torch.eye(groups)[:, :, None].expand(-1, -1, 1) if options["causal"] else torch.ones(1, 1, 1)
-    apart = torch.randn(groups, *x.shape, generator=generator, dtype=torch.float64) * mask
-    apart *= APART / apart.flatten(1).norm(dim=1)[:, None, None]
-    logs, kept, quiet, marks = np.zeros((longest, groups)), [], 0, {}
-    with torch.no_grad():
-        for t in range(longest):
-            out = m.loop(torch.cat([x[None], x[None] + apart]))
-            step = rows(out[0] - x, groups) / rows(out[0], groups)
-            x = out[0]
-            apart = (out[1:] - x) * mask
-            length = apart.flatten(1).norm(dim=1)
-            logs[t] = torch.log(length / APART + 1e-300).numpy()
-            apart *= (APART / length.clamp_min(1e-300))[:, None, None]
-            quiet = quiet + 1 if float(step.max()) <= AT_REST else 0
-            if t + 1 in (2**13, 2**14, 2**15):
-                marks[t + 1] = x.clone()
-            if quiet == 64 or not bool(torch.isfinite(x).all()) or (t + 1 == 2**15 and grown(marks, groups)):
-                break
-            kept.append(x.clone())
-            kept = kept[-2 * LONGEST :] if len(kept) > 4 * LONGEST else kept
-            if (t + 1) % LOOK == 0 and done(kept, logs[t // 2 : t + 1].mean(axis=0), groups, t + 1):
-                break
-    exponents = logs[t // 2 : t + 1].mean(axis=0)
-    spread = logs[t // 2 : t + 1].std(axis=0) / np.sqrt(max(1, (t + 1) // 2))
-    numbers = {
-        "loops": t + 1, "step": np.asarray(step).tolist(), "own_exponents": exponents.tolist(),
-        "spread": spread.tolist(), "norm": np.asarray(rows(x, groups)).tolist(),
-    }  # fmt: skip
-    prefix = np.maximum.accumulate(exponents)
-    if quiet == 64:
-        found = [at_rest(m, x, g, groups) for g in range(groups)]
-    elif not bool(torch.isfinite(x).all()):
-        found = [("DIVERGENT", -1)] * groups
-    elif t + 1 == 2**15 and grown(marks, groups):
-        numbers["growth"] = grown(marks, groups)
-        found = [("RAY", -1)] * groups
-    else:
-        record = torch.stack(kept[-2 * LONGEST :])
-        found = [moving(record, g, groups, float(prefix[g])) for g in range(groups)]
-        found = [at_rest(m, x, g, groups) if f[0] == "AT REST" else f for g, f in enumerate(found)]
-    return {"regime": [f[0] for f in found], "period": [f[1] for f in found], "evidence": numbers}
+    orbit = Settling(options)
+    while orbit.loops < LONGER and orbit.finite:
+        orbit.go_on()
+        found = orbit.found()
+        unclear = {name for name, _ in found} & OPEN
+        if not unclear or (unclear == {"QUASIPERIODIC"} and orbit.loops >= LONG):
+            break
+    return {"regime": [f[0] for f in found], "period": [f[1] for f in found], "evidence": orbit.evidence()}
 
 
-def done(kept, exponents, groups, loops):
-    """Say whether every group returns, or has a large exponent after enough loops."""
-    record, prefix = torch.stack(kept[-2 * LONGEST :]), np.maximum.accumulate(exponents)
-    found = [moving(record, g, groups, float(prefix[g]))[0] for g in range(groups)]
-    return all(f in ("AT REST", "PERIODIC") or (f == "CHAOTIC" and loops >= ENOUGH) for f in found)
-
-
-def rows(x, groups):
-    return x.norm(dim=-1) if groups > 1 else x.norm()[None]
-
-
-def grown(marks, groups):
-    """Say whether every row gained as much from loop 2^13 to 2^14 as it does, per loop, from 2^14 to 2^15."""
-    first, second = marks[2**14] - marks[2**13], marks[2**15] - marks[2**14]
-    gain = rows(second, groups) / rows(first, groups)
-    turn = rows(second / 2 - first, groups) / rows(first, groups)
-    linear = (abs(gain - 2) < 0.02).all() and (turn < 0.02).all() and (rows(first, groups) > 100).all()
-    return bool(linear)
-
-
-def at_rest(m, x, g, groups):
-    """Return the class of a converged orbit, from the increments of its layers."""
-    with torch.no_grad():
-        sections = m.sections(x[None])[:, 0]
-    increments = sections[1:] - sections[:-1]
-    lengths = [float(rows(d, groups)[g]) for d in increments]
-    return ("VANISHING" if max(lengths) < 1e-10 * float(rows(x, groups)[g]) else "CYCLIC"), 1
-
-
-def moving(record, g, groups, exponent):
-    """Return the class of an orbit in motion: the least lag at which all of a long record returns, or the exponent."""
-    part = record[:, g] if groups > 1 else record
-    part = part.flatten(1)
-    size = float(part.norm(dim=1).max())
-    back = (part[-1] - part[:-1]).norm(dim=1).flip(0)
-    for p in (torch.nonzero(back[:LONGEST] <= RETURNED * size).flatten() + 1).tolist():
-        if float((part[p:] - part[:-p]).norm(dim=1).max()) <= RETURNED * size:
-            return ("AT REST", 1) if p == 1 else ("PERIODIC", p)
-    if exponent > LARGE:
-        return "CHAOTIC", -1
-    return ("QUASIPERIODIC" if abs(exponent) < 3e-4 else "UNCLEAR"), -1
-
-
-def main(shard, shards, loops):
-    out = HERE if shards == 1 else HERE.with_suffix(f".{shard}.json")
-    written = {}
-    for i, options in enumerate(itertools.islice(blocks(), shard, None, shards)):
+def main(again):
+    written = {} if again or not HERE.exists() else json.loads(HERE.read_text(encoding="utf8"))
+    for options in blocks():
         name = f"{options['norm']}+{options['injection']} gain {options['gain']} seed {options['seed']}"
-        written[name] = {"options": {**SIZES, **options}, **settle(options, loops)}
-        out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf8")
-        print(i, name, written[name]["regime"], written[name]["period"], written[name]["evidence"]["loops"], flush=True)
+        if name in written and "UNCLEAR" not in written[name]["regime"]:
+            continue
+        began = time.perf_counter()
+        written[name] = {"options": {**SIZES, **options}, **settle(options)}
+        HERE.write_text(json.dumps(written, indent=1) + "\n", encoding="utf8")
+        row = written[name]
+        print(
+            name,
+            row["regime"],
+            row["period"],
+            row["evidence"]["loops"],
+            f"{time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--shard", type=int, default=0)
-    parser.add_argument("--shards", type=int, default=1)
-    parser.add_argument("--loops", type=int, default=100_000)
-    given = parser.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--again", action="store_true", help="settle anew what is settled already")
     torch.set_num_threads(1)
-    main(given.shard, given.shards, given.loops)
+    main(parser.parse_args().again)

@@ -1,6 +1,7 @@
 """The benchmark of regimes as tests: a fast slice in float64 and bfloat16, every row by seed at night."""
 
 import io
+import json
 import math
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 
 import dynloop as dl
-from tests.benchmarks.regimes.items import every_item
+from tests.benchmarks.regimes.compiled_block import loop, weights
+from tests.benchmarks.regimes.items import SETTLED, every_item
 from tests.benchmarks.regimes.run import report, weigh
+from tests.benchmarks.regimes.settle_transformers import SIZES
 
 ROWS = {row.key: row for row in every_item()}
 SLICE = [
@@ -130,3 +133,29 @@ def test_the_benchmark_has_400_rows_of_every_regime():
     assert truths == {
         "VANISHING", "CYCLIC", "PERIODIC", "QUASIPERIODIC", "CHAOTIC", "RAY", "DRIFT", "DIVERGENT",
     }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("injection", dl.synthetic.INJECTIONS)
+@pytest.mark.parametrize("norm", dl.synthetic.NORMS)
+def test_the_compiled_block_that_settles_labels_is_the_block(norm, injection):
+    for causal in (True, False):
+        options = {**SIZES, "norm": norm, "injection": injection, "gain": 1.7, "seed": 3, "causal": causal}
+        m = dl.synthetic.looped_transformer(**options)
+        state = m.numpy(m.start(1))[0]
+        expected = m.numpy(m(m.start(1)))[0]
+        np.testing.assert_allclose(
+            loop(state, weights(m, options)), expected, rtol=0, atol=1e-14 * np.abs(expected).max()
+        )
+
+
+def test_every_label_of_a_transformer_is_what_the_long_orbit_ends_in():
+    """The loops of a label are at least those that its kind needs, and exponents beside it have its sign."""
+    settled = json.loads(SETTLED.read_text(encoding="utf8"))
+    for name, row in settled.items():
+        numbers, largest = row["evidence"], np.maximum.accumulate(row["evidence"]["own_exponents"])
+        for regime, period, exponent in zip(row["regime"], row["period"], largest, strict=True):
+            assert (period >= 2) == (regime == "PERIODIC"), name
+            assert (period == 1) == (regime in ("VANISHING", "CYCLIC")), name
+            assert (exponent > 1e-3) == (regime == "CHAOTIC") or regime in ("RAY", "UNCLEAR"), name
+            assert numbers["loops"] >= {"CHAOTIC": 65536, "QUASIPERIODIC": 131072, "RAY": 65536}.get(regime, 8192), name
