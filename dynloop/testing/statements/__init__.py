@@ -1,4 +1,4 @@
-"""The theorems as executable statements: does each apply to a map and a start, which hypothesis fails, does it hold?"""
+"""The theorems as executable statements: whether each applies to a map, what fails, and whether it holds."""
 
 from __future__ import annotations
 

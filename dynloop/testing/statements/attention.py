@@ -1,5 +1,7 @@
 """T10: attention moves at most in proportion to the state, by the constants of its own weights."""
 
+# ruff: noqa: ARG002 - statements share one signature
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -42,7 +44,7 @@ class AttentionMoves(Statement):
     claim = "Attention maps change from loop to loop at most in proportion to the change of their input."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, shows its attention, and the inputs of that are bounded."""
+        """Test that the loop is one map, shows its attention, and the inputs of that are bounded."""
         yield autonomous(orbit)
         shown = bool(_attentions(orbit.exact))
         why = "dynloop.nn.Attention within its layers" if shown else "this map does not expose its attention"
@@ -145,8 +147,7 @@ def _heads(m: LoopMap, part: Any, size: int, biased: bool) -> Array:
 def _ratio(a: _Seen, b: _Seen) -> float:
     """Return the largest change of a head's map over what is allowed; 0 where rounding is all there is."""
     change = np.linalg.norm(b.maps - a.maps, axis=(1, 2))
-    order = "fro" if a.rotary else 2
-    bound = max(float(np.linalg.norm(one.x, order)) for one in (a, b))
+    bound = max(float(np.linalg.norm(one.x) if a.rotary else np.linalg.norm(one.x, 2)) for one in (a, b))
     allowed = bound * a.sizes * float(np.linalg.norm(b.x - a.x))
     noise = 1e3 * np.finfo(np.float64).eps * len(a.x)
     return float((np.maximum(change - noise, 0.0) / np.maximum(allowed, 1e-300)).max())

@@ -1,4 +1,4 @@
-"""T7: with a causal mask DF is block lower triangular over tokens, and a token's orbit knows nothing of later tokens."""
+"""T7: with a causal mask DF is block lower triangular over tokens, and later tokens reach no earlier one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CausalTriangle(Statement):
     claim = "With a causal mask later tokens do not reach earlier ones, and the spectrum is found token by token."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, and is declared causal."""
+        """Test that the loop is one map, and is declared causal."""
         yield autonomous(orbit)
         said = "causal=True is declared"
         if not m.causal:
@@ -66,8 +66,8 @@ class CausalTriangle(Statement):
             return
         own = whole[np.arange(tokens), np.arange(tokens)]
         yield Measured(
-            quantity="token_jacobians against the blocks of the whole Jacobian", value=float(np.abs(blocks - own).max() / size),
-            bound=1e-8, source="two ways to one derivative",
+            quantity="token_jacobians against the blocks of the whole Jacobian",
+            value=float(np.abs(blocks - own).max() / size), bound=1e-8, source="two ways to one derivative",
         )  # fmt: skip
         yield Measured(
             quantity=f"traces of DF … DF^{_POWERS} against those of the blocks", value=_traces(J, blocks),

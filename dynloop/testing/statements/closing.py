@@ -20,13 +20,13 @@ _PROBES = 2  # random covectors that the null covector of a token is compared wi
 
 
 class NullOfTheNorm(Statement):
-    """T8: y = γ ⊙ √D u/‖u‖ at the end of the loop ⇒ yᵀ diag(γ⁻²) DF = 0 in every token (y − β where there is a bias)."""
+    """T8: y = γ ⊙ √D u/‖u‖ at the end of the loop ⇒ yᵀ diag(γ⁻²) DF = 0 in every token (y − β with a bias)."""
 
     name, title = "T8", "null of the closing norm"
     claim = "A loop that ends in a norm contracts one direction of every token to nothing, up to its eps."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map and its last layer is, or ends with, a norm: found by running it."""
+        """Test that the loop is one map and its last layer is, or ends with, a norm: found by running it."""
         yield autonomous(orbit)
         finite = bool(np.isfinite(orbit.sections).all())
         yield Hypothesis(name="the states are finite", holds=finite, reason="the orbit overflows")

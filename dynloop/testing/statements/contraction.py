@@ -1,5 +1,7 @@
 """T11: a contraction of a closed set has one fixed point there, approached from everywhere by its factor."""
 
+# ruff: noqa: ARG002 - statements share one signature
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -22,23 +24,23 @@ _LOOPS = 64
 
 
 class Contraction(Statement):
-    """T11 (Banach): ‖F(x) − F(y)‖ ≤ q‖x − y‖, q < 1, on a closed set that F keeps ⇒ one fixed point, error qᵗ/(1−q)‖x₁−x₀‖.
+    """T11 (Banach): ‖F(x) − F(y)‖ ≤ q‖x − y‖, q < 1, on a closed set that F keeps ⇒ one fixed point there.
 
-    The set is the ball about the solved limit that reaches to the orbit; F keeps it where it contracts there. Its factor
-    is sampled, not proved: the largest ‖DF‖₂ at the limit and at points of the ball.
+    The error is at most qᵗ/(1−q)·‖x₁−x₀‖. The set is the ball about the solved limit that reaches to the orbit, which F
+    keeps where it contracts. Its factor is sampled, not proved: the largest ‖DF‖₂ at the limit and in the ball.
     """
 
     name, title = "T11", "contraction"
     claim = "Where the loop shortens every distance by q < 1 there is one fixed point, and the error falls as qᵗ."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, the orbit converges, and ‖DF‖₂ < 1 wherever it is sampled on a ball about the limit."""
+        """Test that the loop is one map, the orbit converges, and ‖DF‖₂ < 1 where it is sampled about the limit."""
         yield autonomous(orbit)
         name = "‖F(x) − F(y)‖ ≤ q‖x − y‖ with q < 1 on a closed set that F keeps"
         found = converges(orbit)
         if orbit.limit is None or found.holds is not True:
             holds = None if found.holds is not False else _no_contraction(orbit)
-            yield Hypothesis(name=name, holds=holds, reason=f"no limit to begin at: {found.reason}")
+            yield Hypothesis(name=name, holds=holds, reason=found.reason)
             return
         if m.dimension > _DIMENSIONS:
             said = f"‖DF‖₂ is not asked for beyond {_DIMENSIONS} coordinates"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -14,37 +13,12 @@ from dynloop.errors import DynloopError, InvalidArgumentError, NoTwinError
 from dynloop.maps.base import Array, LoopMap, Watch, as_map, as_rng
 from dynloop.orbits.floor import row_norms
 from dynloop.orbits.regime import classify
-from dynloop.orbits.solvers.polish import polish, relative_residual
 from dynloop.orbits.verdict import Classification, Regime
-from dynloop.result import Status
+from dynloop.testing.statements.limit import Limit, solved_limit
 
-__all__ = ["Limit", "Orbit", "orbits_of"]
+__all__ = ["Orbit", "orbits_of"]
 
-_AT_REST = (Regime.VANISHING, Regime.CYCLIC)
-_NEAR = 1e-6  # relative residual of a state without a verdict from which a fixed point is looked for
-_FAR = 1e-2  # relative distance from the last state beyond which a solution is another point
 _LONGEST = 4096  # loops of the approach that are followed
-
-
-class Limit:
-    """A fixed point or a cycle that was solved for in float64.
-
-    Attributes
-    ----------
-    point : ndarray, state_shape
-        One point of it.
-    period : int
-        1 at a fixed point.
-    residual : float
-        ‖F^p(x) − x‖ / ‖x‖, the largest of all rows that are solved for.
-    rows : int
-        How many leading rows are at the limit (all of them, except of a causal map whose later tokens are not).
-    """
-
-    __slots__ = ("period", "point", "residual", "rows")
-
-    def __init__(self, point: Array, period: int, residual: float, rows: int) -> None:
-        self.point, self.period, self.residual, self.rows = point, period, residual, rows
 
 
 class Orbit:
@@ -131,14 +105,14 @@ class Orbit:
 
     def said_of(self, i: int) -> str:
         """Say what the verdict on a group is, with its token where there are several."""
-        where = f"token {i} " if len(self.regimes) > 1 else ""
+        where = f"token {i}" if len(self.regimes) > 1 else "the orbit"
         said = f"PERIODIC({self.periods[i]})" if self.regimes[i] is Regime.PERIODIC else self.regimes[i].name
-        return f"{where}is {said}: {self.reasons[i]}"
+        return f"{where} is {said}: {self.reasons[i]}"
 
     @cached_property
     def limit(self) -> Limit | None:
         """The fixed point or cycle that the orbit comes to, solved for again in float64; None where there is none."""
-        return _limit(self) if self.has_twin else None
+        return solved_limit(self) if self.has_twin else None
 
     @cached_property
     def sections(self) -> Array:
@@ -174,7 +148,8 @@ class Orbit:
 
     def sizes(self, states: Array) -> Array:
         """Return the norm of every row of one state, ``(rows,)``."""
-        return row_norms(self.exact, self.exact.displacement(states, np.zeros_like(states))[None])[0]
+        sizes: Array = row_norms(self.exact, self.exact.displacement(states, np.zeros_like(states))[None])[0]
+        return sizes
 
 
 def orbits_of(
@@ -210,30 +185,3 @@ def orbits_of(
     except DynloopError as error:  # the starts are sound: the map is not one that can be classified
         found, trouble = None, f"it cannot be classified: {error}"
     return [Orbit(m, states[b : b + 1], found, b, trouble) for b in range(len(states))]
-
-
-def _limit(orbit: Orbit) -> Limit | None:
-    """Solve for the limit of the leading groups that have one."""
-    m, x = orbit.exact, orbit.state
-    if not np.isfinite(x).all():
-        return None
-    groups = len(orbit.regimes)
-    settled = [r in (*_AT_REST, Regime.PERIODIC) and s for r, s in zip(orbit.regimes, orbit.solved, strict=True)]
-    leading = int(np.append(~np.array(settled), True).argmax())
-    period = math.lcm(*(max(1, int(p)) for p in orbit.periods[:leading])) if leading else 1
-    if not leading:
-        if any(r is not Regime.UNDECIDED for r in orbit.regimes):
-            return None
-        with np.errstate(all="ignore"):
-            gap = m.displacement(m.numpy(m(m.native(x[None])))[0], x)
-            if not np.nanmax(relative_residual(m, x, gap, 0.0)) <= _NEAR:
-                return None
-        leading = groups
-    partial = leading < groups
-    largest = float(orbit.sizes(x).max(initial=0.0))
-    solved = polish(m, x, period=period, rows=leading if partial else None, largest=max(largest, 1e-300))
-    rows = leading if m.causal else m.rows
-    moved = row_norms(m, m.displacement(solved.point, x)[None])[0, :rows]
-    if solved.status is not Status.SOLVED or np.any(moved > _FAR * max(largest, 1e-300)):
-        return None
-    return Limit(solved.point, period, float(np.nanmax(solved.residual)), rows)

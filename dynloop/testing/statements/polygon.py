@@ -1,5 +1,7 @@
 """T2 and T3: at the limit of an orbit the increments close a polygon, which is a point or has at least two edges."""
 
+# ruff: noqa: ARG002 - statements share one signature
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -12,7 +14,8 @@ from dynloop.orbits.polygon import polygon
 from dynloop.orbits.verdict import Regime
 from dynloop.testing.statements.base import Statement
 from dynloop.testing.statements.conditions import autonomous, continuous, converges
-from dynloop.testing.statements.orbit import Limit, Orbit
+from dynloop.testing.statements.limit import Limit
+from dynloop.testing.statements.orbit import Orbit
 from dynloop.testing.statements.report import Hypothesis, Measured
 from dynloop.testing.statements.rounding import disturbed
 
@@ -25,7 +28,7 @@ class _AtTheLimit(Statement):
     by_token = True
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, the orbit (of the token and all before it) converges, the layers are continuous."""
+        """Test that the loop is one map, the orbit (up to the token) converges, the layers are continuous."""
         yield autonomous(orbit)
         yield converges(orbit)
         if orbit.limit is not None:

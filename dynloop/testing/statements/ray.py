@@ -1,5 +1,7 @@
 """T12: on a ray the increments tend to constants that do not close, though relative to the state they vanish."""
 
+# ruff: noqa: ARG002 - statements share one signature
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -24,13 +26,13 @@ _CONSTANT = 1e-2
 
 
 class Ray(Statement):
-    """T12: states → ∞ along directions, increments that depend on directions up to O(1/‖x‖) ⇒ u* = c/‖c‖, ‖x_t‖ ~ t‖c‖."""
+    """T12: ‖x_i‖ → ∞ along u_i*, increments depending on directions up to O(1/‖x‖) ⇒ u* = c/‖c‖, ‖x_t‖ ~ t‖c‖."""
 
     name, title = "T12", "ray"
     claim = "On a ray the increments tend to constants that add up to the velocity: the polygon does not close."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, all of the state runs along a ray, and each increment far out is a constant."""
+        """Test that the loop is one map, all of the state runs along a ray, and increments far out are constants."""
         yield autonomous(orbit)
         name = "every ‖x_i‖ → ∞ and directions converge"
         others = [i for i, regime in enumerate(orbit.regimes) if regime is not Regime.RAY]
@@ -42,7 +44,7 @@ class Ray(Statement):
         yield Hypothesis(name=name, holds=True, reason="the verdict is RAY")
         sums, velocity, _ = _far(orbit)
         size = float(np.linalg.norm(velocity))
-        odd = float(max(np.linalg.norm(b - a) for a, b in zip(*sums, strict=True)) / max(size, 1e-300))
+        odd = max(float(np.linalg.norm(b - a)) for a, b in zip(*sums, strict=True)) / max(size, 1e-300)
         said = f"from distance {_FAR[0]:.0e} to {_FAR[1]:.0e} increments change by {odd:.1e} of the velocity"
         yield Hypothesis(name="each increment far out depends on directions alone", holds=odd <= _CONSTANT, reason=said)
 
@@ -82,7 +84,7 @@ def _far(orbit: Orbit) -> tuple[tuple[Array, Array], Array, Array]:
             new = m.displacement(m.numpy(m(m.native(far[None])))[0], far)
         if not np.isfinite(new).all() or not new.any():
             break
-        change = float(np.linalg.norm(new - velocity) / max(np.linalg.norm(new), 1e-300))
+        change = float(np.linalg.norm(new - velocity)) / max(float(np.linalg.norm(new)), 1e-300)
         velocity = 0.5 * (velocity + new)
         if change < 1e-6:
             break

@@ -1,5 +1,7 @@
 """T1: a fixed point of the loop is one for every cyclic permutation of its layers, seen from its section."""
 
+# ruff: noqa: ARG002 - statements share one signature
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ class Rotation(Statement):
     claim = "The sections of a fixed point are fixed by the loops that begin there."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, and F^p(x*) = x* at a point that the orbit comes to."""
+        """Test that the loop is one map, and F^p(x*) = x* at a point that the orbit comes to."""
         yield autonomous(orbit)
         yield limit_point(orbit)
 

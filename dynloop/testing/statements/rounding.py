@@ -1,7 +1,7 @@
-"""How far rounding, and a residual, move the states between layers: the loop is run with every state disturbed a little.
+"""How far rounding, and a residual, move the states between layers: the loop is run with every state disturbed.
 
-An estimate in the manner of stochastic arithmetic (Vignes, Math. Comput. Simul. 35 (1993) 233): a few runs in which each
-state between layers is disturbed at random by the size of its error, and the largest change taken, times a margin.
+An estimate in the manner of stochastic arithmetic (Vignes, Math. Comput. Simul. 35 (1993) 233): a few runs in which
+each state between layers is disturbed at random by the size of its error, and the largest change taken, times a margin.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """T4 and T5: what is the same at every section, the multipliers and the minimal period."""
 
+# ruff: noqa: ARG002 - statements share one signature
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ class EqualMultipliers(Statement):
     claim = "The multipliers that are not zero are the same at every section; singular values are not."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, with a solved fixed point or cycle."""
+        """Test that the loop is one map, with a solved fixed point or cycle."""
         yield autonomous(orbit)
         yield limit_point(orbit)
 
@@ -59,7 +61,7 @@ class EqualMultipliers(Statement):
         if m.layer_count == 1:
             allowed = EPS
         yield Measured(
-            quantity=f"largest gap of {len(here.values)} multipliers over {len(chosen)} sections", value=worst,
+            quantity=f"largest gap of the multipliers at {len(chosen)} section{'s' * (len(chosen) > 1)}", value=worst,
             bound=allowed or EPS, source="first-order errors of eigenvalues", unclear=unclear,
         )  # fmt: skip
 
@@ -71,7 +73,7 @@ class EqualPeriods(Statement):
     claim = "The full state has the same minimal period at every section."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, the orbit comes to a fixed point or a cycle, the layers are continuous there."""
+        """Test that the loop is one map, the orbit comes to a fixed point or cycle, the layers are continuous there."""
         yield autonomous(orbit)
         yield has_limit(orbit)
         if orbit.limit is not None:

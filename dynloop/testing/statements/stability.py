@@ -1,5 +1,7 @@
 """T6: a spectral radius below 1 at the limit means that nearby states approach it, whatever one loop stretches."""
 
+# ruff: noqa: ARG002 - statements share one signature
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -12,7 +14,8 @@ from dynloop.maps.base import Array, LoopMap
 from dynloop.result import Status
 from dynloop.testing.statements.base import Statement
 from dynloop.testing.statements.conditions import autonomous, limit_point
-from dynloop.testing.statements.orbit import Limit, Orbit
+from dynloop.testing.statements.limit import Limit
+from dynloop.testing.statements.orbit import Orbit
 from dynloop.testing.statements.report import Hypothesis, Measured
 from dynloop.testing.statements.rounding import EPS, disturbed
 
@@ -30,7 +33,7 @@ class Stability(Statement):
     claim = "If every multiplier lies within the unit circle, small disturbances of the limit die out."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, with a solved fixed point or cycle, and ρ < 1 there beyond its error."""
+        """Test that the loop is one map, with a solved fixed point or cycle, and ρ < 1 there beyond its error."""
         yield autonomous(orbit)
         yield limit_point(orbit)
         if orbit.limit is not None:
@@ -53,19 +56,17 @@ class Stability(Statement):
                 source="loops that are followed", unclear="the decay is too slow to be seen",
             )  # fmt: skip
             return
-        rounding = np.linalg.norm(disturbed(m, x, m.layer_count * p, error=limit.residual)[-1])
-        size = max(float(np.linalg.norm(x)), rounding / EPS / 1e3)
+        rounding = float(np.linalg.norm(disturbed(m, x, m.layer_count * p, error=limit.residual)[-1]))
+        size = max(float(np.linalg.norm(x)), float(rounding) / EPS / 1e3)
         step = _SMALL * size / max(1.0, peak / 10)
         left = _left(m, x, step, loops * p)
         noise = 10 * peak * rounding / step  # rounding of every loop, carried on
-        if noise > 0.5:
-            unclear = f"one loop stretches up to {peak:.1e}-fold, so that rounding hides the decay"
-        else:
-            unclear = ""
-        known = np.isfinite(growth)
+        unclear = f"loops stretch up to {peak:.1e}-fold, so that rounding hides the decay" if noise > 0.5 else ""
+        known = bool(np.isfinite(growth))
         yield Measured(
             quantity=f"share of a disturbance left after {loops * p} loops, ρ = {rho:.4g}", value=left,
-            bound=2 * growth + noise if known else 0.5, source="2·‖DF^N‖₂ and rounding" if known else "it has halved",
+            bound=2 * _SHRUNK + noise if known else 0.5,
+            source=f"‖DF^N‖₂ = {growth:.1e} and rounding" if known else "it has halved",
             unclear=unclear if known or left <= 0.5 else "‖DF^N‖ is not known; it may need more loops",
         )  # fmt: skip
 

@@ -76,9 +76,7 @@ class StatementTable(Result):
         return "\n".join([f"StatementTable: {self.summary()}", *(f"  {report.summary()}" for report in self.reports)])
 
 
-_SAID = {
-    "holds": "hold", "does not apply": "do not apply", "undecided": "are undecided", "violated": "are VIOLATED",
-}  # fmt: skip
+_SAID = {"holds": "hold", "undecided": "undecided", "does not apply": "not applicable", "violated": "VIOLATED"}
 
 
 def statement(name: str) -> Statement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Telescoping(Statement):
     claim = "The increments of all layers add up to the step of the loop."
 
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
-        """The loop is one map, and the states are finite."""
+        """Test that the loop is one map, and the states are finite."""
         yield autonomous(orbit)
         finite = bool(np.isfinite(m.numpy(m(orbit.start))).all())
         yield Hypothesis(name="the states are finite", holds=finite, reason="one loop from the start overflows")
@@ -62,7 +63,7 @@ def _gap(m: LoopMap, x: Any, ahead: Any) -> float:
     for l in range(m.layer_count):
         states = m.layer(l, states)
         between.append(m.numpy(states)[0])
-    total = np.sum([m.displacement(b, a) for a, b in zip(between, between[1:], strict=False)], axis=0)
+    total = np.sum([m.displacement(b, a) for a, b in pairwise(between)], axis=0)
     step = m.displacement(m.numpy(ahead)[0], between[0])
     size = max(float(np.abs(b).max()) for b in between)
     return float(np.abs(m.displacement(total, step)).max() / max(size, 1e-300))
