@@ -50,7 +50,7 @@ class AttentionMoves(Statement):
         why = "dynloop.nn.Attention within its layers" if shown else "this map does not expose its attention"
         yield Hypothesis(name="the map shows its attention, softmax of q·k/√d", holds=shown, reason=why)
         if shown:
-            finite = bool(np.isfinite(orbit.exact.numpy(orbit.exact(orbit.start.to(orbit.exact.dtype)))).all())  # type: ignore[attr-defined]
+            finite = bool(np.isfinite(_first_loop(orbit)).all())
             yield Hypothesis(name="the inputs of attention are bounded", holds=finite, reason="the orbit overflows")
 
     def conclusion(self, m: LoopMap, orbit: Orbit) -> Iterator[Measured]:
@@ -72,6 +72,11 @@ class AttentionMoves(Statement):
             quantity=f"largest change / (Bκ/√d · ‖ΔX‖), of {count} pairs of maps", value=worst, bound=_SPREAD,
             source="softmax is ½-Lipschitz; B, κ measured",
         )  # fmt: skip
+
+
+def _first_loop(orbit: Orbit) -> Array:
+    m = orbit.exact
+    return m.numpy(m(m.native(orbit.map.numpy(orbit.start))))
 
 
 def _beside(m: LoopMap, state: Array) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from dynloop.maps.base import Array, LoopMap
 from dynloop.testing.statements.base import Statement
 from dynloop.testing.statements.conditions import autonomous
-from dynloop.testing.statements.norm import closing_norm
+from dynloop.testing.statements.norm import ClosingNorm, closing_norm
 from dynloop.testing.statements.orbit import Orbit
 from dynloop.testing.statements.report import Hypothesis, Measured
 
@@ -38,24 +38,34 @@ class NullOfTheNorm(Statement):
 
     def conclusion(self, m: LoopMap, orbit: Orbit) -> Iterator[Measured]:
         """Pull the null covector of every token back through the loop, beside random ones."""
-        m, norm = orbit.exact, closing_norm(orbit.exact, orbit.sections[-2])
-        if norm is None:
-            return
-        y = m.numpy(m(m.native(orbit.point[None])))[0].reshape(m.rows, -1)
-        tokens = np.unique(np.linspace(0, m.rows - 1, _TOKENS).round().astype(int))
-        value, i = _left(m, orbit.point, (y - norm.beta) / norm.gamma**2, tokens)
-        bound = 1e3 * float(norm.left[i]) + 1e6 * m.precision
+        m = orbit.exact
+        for what, x in (
+            ("at the end", orbit.point),
+            ("at the start", m.numpy(m.native(orbit.map.numpy(orbit.start)))[0]),
+        ):
+            sections = m.numpy(m.sections(m.native(x[None])))[:, 0]
+            norm = closing_norm(m, sections[-2])
+            if norm is not None and np.isfinite(sections).all():
+                yield from _nulls(m, x, norm, what)
+
+
+def _nulls(m: LoopMap, x: Array, norm: ClosingNorm, what: str) -> Iterator[Measured]:
+    """Measure what is left of the null covectors at one state."""
+    y = m.numpy(m(m.native(x[None])))[0].reshape(m.rows, -1)
+    tokens = np.unique(np.linspace(0, m.rows - 1, _TOKENS).round().astype(int))
+    value, i = _left(m, x, (y - norm.beta) / norm.gamma**2, tokens)
+    bound = 1e3 * float(norm.left[i]) + 1e6 * m.precision
+    yield Measured(
+        quantity=f"‖(y − β)ᵀ diag(γ⁻²) DF‖ against a random covector, {what}", value=value, bound=bound,
+        source=f"eps of the {norm.kind}, rounding",
+        unclear="the state before the norm is so small that its eps decides" if bound > 0.1 else "",
+    )  # fmt: skip
+    if norm.kind == "LayerNorm":
+        value, _ = _left(m, x, np.broadcast_to(1 / norm.gamma, y.shape), tokens)
         yield Measured(
-            quantity="‖(y − β)ᵀ diag(γ⁻²) DF‖ against a random covector, per token", value=value, bound=bound,
-            source=f"eps of the {norm.kind}, rounding",
-            unclear="the state before the norm is so small that its eps decides" if bound > 0.1 else "",
+            quantity=f"‖(1/γ)ᵀ DF‖ against a random covector, {what}", value=value, bound=1e6 * m.precision,
+            source="the mean that is taken away; rounding",
         )  # fmt: skip
-        if norm.kind == "LayerNorm":
-            value, _ = _left(m, orbit.point, np.broadcast_to(1 / norm.gamma, y.shape), tokens)
-            yield Measured(
-                quantity="‖(1/γ)ᵀ DF‖ against a random covector, per token", value=value, bound=1e6 * m.precision,
-                source="the mean that is taken away; rounding",
-            )  # fmt: skip
 
 
 def _left(m: LoopMap, x: Array, covectors: Array, tokens: Array) -> tuple[float, int]:

@@ -50,8 +50,8 @@ def solved_limit(orbit: Orbit) -> Limit | None:
     if not np.isfinite(x).all():
         return None
     groups = len(orbit.regimes)
-    settled = [r in _SETTLED and s for r, s in zip(orbit.regimes, orbit.solved, strict=True)]
-    leading = int(np.append(~np.array(settled), True).argmax())
+    settled = np.array([r in _SETTLED for r in orbit.regimes]) & orbit.solved | orbit.attracted
+    leading = int(np.append(~settled, True).argmax())
     period = math.lcm(*(max(1, int(p)) for p in orbit.periods[:leading])) if leading else 1
     if not leading:
         if any(r is not Regime.UNDECIDED for r in orbit.regimes):

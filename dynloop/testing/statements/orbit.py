@@ -57,13 +57,16 @@ class Orbit:
         self.reasons: tuple[str, ...] = (trouble,) * groups
         self.periods, self.rates = np.full(groups, -1), np.full(groups, np.nan)
         self.loops = np.full(groups, 64)
-        self.solved = np.zeros(groups, dtype=bool)
+        self.solved = self.attracted = np.zeros(groups, dtype=bool)
         self.state: Array = m.numpy(start)[0]
         if found is not None:
             self.regimes, self.reasons = (tuple(np.ravel(a[row])) for a in (found.regime, found.reason))
             self.periods, self.rates = np.ravel(found.period[row]), np.ravel(found.rate[row])
             self.loops = np.ravel(found.evidence.loops[row]).astype(int)
             self.solved = np.isfinite(np.ravel(found.evidence.residual[row]))
+            # solved, near and attracting, but neither vanishing nor cyclic: what exactly one active layer looks like
+            attracted = np.ravel(found.evidence.spectral_radius[row]) < 1 - 1e-7
+            self.attracted = attracted & self.solved & [r is Regime.UNDECIDED for r in self.regimes]
             self.state = m.numpy(found.states[row : row + 1])[0]
 
     def token(self, i: int) -> Orbit:
@@ -97,9 +100,12 @@ class Orbit:
         return ", ".join(dict.fromkeys(names))
 
     def first(self, *wanted: Regime) -> tuple[int, Regime] | None:
-        """Return the first group up to the one that is spoken of whose regime is one of these."""
+        """Return the first group up to the one that is spoken of whose regime is one of these.
+
+        A group without a verdict that was solved for and is attracted converges: it is passed over.
+        """
         for i, regime in enumerate(self.regimes[: self.upto]):
-            if regime in wanted:
+            if regime in wanted and not self.attracted[i]:
                 return i, regime
         return None
 
@@ -130,9 +136,10 @@ class Orbit:
         """Largest relative difference between two evaluations of the map at one state, others being taken between."""
         m, gap = self.map, 0.0
         for state in (self.start, m.native(self.state[None])):
-            first = m.numpy(m(state))
-            m(m.native(0.5 * m.numpy(state)))
-            again = m.numpy(m(state))
+            with np.errstate(all="ignore"):
+                first = m.numpy(m(state))
+                m(m.native(0.5 * m.numpy(state)))
+                again = m.numpy(m(state))
             if np.isfinite(first).all():
                 gap = max(gap, float(np.abs(again - first).max() / max(np.abs(first).max(), 1e-300)))
         return gap

@@ -95,8 +95,9 @@ class EqualPeriods(Statement):
             if returns[-1] / max(bound, 1e-300) > late[0] / max(late[1], 1e-300) or l == 0:
                 late = float(returns[-1]), float(bound)
             for q in divides(p):
-                if bound / returns[q - 1] > soon[0] / soon[1]:
-                    soon = float(bound), float(returns[q - 1])
+                least = max(float(returns[q - 1]), 1e-300)
+                if bound / least > soon[0] / soon[1]:
+                    soon = float(bound), least
         yield Measured(
             quantity=f"largest gap after {p} loop{'s' * (p > 1)}, of all sections", value=late[0] / size,
             bound=late[1] / size, source="residual and rounding, carried through the layers",

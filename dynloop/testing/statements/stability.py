@@ -17,7 +17,7 @@ from dynloop.testing.statements.conditions import autonomous, limit_point
 from dynloop.testing.statements.limit import Limit
 from dynloop.testing.statements.orbit import Orbit
 from dynloop.testing.statements.report import Hypothesis, Measured
-from dynloop.testing.statements.rounding import EPS, disturbed
+from dynloop.testing.statements.rounding import disturbed
 
 __all__ = ["Stability"]
 
@@ -57,7 +57,7 @@ class Stability(Statement):
             )  # fmt: skip
             return
         rounding = float(np.linalg.norm(disturbed(m, x, m.layer_count * p, error=limit.residual)[-1]))
-        size = max(float(np.linalg.norm(x)), float(rounding) / EPS / 1e3)
+        size = max(float(np.linalg.norm(x)), 1e-3 * float(np.linalg.norm(orbit.map.numpy(orbit.start)))) or 1.0
         step = _SMALL * size / max(1.0, peak / 10)
         left = _left(m, x, step, loops * p)
         noise = 10 * peak * rounding / step  # rounding of every loop, carried on
