@@ -78,10 +78,10 @@ def test_there_are_thirteen_and_none_is_empirical():
 
 
 @pytest.mark.parametrize("norm", ["pre", "post", "huginn", "ouro", "none"])
-@pytest.mark.parametrize("injection", ["none", "concat"])
+@pytest.mark.parametrize("injection", ["none", pytest.param("concat", marks=pytest.mark.slow)])
 def test_none_is_violated_on_a_synthetic_block(norm, injection):
     table = check_statements(
-        block(norm=norm, injection=injection, tokens=2, layers=1, granularity="sublayer"), loops=128
+        block(norm=norm, injection=injection, tokens=2, layers=1, granularity="sublayer"), loops=64
     )
     assert table.violated == (), table
     ends = np.ravel(table["T8"].status)[0] is not Outcome.DOES_NOT_APPLY
@@ -118,7 +118,7 @@ def test_a_rms_norm_with_a_zero_weight_is_no_norm_of_the_statement():
 
 def test_low_precision_is_judged_by_its_own_floor():
     for dtype in (torch.float32, torch.bfloat16):
-        table = check_statements(block(dtype=dtype, norm="huginn", injection="concat", seed=1), loops=128)
+        table = check_statements(block(dtype=dtype, seed=1), loops=128)
         assert table.violated == (), table
         assert np.ravel(table["T0"].status)[0] is Outcome.APPLIES_HOLDS
 
@@ -258,7 +258,7 @@ def test_a_large_map_falsely_declared_causal_is_caught():
 def test_something_behind_the_closing_norm_is_caught():
     norm = torch.nn.RMSNorm(3).double().requires_grad_(requires_grad=False)
     norm.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
-    broken = hidden([bend, norm], (3,), lambda y: y + 0.5 * torch.tanh(y))
+    broken = hidden([bend, norm], (3,), lambda y: y + 0.5 * torch.roll(y, 1, -1))
     assert only(outcomes("T8", broken, START)) is Outcome.VIOLATED
     assert only(outcomes("T8", torch_map(bend, norm), START)) is Outcome.APPLIES_HOLDS
 

@@ -20,7 +20,7 @@ __all__ = ["Contraction"]
 
 _DIMENSIONS = 4096  # coordinates up to which ‖DF‖₂ is asked for
 _RADII = (1.0, 0.5, 0.1)  # of the ball, at which it is sampled
-_LOOPS, _LONGEST = 64, 4096  # fewest and most loops of the comparison
+_LOOPS, _LONGEST = 64, 1024  # fewest and most loops of the comparison
 
 
 class Contraction(Statement):
