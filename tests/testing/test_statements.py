@@ -95,6 +95,13 @@ def test_a_block_that_is_not_causal():
     assert "changing later tokens moves earlier ones" in table["T7"].reason[0]
 
 
+def test_many_multipliers_of_one_modulus_are_found_at_every_section():
+    rng = np.random.default_rng(0)
+    first, second = (torch.as_tensor(np.linalg.qr(rng.standard_normal((24, 24)))[0]) for _ in range(2))
+    m = torch_map(lambda x: 0.6 * x @ first.T + 1, lambda x: x @ second.T, shape=(24,))
+    assert only(outcomes("T4", m, np.ones((1, 24)))) is Outcome.APPLIES_HOLDS
+
+
 def test_the_norm_is_found_whoever_wrote_it():
     width = 6
     for norm in (

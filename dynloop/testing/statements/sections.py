@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dynloop.calculus.jacobian import DENSE
 from dynloop.calculus.spectrum import multipliers
 from dynloop.maps.base import LoopMap
 from dynloop.orbits.recurrence import divides
@@ -45,8 +46,9 @@ class EqualMultipliers(Statement):
         loose = 10 * max(1.0, limit.residual / (4 * EPS))  # the point is off by more than rounding
         worst, allowed, unclear = 0.0, 0.0, ""
         chosen = np.unique(np.linspace(0, m.layer_count - 1, _SECTIONS).round().astype(int))
+        many = m.dimension if m.dimension <= DENSE else 2 * k + 2
         for l in chosen[chosen > 0]:
-            there = multipliers(m.rotate(int(l)), m.native(orbit.sections[l][None])[0], 2 * k + 2, period=p)
+            there = multipliers(m.rotate(int(l)), m.native(orbit.sections[l][None])[0], many, period=p)
             if Status.SOLVED not in (here.status,) or there.status is not Status.SOLVED:
                 unclear = "the multipliers were not found"
                 break
@@ -55,6 +57,8 @@ class EqualMultipliers(Statement):
                 bound = loose * (error + there.errors) + 1e-9 * max(here.radius, there.radius) + loose * EPS
                 if abs(value) <= bound.min():
                     continue  # not told from zero
+                if many < m.dimension and abs(value) <= (1 + 1e-6) * abs(there.values[-1]):
+                    continue  # of many multipliers of one modulus any may be among the leading ones
                 j = int(np.argmin(gaps / bound))
                 if allowed == 0 or gaps[j] / bound[j] > worst / allowed:
                     worst, allowed = float(gaps[j]), float(bound[j])
