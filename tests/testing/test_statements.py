@@ -341,9 +341,42 @@ def test_a_report_survives_a_round_trip(tmp_path):
         (lambda: check_statements(AFFINE, START, loops=4), InvalidArgumentError, "loops must be an int of at least 8"),
         (lambda: check_statements(AFFINE, [[1.0, np.nan, 0.0]]), InvalidArgumentError, "NaN or infinity"),
         (lambda: check_statements(AFFINE, [[1.0]]), ShapeError, "shape"),
+        (lambda: statement("T0").check(AFFINE, orbits=[]), InvalidArgumentError, "orbits is empty"),
         (lambda: check_statements(turn, START), InvalidArgumentError, "m must be a map"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+# -- checkpoints against the model's own code --------------------------------------------------------------------------
+
+
+def test_a_checkpoint_whose_adapter_was_left_out_is_caught():
+    """The layers are what the map iterates; the model's own code knows of one more."""
+    m = dl.open_checkpoint("demo:hop-injected")
+    orbits = orbits_of(m.with_layers(m.layers), m.start(), loops=8)
+    assert only(statement("T0").check(m, orbits=orbits)) is Outcome.APPLIES_HOLDS
+    real = m.family.open
+
+    def without(*arguments):
+        found = real(*arguments)
+        found.layers, found.layer_names = found.layers[1:], found.layer_names[1:]
+        return found
+
+    object.__setattr__(m.family, "open", without)
+    try:
+        lame = m.family.open(m.source, m.prompt, "layer", m.dtype, m.device)
+        report = statement("T0").check(lame, orbits=orbits_of(lame, lame.start(), loops=8))
+    finally:
+        object.__setattr__(m.family, "open", real)
+    assert m.layer_names[0] == "adapter"
+    assert only(report) is Outcome.VIOLATED
+    assert "the model's own code" in report.reason[0]
+
+
+def test_a_checkpoint_that_was_varied_is_another_map():
+    m = dl.vary(dl.open_checkpoint("demo:hop-injected"), "gain")(0.5)
+    report = statement("T0").check(m, orbits=orbits_of(m, m.start(), loops=8))
+    assert only(report) is Outcome.APPLIES_HOLDS

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from dynloop.errors import DerivativeError, NotAutonomousError, NoTwinError
+from dynloop.errors import DerivativeError, InvalidArgumentError, NotAutonomousError, NoTwinError
 from dynloop.maps.base import LoopMap
 from dynloop.testing.statements.orbit import Orbit, orbits_of
 from dynloop.testing.statements.report import Hypothesis, Judgement, Measured, Outcome, StatementReport
@@ -108,11 +108,13 @@ class Statement(ABC):
         Raises
         ------
         InvalidArgumentError
-            If a start is not finite or `loops` is out of range.
+            If a start is not finite, `loops` is out of range or `orbits` is empty.
         ShapeError
             If `starts` does not fit the map.
         """
         given = orbits_of(m, starts, loops=loops, rng=rng) if orbits is None else list(orbits)
+        if not given:
+            raise InvalidArgumentError("orbits is empty; give what orbits_of returned, or starts")
         tokens = self.by_token and m.causal
         rows = [[self.judge(m, one) for one in (orbit.tokens() if tokens else [orbit])] for orbit in given]
         shape = (len(rows), len(rows[0])) if tokens else (len(rows),)

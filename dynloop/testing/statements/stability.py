@@ -22,7 +22,9 @@ from dynloop.testing.statements.rounding import disturbed
 __all__ = ["Stability"]
 
 _SMALL = 1e-6  # relative size of the disturbances
+_SMALLER = 1e-3  # factor by which they are made smaller where they do not die out
 _SHRUNK = 1e-2  # ‖DF^N‖ at which N is long enough
+_PUSHES = 16384  # tangents that are pushed through a loop, at most, for the matrix DF^p
 _LONGEST = 4096  # loops that a disturbance is followed
 
 
@@ -46,7 +48,7 @@ class Stability(Statement):
             return
         p, x = limit.period, limit.point
         rho = multipliers(m, m.native(x[None])[0], 1, period=p).radius
-        if m.dimension <= DENSE:
+        if m.dimension <= DENSE and m.dimension * p <= _PUSHES:
             loops, growth, peak = _norms(jacobian(m.power(p), x))
         else:
             loops, growth, peak = int(np.clip(np.ceil(np.log(_SHRUNK) / np.log(max(rho, 1e-3))), 1, None)), np.nan, 1.0
@@ -60,6 +62,9 @@ class Stability(Statement):
         size = max(float(np.linalg.norm(x)), 1e-3 * float(np.linalg.norm(orbit.map.numpy(orbit.start)))) or 1.0
         step = _SMALL * size / max(1.0, peak / 10)
         left = _left(m, x, step, loops * p)
+        if left > 2 * _SHRUNK:  # perhaps it left the small neighbourhood in which the map is nearly linear
+            step *= _SMALLER
+            left = _left(m, x, step, loops * p)
         noise = 10 * peak * rounding / step  # rounding of every loop, carried on
         unclear = f"loops stretch up to {peak:.1e}-fold, so that rounding hides the decay" if noise > 0.5 else ""
         known = bool(np.isfinite(growth))
