@@ -57,6 +57,24 @@ def test_the_quoted_exponents_are_what_the_command_prints():
     assert without_digits(done.stdout) == without_digits(block)
 
 
+def test_the_quoted_table_of_theorems_is_what_the_command_prints():
+    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    [(command, block)] = re.findall(r"```\n\$ dynloop (theorems .*?)\n(.*?)```", page, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-m", "dynloop", *command.split()],
+        capture_output=True, text=True, encoding="utf-8", check=False, env=plain_environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert outcomes(done.stdout) == outcomes(block)
+    assert len(outcomes(block)) == 13 + 1 + 2  # rows, the summary, and the reasons of two that do not hold
+
+
+def outcomes(output: str) -> list[str]:
+    """The rows of a table of theorems without their numbers, its summary, and which statements have a reason."""
+    row = r"^  (T\d+ .*?(?:holds|does not apply|undecided|violated))"
+    return re.findall(rf"{row}|^  (of \d+ statements .*)|^  (T[\d, T]+ (?:not applicable|undecided)):", output, re.M)
+
+
 def without_digits(text: str) -> str:
     """Text with every number, and the width that it takes in a table, left out."""
     return re.sub(r"[\s─]+", " ", re.sub(r"-?\d+(\.\d+)?", "#", text)).strip()
@@ -149,6 +167,17 @@ def test_the_python_of_the_page_on_halting_prints_what_the_page_says(capsys):
     assert "RAY: nothing converged" in printed[5]
     assert printed[9] == "path independent 1.0000 [0, 0, 0, 0, 0]"
     assert printed[10] == "path dependent [0, 1, 0] [1.0, -1.0, 1.0]"
+
+
+def test_the_python_of_the_page_on_statements_prints_what_the_page_says(capsys):
+    page, names = run("docs/statements.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"of 13 statements 12 hold, 1 not applicable", printed[0])
+    assert printed[1] == "T3 dichotomy: holds"
+    assert printed[-2] == "does not apply | the orbit converges"
+    assert printed[-1] == "('T0', 'T1', 'T2', 'T4', 'T5')"
+    for one in names["STATEMENTS"]:
+        assert f"\n| {one.name} |" in page
 
 
 @pytest.mark.parametrize("regime", REGIMES.split("|"))

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from dynloop.maps.base import LoopMap
     from dynloop.orbits.solved import FixedPoints
     from dynloop.orbits.verdict import Classification
+    from dynloop.testing.statements import StatementTable
 
 __all__ = ["JsonOption", "OutOption", "analyse_all", "empty_folder"]
 
-Found = TypeVar("Found", "Classification", "LyapunovSpectrum", "FixedPoints")
+Found = TypeVar("Found", "Classification", "LyapunovSpectrum", "FixedPoints", "StatementTable")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 OutOption = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,7 +17,18 @@ from dynloop.views.reading import reading
 
 __all__ = ["brief_entry", "dumps", "map_entry", "result_entry"]
 
-Reported = Classification | RecordedClassification | LyapunovSpectrum | FixedPoints
+
+class Summarised(Protocol):
+    """A record that says in one line what it found."""
+
+    def summary(self) -> str:
+        """Say it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field."""
+
+
+Reported = Classification | RecordedClassification | LyapunovSpectrum | FixedPoints | Summarised
 _LEFT_OUT = "states", "unfinished"  # large; `--out` keeps them
 _LARGE = 64  # coordinates of a state beyond which points are left out too
 
@@ -52,9 +63,9 @@ def brief_entry(found: Reported) -> dict[str, Any]:
     """Describe a result in a sentence, and a classification by the shares of its regimes too."""
     if isinstance(found, LyapunovSpectrum):
         return {"summary": reading(found)}
-    if isinstance(found, FixedPoints):
-        return {"summary": found.summary()}
-    return {"summary": found.summary(), "shares": found.shares()}
+    if isinstance(found, Classification | RecordedClassification):
+        return {"summary": found.summary(), "shares": found.shares()}
+    return {"summary": found.summary()}
 
 
 def dumps(document: Any, *, indent: int | None = None) -> str:
