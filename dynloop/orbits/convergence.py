@@ -28,6 +28,7 @@ __all__ = [
     "conclude",
     "conclude_unpolished",
     "loops_to_see",
+    "named",
     "relative_distance",
     "relative_distances",
 ]
@@ -138,9 +139,9 @@ def _stable_point(kind: str, numbers: dict[str, Any], radius: float, *, continuu
             Status.DECIDED,
         )
     if radius < 1 - _NEUTRAL:
-        return _named(kind, numbers, radius, f"spectral radius {radius:.4g} < 1, {solved_to}")
+        return named(kind, numbers, radius, f"spectral radius {radius:.4g} < 1, {solved_to}")
     if continuum:
-        return _named(kind, numbers, radius, f"on a continuum of fixed points (not isolated), {solved_to}")
+        return named(kind, numbers, radius, f"on a continuum of fixed points (not isolated), {solved_to}")
     return undecided(
         f"settled on a fixed point with spectral radius {radius:.9g}; terms beyond the linear ones decide its "
         "stability: start elsewhere, and see whether those orbits come to the same point",
@@ -148,7 +149,7 @@ def _stable_point(kind: str, numbers: dict[str, Any], radius: float, *, continuu
     )
 
 
-def _named(kind: str, numbers: dict[str, Any], rate: float, how: str) -> Finding:
+def named(kind: str, numbers: dict[str, Any], rate: float, how: str) -> Finding:
     """Name a limit by its polygon."""
     if kind == "vanishing":
         reason = f"converges, {how}; every increment is zero to within rounding"
@@ -187,7 +188,7 @@ def _cycle(
             error = np.full(len(shape.perimeter), 1e2 * (m.layer_count * 4 * _EPS + residual[g]))
             numbers |= lengths(shape, g)
             how = f"{stable}, at rest while other tokens return after {p} loops"
-            finding = _named(shape.kind(error)[g], numbers, rate, how)
+            finding = named(shape.kind(error)[g], numbers, rate, how)
         else:
             least = min(gaps[q][g] for q in divides(own))
             finding = Finding(
@@ -227,7 +228,7 @@ def conclude_unpolished(m: LoopMap, found: Candidate, group: int, why: str) -> F
     kind = shape.kind(np.full(len(shape.perimeter), 10 * m.layer_count * floor))[group]
     numbers = lengths(shape, group)
     how = f"steps fell by {rate:.3g} per loop to the floor of {floor:.1e}; {why}"
-    return replace(_named(kind, numbers, rate, how), point=found.state).knowing(**numbers)
+    return replace(named(kind, numbers, rate, how), point=found.state).knowing(**numbers)
 
 
 def _radii(m: LoopMap, point: Array, period: int, groups: int) -> Array:

@@ -20,7 +20,7 @@ from dynloop.orbits.line_model import LineModel, centred_times, fitted, rms
 __all__ = ["QuasiperiodicFit", "quasiperiodic_fit"]
 
 _TAPER = 20.0  # Kaiser window: side lobes 1e-10 of a line
-_LOWEST = 5  # bins in the main lobe around zero
+_LOWEST = 2  # bins of a trend; the constant is fitted
 _MATCH = 0.1  # bins within which a peak is a combination of known frequencies, whatever its order
 _CLOSE = 1.5  # bins within which it is one of low order: two of them may be one peak
 _APART = 1.0  # bins by which two lines differ to be fitted both
@@ -190,7 +190,7 @@ def _combinations(frequencies: Array, lines: Array, f: float, n: int, *, exact: 
     at = _folded(k @ frequencies)
     off, chosen = np.abs(at - f) * n, list[int]()
     for i in np.flatnonzero((off <= _CLOSE) & (np.abs(k).sum(axis=1) <= _LOW[bases - 1])):
-        if np.abs(np.append(lines, at[chosen]) - at[i]).min(initial=1.0) * n >= _APART:
+        if np.abs(np.concatenate([lines, at[chosen], [0.0]]) - at[i]).min() * n >= _APART:
             chosen.append(int(i))
     if not chosen and exact:
         chosen = np.flatnonzero(off <= _MATCH)[:1].tolist()

