@@ -25,7 +25,7 @@ __all__ = ["creeping_in"]
 _EPS = float(np.finfo(np.float64).eps)
 _DENSE = 256  # most coordinates of which all multipliers are asked
 _NEUTRAL, _FAST = 1e-2, 0.98  # how near to modulus one the slow multiplier must be, and how far the others
-_SCALES, _LEAST = 50, 5  # halvings of the distance that are looked at, and how many must lie above rounding
+_SCALES, _LEAST = 100, 9  # distances that are looked at, two an octave, and how many must lie above rounding
 _POWER = 0.1  # by which the power of the law may differ from an integer, at any scale
 _FORETOLD = 0.05  # relative error allowed of the distance that the law foretells
 
@@ -35,8 +35,19 @@ class _Slow:
     """The slow direction of a marginal point: with multiplier ±1, the rest contracting by `rest` a loop."""
 
     multiplier: float
-    left: Array  # (n,), its product with the right eigenvector of length 1 is 1
+    left: Array  # (n,), its product with `right` is 1
+    right: Array  # (n,), of length 1
     rest: float
+
+    @property
+    def rounds(self) -> int:
+        """Loops after which an orbit is back on its side."""
+        return 1 if self.multiplier > 0 else 2
+
+    @property
+    def relax(self) -> int:
+        """Loops, a multiple of `rounds`, in which the rest dies out."""
+        return self.rounds * int(np.ceil(np.log(1e-8) / np.log(max(self.rest, 1e-3)) / self.rounds))
 
     def along(self, m: LoopMap, states: Array, point: Array) -> Array:
         """Return how far states lie from a point along the direction, ``(batch,)``."""
@@ -62,9 +73,9 @@ def creeping_in(q: Inquiry, b: int) -> Finding | None:
     Notes
     -----
     On the slow direction F(u) = ±(u − c u^k + …): steps fall like t^(−k/(k − 1)). An odd k is asked for on both sides,
-    so that an interval is mapped into itself and holds a fixed point whatever rounding does. An even k is one-sided, and
-    the ghost of a fold looks the same until it is passed: F(x) = x must then hold to the last bit. Below a distance at
-    which rounding hides the map nothing is claimed but that the limit lies there.
+    so that an interval is mapped into itself and holds a fixed point whatever rounding does. An even k is one-sided,
+    and the ghost of a fold looks the same until it is passed: F(x) = x must then hold to the last bit. Below a distance
+    at which rounding hides the map nothing is claimed but that the limit lies there.
     """
     if q.twin is None or q.m.causal or q.m.dimension > _DENSE:
         return None
@@ -74,6 +85,7 @@ def creeping_in(q: Inquiry, b: int) -> Finding | None:
     slow = _slow_direction(m, point)
     if slow is None:
         return None
+    point = _sharpened(m, slow, x, point)
     gap = m.displacement(_after(m, point[None], 1)[0], point)
     residual, scale = float(np.linalg.norm(gap)), float(np.linalg.norm(point))
     loops = int(q.watcher.loops[b])
@@ -87,8 +99,8 @@ def creeping_in(q: Inquiry, b: int) -> Finding | None:
     steps = law.power / (law.power - 1)
     finding = named(
         shape.kind(error)[0], numbers, 1.0,
-        f"algebraic: step ~ t^-{steps:.3g}, multiplier {slow.multiplier:.6g}; from the distance {law.distance:.1e} down "
-        f"to {law.least:.1e} the map leads to a fixed point by the {law.power}th power of the distance"
+        f"algebraic: step ~ t^-{steps:.3g}, multiplier {slow.multiplier:.6g}; from the distance {law.distance:.1e} "
+        f"down to {law.least:.1e} the map leads to a fixed point by the power {law.power} of the distance"
         f"{'' if law.power % 2 else ' (from this side only)'}, and {loops} more loops came as near as that foretells",
     )  # fmt: skip
     if finding.regime is Regime.UNDECIDED:
@@ -105,11 +117,8 @@ class _Law:
 
 def _law(m: LoopMap, slow: _Slow, x: Array, point: Array, loops: int) -> _Law | None:
     """Return the law by which the map leads inwards between the orbit and the point, if one power rules throughout."""
-    rounds = 1 if slow.multiplier > 0 else 2
-    relax = rounds * int(np.ceil(np.log(1e-8) / np.log(max(slow.rest, 1e-3)) / rounds))
-    away = m.displacement(x, point)
-    sizes = 0.5 ** np.arange(_SCALES)
-    inside = _measured(m, slow, point, point + sizes.reshape(-1, *[1] * x.ndim) * away, relax, rounds)
+    rounds, relax = slow.rounds, slow.relax
+    inside = _measured(m, slow, point, _between(point, x, m))
     if inside is None:
         return None
     u, step = inside
@@ -118,7 +127,7 @@ def _law(m: LoopMap, slow: _Slow, x: Array, point: Array, loops: int) -> _Law | 
     if power < 2 or np.any(np.abs(powers - power) > _POWER):
         return None
     if power % 2:
-        outside = _measured(m, slow, point, point - sizes.reshape(-1, *[1] * x.ndim) * away, relax, rounds)
+        outside = _measured(m, slow, point, _between(point, x, m, -1.0))
         if outside is None:
             return None
     least = float(np.abs(u[-1]))
@@ -135,19 +144,17 @@ def _law(m: LoopMap, slow: _Slow, x: Array, point: Array, loops: int) -> _Law | 
     return _Law(power, float(np.abs(u[0])), least)
 
 
-def _measured(
-    m: LoopMap, slow: _Slow, point: Array, states: Array, relax: int, rounds: int
-) -> tuple[Array, Array] | None:
+def _measured(m: LoopMap, slow: _Slow, point: Array, states: Array) -> tuple[Array, Array] | None:
     """Return distances and steps along the slow direction, largest first, once the fast ones have died out.
 
     Down to where steps drown in rounding; None if a step does not lead inwards, or too few can be seen.
     """
-    states = _after(m, states, relax)
-    after = _after(m, states, rounds)
+    states = _after(m, states, slow.relax)
+    after = _after(m, states, slow.rounds)
     u = slow.along(m, states, point)
     step = slow.along(m, after, point) - u
     scale = np.linalg.norm(point) + np.linalg.norm(m.displacement(states, point).reshape(len(states), -1), axis=1)
-    noise = 1e3 * rounds * _EPS * scale * np.linalg.norm(slow.left)
+    noise = 1e3 * slow.rounds * _EPS * scale * np.linalg.norm(slow.left)
     seen = np.isfinite(u) & np.isfinite(step) & (np.abs(step) >= noise)
     count = int(np.append(seen, False).argmin())
     if count < _LEAST:
@@ -156,6 +163,27 @@ def _measured(
     if np.any(u == 0) or np.any(step / u >= 0) or np.any(step / u <= -0.5):
         return None
     return u, step
+
+
+def _between(point: Array, x: Array, m: LoopMap, side: float = 1.0) -> Array:
+    """Return states ever nearer to a point, from a state on or across from it."""
+    sizes = side * 0.5 ** (np.arange(_SCALES) / 2)
+    return np.asarray(point + sizes.reshape(-1, *[1] * x.ndim) * m.displacement(x, point))
+
+
+def _sharpened(m: LoopMap, slow: _Slow, x: Array, point: Array) -> Array:
+    """Move a multiple root to where the law says it is: the k-th root of a step is proportional to the distance."""
+    found = _measured(m, slow, point, _between(point, x, m))
+    if found is None or slow.multiplier < 0 or not np.any(point):
+        return point
+    u, step = (each[: max(_LEAST, len(each) * 2 // 3)] for each in found)
+    power = round(float(np.median(np.diff(np.log(np.abs(step))) / np.diff(np.log(np.abs(u))))))
+    if power < 2:
+        return point
+    slope, intercept = np.polyfit(u[-_LEAST:], np.sign(u[-_LEAST:]) * np.abs(step[-_LEAST:]) ** (1 / power), 1)
+    moved = point - intercept / slope * slow.right.reshape(point.shape)
+    moved = _after(m, moved[None], slow.relax)[0]
+    return moved if np.linalg.norm(m.displacement(moved, point)) < 0.1 * np.abs(u[0]) else point
 
 
 def _slow_direction(m: LoopMap, point: Array) -> _Slow | None:
@@ -174,7 +202,7 @@ def _slow_direction(m: LoopMap, point: Array) -> _Slow | None:
     w, v = left[:, top].real, right[:, top].real
     if abs(w @ v) < 1e-6 * np.linalg.norm(w) * np.linalg.norm(v):
         return None
-    return _Slow(float(value.real), w * (np.linalg.norm(v) / (w @ v)), rest)
+    return _Slow(float(value.real), w * (np.linalg.norm(v) / (w @ v)), v / np.linalg.norm(v), rest)
 
 
 def _origin_if_fixed(m: LoopMap, point: Array, x: Array) -> Array:

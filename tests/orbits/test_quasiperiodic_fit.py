@@ -100,7 +100,9 @@ def test_chaos_beside_the_islands_of_the_standard_map_is_no_torus():
 
     def chaotic(p):
         m = dl.zoo.standard(1.3)
-        return m.stretch(m.native(np.array([[np.pi, p]])), np.ones((1, 2, 1)), 40_000, gather=1000).logs.sum() > 60
+        return (
+            m.stretch(m.native(np.array([[np.pi, p]])), np.array([[[0.6, 0.8]]]), 40_000, gather=1000).logs.sum() > 60
+        )
 
     low, high = 1.0, next(p for p in np.linspace(1.5, 3.0, 31) if chaotic(p))
     assert not chaotic(low)
