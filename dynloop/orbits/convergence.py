@@ -21,7 +21,7 @@ from dynloop.orbits.solvers.polish import Polished, polish, relative_residual
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
-__all__ = ["conclude", "conclude_unpolished"]
+__all__ = ["conclude", "conclude_unpolished", "named"]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
 _RESOLVED = 1e-3  # increments that are known no better than this, relative to the state, are not called zero
@@ -99,9 +99,9 @@ def _stable_point(kind: str, numbers: dict[str, Any], radius: float, neutral: fl
             Status.DECIDED,
         )
     if radius < 1 - neutral:
-        return _named(kind, numbers, radius, f"spectral radius {radius:.4g} < 1, {solved_to}")
+        return named(kind, numbers, radius, f"spectral radius {radius:.4g} < 1, {solved_to}")
     if continuum:
-        return _named(kind, numbers, radius, f"on a continuum of fixed points (not isolated), {solved_to}")
+        return named(kind, numbers, radius, f"on a continuum of fixed points (not isolated), {solved_to}")
     return undecided(
         f"settled on a fixed point with spectral radius {radius:.9g} ± {neutral:.0e}; terms beyond the linear ones "
         "decide its stability: start elsewhere, and see whether those orbits come to the same point",
@@ -109,7 +109,7 @@ def _stable_point(kind: str, numbers: dict[str, Any], radius: float, neutral: fl
     )
 
 
-def _named(kind: str, numbers: dict[str, Any], rate: float, how: str) -> Finding:
+def named(kind: str, numbers: dict[str, Any], rate: float, how: str) -> Finding:
     """Name a limit by its polygon."""
     if kind == "vanishing":
         reason = f"converges, {how}; every increment is zero to within rounding"
@@ -148,7 +148,7 @@ def _cycle(
             error = np.full(len(shape.perimeter), 1e2 * (m.layer_count * 4 * _EPS + residual[g]))
             numbers |= lengths(shape, g)
             how = f"{stable}, at rest while other tokens return after {p} loops"
-            finding = _named(shape.kind(error)[g], numbers, rate, how)
+            finding = named(shape.kind(error)[g], numbers, rate, how)
         else:
             least = min(gaps[q][g] for q in divides(own))
             finding = Finding(
@@ -191,8 +191,8 @@ def conclude_unpolished(m: LoopMap, found: Candidate, group: int, why: str) -> F
         kind = "unclear"
     numbers = lengths(shape, group)
     how = f"steps fell by {rate:.3g} per loop to the floor of {floor:.1e}; {why}"
-    named = replace(_named(kind, numbers, rate, how), point=found.state).knowing(**numbers)
-    return replace(named, rate_error=float(found.rate_error[group])) if np.isfinite(named.rate) else named
+    said = replace(named(kind, numbers, rate, how), point=found.state).knowing(**numbers)
+    return replace(said, rate_error=float(found.rate_error[group])) if np.isfinite(said.rate) else said
 
 
 def _radii(m: LoopMap, point: Array, period: int, groups: int) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from dynloop.maps.base import Array
+from dynloop.orbits.algebraic import creeping_in
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
@@ -71,10 +72,13 @@ def octaves(q: Inquiry, b: int) -> None:
                 f"every octave of loops stays the same or grows ({', '.join(f'{v:.4g}' for v in shifts[-4:])}): "
                 "no limit is approached, T2 does not apply",
             )  # fmt: skip
+        elif falling and (found := creeping_in(q, b)):
+            finding = found
         elif falling and law == "summable":
             finding = undecided(
-                "steps fall like a power of the loop and seem to sum (algebraic convergence): no finite window "
-                "certifies the limit, and more loops would not; solve for a fixed point near the last state"
+                "steps fall like a power of the loop and seem to sum (algebraic convergence), but no marginal fixed "
+                "point was solved near the last state to which the map leads at every scale: the ghost of a fold looks "
+                "the same, and no number of loops would tell"
             )
         elif still_growing[g]:
             finding = undecided(

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import Array
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.frequencies import spectral_lines
 from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
-from dynloop.orbits.long_return import first_returns
-from dynloop.orbits.trajectory import stream
+from dynloop.orbits.turning import on_a_torus, projections
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
@@ -22,7 +21,7 @@ __all__ = ["moving"]
 _MANY = 64  # chaotic starts from which they share a sentence
 _LEAST, _FIRST, _MOST = 256, 1024, 4096  # loops in the window of an exponent: at least, asked first, at most
 _NO_NOISE = 1e-6  # share of power outside the lines of a motion below which nothing chaotic shows
-_DENOMINATOR = 10_000  # periods up to this are excluded before a motion is called quasi-periodic
+_LONGEST = 16384  # loops in the window of frequencies at most
 
 
 def moving(q: Inquiry, starts: Array) -> None:
@@ -56,10 +55,10 @@ def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool)
         b, groups = int(starts[i]), np.flatnonzero(moves[i] & ~unclear[i]).tolist()
         of_group = {g: exponents.at(i, g) for g in groups}
         neutral = [g for g in groups if of_group[g].zero]
-        signals = _projections(m, q.final[b], max(length, _FIRST), q.rng) if longest and neutral else np.empty(0)
+        signals = projections(m, q.final[b], _signal(q, b), q.rng) if longest and neutral else np.empty(0)
         same = [g for g in groups if g and exponents.value[i, g] == exponents.value[i, g - 1]]
         driven = [g for g in same if of_group[g].positive]  # by an earlier token, whose exponent it has
-        paths = _projections(m, q.final[b], length, q.rng) if driven else np.empty(0)
+        paths = projections(m, q.final[b], length, q.rng) if driven else np.empty(0)
         for g in groups:
             one = of_group[g]
             if g in driven:
@@ -67,7 +66,7 @@ def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool)
             elif one.positive:
                 q.put(b, [g], [_chaotic(q, b, one)])
             elif longest and g in neutral:
-                q.put(b, [g], [_neutral(m, q.final[b], g, one, signals[:, g])])
+                q.put(b, [g], [on_a_torus(m, q.final[b], g, signals[:, g], _zero(one), _numbers(one))])
             elif one.negative or (longest and one.value <= 0):
                 q.put(b, [g], [_transient(q, b, one)])
     return unclear
@@ -105,6 +104,15 @@ def _transient(q: Inquiry, b: int, one: LeadingExponent) -> Finding:
     )
 
 
+def _zero(one: LeadingExponent) -> str:
+    return f"largest exponent {one.value:.1e} ± {one.error:.1g} is zero within its error"
+
+
+def _signal(q: Inquiry, b: int) -> int:
+    """Return the loops in which frequencies are looked for: as many as were spent, within bounds."""
+    return int(np.clip(q.watcher.loops[b], _FIRST, _LONGEST))
+
+
 def _numbers(one: LeadingExponent) -> dict[str, Any]:
     return {"exponent": one.value, "exponent_error": one.error}
 
@@ -135,63 +143,3 @@ def _chaotic(q: Inquiry, b: int, one: LeadingExponent) -> Finding:
         "them, unchanged when the window doubled; T2 does not apply: the orbit does not converge",
         numbers=_numbers(one),
     )
-
-
-def _neutral(m: LoopMap, state: Array, g: int, one: LeadingExponent, signals: Array) -> Finding:
-    """Decide a bounded orbit whose exponent is zero within its error, by the lines of projections ``(loops, 2)``."""
-    lines = [spectral_lines(signal) for signal in signals.T]
-    zero = f"largest exponent {one.value:.1e} ± {one.error:.1g} is zero within its error"
-    if not all(line.quasiperiodic for line in lines):
-        return undecided(
-            f"bounded and moving, {zero}, and the motion is not a few incommensurate lines ({lines[0].count} lines, "
-            f"background {lines[0].background:.0e}): edge of chaos, a long period or a slow transient; more loops "
-            "would tell",
-            Status.OUT_OF_LOOPS,
-            **_numbers(one),
-        )
-    least = min(line.denominator for line in lines)
-    if least <= _DENOMINATOR:
-        periods, gaps = first_returns(m, state, _DENOMINATOR)
-        if period := int(periods[g]):
-            return Finding(
-                regime=Regime.PERIODIC, period=period, numbers=_numbers(one),
-                reason=f"returns after {period} loops to within {gaps[g]:.1e} and not sooner; {zero}, so the cycle is "
-                "neutral; T2 does not apply: the orbit does not converge",
-            )  # fmt: skip
-        return undecided(
-            f"bounded and moving in few stable lines, {zero}; the frequency {lines[0].frequency:.9f} lies within its "
-            f"error of a fraction with the denominator {least}, yet no state returned within {_DENOMINATOR} loops (the "
-            f"nearest came to {gaps[g]:.1e}): a cycle that is approached slowly, or a turn just beside it",
-            Status.OUT_OF_LOOPS,
-            **_numbers(one),
-        )
-    return Finding(
-        regime=Regime.QUASIPERIODIC,
-        reason=f"bounded, {zero}, and the motion has few stable lines (frequency {lines[0].frequency:.9f} per loop, "
-        f"drift {max(line.drift for line in lines):.0e}, no fraction with a denominator below {least} within its "
-        "error); T2 does not apply: the orbit does not converge",
-        numbers=_numbers(one),
-    )
-
-
-def _projections(m: LoopMap, state: Array, loops: int, rng: np.random.Generator) -> Array:
-    """Record two random projections of every group over `loops` loops, ``(loops, groups, 2)``.
-
-    Angles enter by their sines.
-    """
-    groups = m.state_shape[0] if m.causal else 1
-    directions = rng.standard_normal((m.dimension // groups, 2))
-    signals = np.empty((loops, groups, 2))
-    for t, now in stream(m, state[None]):
-        if t == loops:
-            break
-        signals[t] = _on_circle(m, m.numpy(now)[0]).reshape(groups, -1) @ directions
-    return signals
-
-
-def _on_circle(m: LoopMap, state: Array) -> Array:
-    """Return a state whose angles are replaced by their sines, so that a turn makes no jump."""
-    if m.periods is None:
-        return state
-    angles = np.isfinite(m.periods)
-    return np.where(angles, np.sin(2 * np.pi * state / np.where(angles, m.periods, 1.0)), state)

@@ -10,6 +10,7 @@ from dynloop.orbits.long_return import first_returns
 from dynloop.testing.known import captured
 
 TURN = 2 * np.pi
+GOLDEN = (np.sqrt(5) - 1) / 2
 
 
 @pytest.mark.parametrize("between", [(1200, 2000), (2000, 4000)])
@@ -126,3 +127,36 @@ def test_a_torus_beside_a_chaotic_token_is_not_called_chaotic_and_a_driven_token
     found = dl.classify(dl.TorchMap([rule], (3, 2), causal=True), start, loops=1024)
     assert [r.name for r in found.regime] == ["CHAOTIC", "UNDECIDED", "CHAOTIC"]
     assert "moves in a few lines while an earlier token is chaotic" in found.reason[1]
+
+
+@pytest.mark.parametrize("a", [2.01, 2.05, 2.1, 2.12, 2.15, 2.17])
+def test_the_circle_of_the_delayed_logistic_map_is_quasiperiodic(a):
+    """Bug of 2026-11: from a = 2.12 small lines were counted as noise."""
+    found = dl.classify(dl.zoo.delayed_logistic(a), np.array([0.5, 0.55]))
+    assert found.regime[()] is dl.Regime.QUASIPERIODIC
+    assert "predict the other" in str(found.reason)
+
+
+@pytest.mark.parametrize("a", np.linspace(2.175, 2.26, 12))
+def test_tongues_of_the_delayed_logistic_map_are_never_called_quasiperiodic_inside(a):
+    """Truth from a hundred times as long: an orbit that comes back to within 1e-9 is a cycle."""
+    m = dl.zoo.delayed_logistic(a)
+    found = dl.classify(m, np.array([0.5, 0.55]))
+    states = dl.trajectory(m, [[0.5, 0.55]], 2000, transient=400_000).states[:, 0]
+    returns = (np.abs(states[1:] - states[0]).max(axis=1) < 1e-9).any()
+    if returns:
+        assert found.regime[()] in (dl.Regime.PERIODIC, dl.Regime.UNDECIDED)
+    else:
+        assert found.regime[()] is not dl.Regime.PERIODIC
+
+
+@pytest.mark.parametrize(("omega", "k"), [(GOLDEN, 0.9), (np.sqrt(2) - 1, 0.9), (0.3141592, 0.8)])
+def test_the_circle_map_below_criticality_is_quasiperiodic(omega, k):
+    found = dl.classify(dl.zoo.circle(omega, k), np.array([0.1]))
+    assert found.regime[()] is dl.Regime.QUASIPERIODIC
+
+
+def test_the_edge_of_chaos_says_what_was_missed():
+    found = dl.classify(dl.zoo.logistic(3.569945671870944), np.array([0.3]))
+    assert found.regime[()] is dl.Regime.UNDECIDED
+    assert "miss the other half" in str(found.reason)
