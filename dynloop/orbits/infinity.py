@@ -165,6 +165,8 @@ def grows_without_bound(
     if not factor > 1 + 1e-9:
         return False
     select = _selection(m, growing[None])[0]
+    if not select.any():  # every coordinate is an angle
+        return False
     size = float(np.abs(state[select]).max())
     scales = 10.0 ** np.array([0, 2, 4, 8, 16, 32, 64, 100])
     here = _later(m, state)
