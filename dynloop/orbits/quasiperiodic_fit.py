@@ -131,7 +131,7 @@ def _record(model: LineModel, n: int, left: list[float], missed: list[float], fo
     count = len(model.vectors)
     power = (model.amplitudes[1:] ** 2).sum(axis=1)
     slope = 2 * np.pi * np.sqrt(((power[:count] + power[count:])[:, None] * model.vectors**2).sum(axis=0) / 2)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         noise = np.sqrt(24 * model.amplitudes.shape[1]) * max(left) / (slope * (n / 2) ** 1.5)
     return QuasiperiodicFit(
         frequencies=model.frequencies, errors=np.abs(found[0] - found[1]), noise=noise, residual=max(left),
