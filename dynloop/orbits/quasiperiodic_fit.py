@@ -81,10 +81,10 @@ def quasiperiodic_fit(signals: Array) -> QuasiperiodicFit:
     --------
     >>> import numpy as np
     >>> from dynloop.orbits.quasiperiodic_fit import quasiperiodic_fit
-    >>> phase = 2 * np.pi * np.sqrt([2, 3]) * np.arange(2048)[:, None]
-    >>> fit = quasiperiodic_fit(np.tanh(np.cos(phase).sum(axis=1, keepdims=True)))
-    >>> np.round(fit.frequencies, 9).tolist(), fit.prediction < 1e-5
-    ([0.414213562, 0.267949192], True)
+    >>> tones = np.cos(2 * np.pi * np.sqrt([2, 3]) * np.arange(2048)[:, None])
+    >>> fit = quasiperiodic_fit(tones.sum(axis=1, keepdims=True) + 0.3 * tones.prod(axis=1, keepdims=True))
+    >>> np.round(fit.frequencies, 9).tolist(), fit.lines, fit.prediction < 1e-10
+    ([0.267949192, 0.414213562], 4, True)
     """
     n = len(signals)
     values = signals - signals.mean(axis=0)
