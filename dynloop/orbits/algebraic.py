@@ -57,6 +57,7 @@ class _Slow:
         return np.asarray(m.displacement(states, point).reshape(len(states), -1) @ self.left)
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # states far from the limit may run away
 def creeping_in(q: Inquiry, b: int) -> Finding | None:
     """Solve for the marginal fixed point that a slowing orbit comes to, and test the law by which it does.
 
