@@ -7,6 +7,7 @@ scale down to rounding it leads inwards, by the same power of the distance.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.linalg import eig
@@ -22,6 +23,8 @@ from dynloop.orbits.verdict import Regime
 
 __all__ = ["creeping_in"]
 
+_TRIES = 256  # starts of one batch that are looked at
+_TRIED: WeakKeyDictionary[Inquiry, int] = WeakKeyDictionary()
 _EPS = float(np.finfo(np.float64).eps)
 _DENSE = 256  # most coordinates of which all multipliers are asked
 _NEUTRAL, _FAST = 1e-2, 0.98  # how near to modulus one the slow multiplier must be, and how far the others
@@ -54,6 +57,7 @@ class _Slow:
         return np.asarray(m.displacement(states, point).reshape(len(states), -1) @ self.left)
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # states far from the limit may run away
 def creeping_in(q: Inquiry, b: int) -> Finding | None:
     """Solve for the marginal fixed point that a slowing orbit comes to, and test the law by which it does.
 
@@ -77,8 +81,9 @@ def creeping_in(q: Inquiry, b: int) -> Finding | None:
     and the ghost of a fold looks the same until it is passed: F(x) = x must then hold to the last bit. Below a distance
     at which rounding hides the map nothing is claimed but that the limit lies there.
     """
-    if q.twin is None or q.m.causal or q.m.dimension > _DENSE:
+    if q.twin is None or q.m.causal or q.m.dimension > _DENSE or _TRIED.get(q, 0) >= _TRIES:
         return None
+    _TRIED[q] = _TRIED.get(q, 0) + 1
     m, x, largest = q.ready_tangents(), q.final[b], float(q.watcher.largest[b].max())
     solved = polish(m, x, largest=largest, steps=100)
     point = _origin_if_fixed(m, solved.point, x)
@@ -217,8 +222,9 @@ def _origin_if_fixed(m: LoopMap, point: Array, x: Array) -> Array:
 
 
 def _after(m: LoopMap, states: Array, loops: int) -> Array:
-    now = m.native(states)
+    now = m.native(np.asarray(states, dtype=np.float64))
     with np.errstate(all="ignore"):
-        for _ in range(loops):
-            now = m(now)
+        while loops > 0:
+            now = m.watch(now, min(loops, 1024), now).states if loops > 16 else m(now)
+            loops -= min(loops, 1024) if loops > 16 else 1
     return np.asarray(m.numpy(now), dtype=np.float64)

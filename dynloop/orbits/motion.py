@@ -19,7 +19,7 @@ from dynloop.result import Status
 __all__ = ["moving"]
 
 _MANY = 64  # chaotic starts from which they share a sentence
-_LEAST, _FIRST, _MOST = 256, 1024, 4096  # loops in the window of an exponent: at least, asked first, at most
+_LEAST, _FIRST, _MOST = 256, 1024, 16384  # loops in the window of an exponent: at least, asked first, at most
 _NO_NOISE = 1e-6  # share of power outside the lines of a motion below which nothing chaotic shows
 _LONGEST = 16384  # loops in the window of frequencies at most
 
@@ -68,7 +68,9 @@ def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool)
             elif longest and g in neutral:
                 q.put(b, [g], [on_a_torus(m, q.final[b], g, signals[:, g], _zero(one), _numbers(one))])
             elif one.negative or (longest and one.value <= 0):
-                q.put(b, [g], [_transient(q, b, one)])
+                q.put(b, [g], [_transient(q, b, g, one)])
+            elif longest and not np.isnan(one.value):
+                q.put(b, [g], [_wavering(one)])
     return unclear
 
 
@@ -96,10 +98,24 @@ def _moving(q: Inquiry, starts: Array) -> Array:
     return np.asarray(~(q.decided[starts] | at_rest | grown | slow))
 
 
-def _transient(q: Inquiry, b: int, one: LeadingExponent) -> Finding:
+def _transient(q: Inquiry, b: int, g: int, one: LeadingExponent) -> Finding:
+    """Return the finding of an orbit that contracts but is not at rest: how long it takes, if that can be told."""
+    step, floor = np.nanmax(q.watcher.step[b, q.rows(g)]), q.floor[b, q.rows(g)].max()
+    more = np.log(floor / step) / one.value if step > floor > 0 and one.value < 0 else np.nan
+    takes = f"; at that rate about {more:.3g} more loops reach the floor" if np.isfinite(more) else ""
     return undecided(
-        f"still moving after {q.watcher.loops[b]} loops although the largest exponent is {one.value:.3g} ± "
-        f"{one.error:.1g}: a slow transient, or a cycle longer than the window; give more loops",
+        f"still moving after {q.watcher.loops[b]} loops although the largest exponent is negative, {one.value:.3g} ± "
+        f"{one.error:.1g} per loop: a slow transient, or a cycle longer than the window; give more loops{takes}",
+        **_numbers(one),
+    )
+
+
+def _wavering(one: LeadingExponent) -> Finding:
+    """Return the finding of an orbit whose exponent is above zero by its error, but did not keep its value."""
+    return undecided(
+        f"bounded and moving; the largest exponent over {one.loops} loops, {one.value:.3g} ± {one.error:.1g}, is "
+        f"positive, but was {one.half:.3g} over the first half of them: chaos that has not shown its mean rate, or a "
+        "transient; a window of some times as many loops would tell, how many is not known",
         **_numbers(one),
     )
 

@@ -81,10 +81,10 @@ def quasiperiodic_fit(signals: Array) -> QuasiperiodicFit:
     --------
     >>> import numpy as np
     >>> from dynloop.orbits.quasiperiodic_fit import quasiperiodic_fit
-    >>> phase = 2 * np.pi * np.sqrt([2, 3]) * np.arange(2048)[:, None]
-    >>> fit = quasiperiodic_fit(np.tanh(np.cos(phase).sum(axis=1, keepdims=True)))
-    >>> np.round(fit.frequencies, 9).tolist(), fit.prediction < 1e-5
-    ([0.414213562, 0.267949192], True)
+    >>> tones = np.cos(2 * np.pi * np.sqrt([2, 3]) * np.arange(2048)[:, None])
+    >>> fit = quasiperiodic_fit(tones.sum(axis=1, keepdims=True) + 0.3 * tones.prod(axis=1, keepdims=True))
+    >>> np.round(fit.frequencies, 9).tolist(), fit.lines, fit.prediction < 1e-10
+    ([0.267949192, 0.414213562], 4, True)
     """
     n = len(signals)
     values = signals - signals.mean(axis=0)
@@ -131,7 +131,7 @@ def _record(model: LineModel, n: int, left: list[float], missed: list[float], fo
     count = len(model.vectors)
     power = (model.amplitudes[1:] ** 2).sum(axis=1)
     slope = 2 * np.pi * np.sqrt(((power[:count] + power[count:])[:, None] * model.vectors**2).sum(axis=0) / 2)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         noise = np.sqrt(24 * model.amplitudes.shape[1]) * max(left) / (slope * (n / 2) ** 1.5)
     return QuasiperiodicFit(
         frequencies=model.frequencies, errors=np.abs(found[0] - found[1]), noise=noise, residual=max(left),

@@ -86,6 +86,7 @@ def turn(fit: QuasiperiodicFit) -> Turn:
             denominator=least_denominator(float(f), 5 * max(float(drift), _FINEST)),
         )
         for f, drift in zip(fit.frequencies, fit.errors, strict=True)
+        if np.isfinite(f) and np.isfinite(drift)
     ]  # fmt: skip
     nothing = Turn(predicts=False, frequency=np.nan, error=np.nan, denominator=0, slip=np.nan)
     return max(found, key=lambda t: (t.predicts, t.slip <= fit.loops, t.denominator), default=nothing)

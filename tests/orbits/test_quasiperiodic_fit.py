@@ -91,6 +91,7 @@ def test_orbits_in_the_thin_chaos_of_the_standard_map_are_no_tori(k, theta):
     assert not turn(quasiperiodic_fit(standard(k, theta, 0.0))).predicts
 
 
+@pytest.mark.slow
 def test_chaos_beside_the_islands_of_the_standard_map_is_no_torus():
     """The chaotic side of a border, found by bisection: orbits that stay beside the island for thousands of loops.
 

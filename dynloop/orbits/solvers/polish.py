@@ -40,6 +40,7 @@ class Polished:
     iterations: int
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a Newton step may run away; the next is shorter
 def polish(
     m: LoopMap, state: Array, *, period: int = 1, rows: int | None = None, largest: float = 0.0, steps: int = 20
 ) -> Polished:
