@@ -7,7 +7,6 @@ scale down to rounding it leads inwards, by the same power of the distance.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.linalg import eig
@@ -24,7 +23,6 @@ from dynloop.orbits.verdict import Regime
 __all__ = ["creeping_in"]
 
 _TRIES = 256  # starts of one batch that are looked at
-_TRIED: WeakKeyDictionary[Inquiry, int] = WeakKeyDictionary()
 _EPS = float(np.finfo(np.float64).eps)
 _DENSE = 256  # most coordinates of which all multipliers are asked
 _NEUTRAL, _FAST = 1e-2, 0.98  # how near to modulus one the slow multiplier must be, and how far the others
@@ -81,9 +79,9 @@ def creeping_in(q: Inquiry, b: int) -> Finding | None:
     and the ghost of a fold looks the same until it is passed: F(x) = x must then hold to the last bit. Below a distance
     at which rounding hides the map nothing is claimed but that the limit lies there.
     """
-    if q.twin is None or q.m.causal or q.m.dimension > _DENSE or _TRIED.get(q, 0) >= _TRIES:
+    if q.twin is None or q.m.causal or q.m.dimension > _DENSE or q.algebraic >= _TRIES:
         return None
-    _TRIED[q] = _TRIED.get(q, 0) + 1
+    q.algebraic += 1
     m, x, largest = q.ready_tangents(), q.final[b], float(q.watcher.largest[b].max())
     solved = polish(m, x, largest=largest, steps=100)
     point = _origin_if_fixed(m, solved.point, x)

@@ -87,20 +87,21 @@ def octaves(q: Inquiry, b: int) -> None:
                 "loops"
             )
         elif falling:
-            finding = undecided(f"steps still fall after {w.loops[b]} loops{_loops_to_floor(q, b, rows)}")
+            more, said = _loops_to_floor(q, b, rows)
+            finding = undecided(f"steps still fall after {w.loops[b]} loops{said}", loops_to_decide=more)
         else:
             finding = undecided(f"bounded and moving after {w.loops[b]} loops; {q.why_no_twin or 'give more loops'}")
         q.put(b, [g], [finding])
 
 
-def _loops_to_floor(q: Inquiry, b: int, rows: slice) -> str:
-    """Say when geometric decay would reach the floor; nothing of decay that slows down."""
+def _loops_to_floor(q: Inquiry, b: int, rows: slice) -> tuple[float, str]:
+    """Return the loops in which geometric decay would reach the floor, and say so; nan of decay that slows down."""
     w = q.watcher
     rate, before = np.nanmax(w.trend[b, rows]), np.nanmax(w.trend_before[b, rows])
     step, floor = np.nanmax(w.step[b, rows]), q.floor[b, rows].max()
     if np.isnan(rate) or np.isnan(before):
-        return ", and are still large; give more loops"
+        return np.nan, ", and are still large; give more loops"
     if not (0 < rate < 1 and step > floor) or abs(np.log(before / rate)) > 0.1 * abs(np.log(rate)):
-        return ", more slowly than geometrically; give more loops"
+        return np.nan, ", more slowly than geometrically; give more loops"
     more = int(np.ceil(np.log(floor / step) / np.log(rate)))
-    return f"; at {rate:.6g} per loop about {more} more reach the floor"
+    return more, f"; at {rate:.6g} per loop about {more} more reach the floor"

@@ -107,6 +107,7 @@ def _transient(q: Inquiry, b: int, g: int, one: LeadingExponent) -> Finding:
         f"still moving after {q.watcher.loops[b]} loops although the largest exponent is negative, {one.value:.3g} ± "
         f"{one.error:.1g} per loop: a slow transient, or a cycle longer than the window; give more loops{takes}",
         **_numbers(one),
+        loops_to_decide=float(more),
     )
 
 
@@ -121,7 +122,7 @@ def _wavering(one: LeadingExponent) -> Finding:
 
 
 def _zero(one: LeadingExponent) -> str:
-    return f"largest exponent {one.value:.1e} ± {one.error:.1g} is zero within its error"
+    return f"largest exponent {one.value:.1e} ± {one.error:.1g} is zero within five errors"
 
 
 def _signal(q: Inquiry, b: int) -> int:

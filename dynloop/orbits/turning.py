@@ -149,7 +149,7 @@ def on_a_torus(
             f"bounded and moving in {lines}, {zero}; but the frequency {found.frequency:.9f} lies so near a simple "
             f"fraction that {fit.loops} loops do not see it slip past, and the orbit may yet lock there; a window of "
             f"about {found.needs:.3g} loops would",
-            Status.OUT_OF_LOOPS, **numbers,
+            Status.OUT_OF_LOOPS, **numbers, loops_to_decide=found.needs - fit.loops,
         )  # fmt: skip
     return Finding(
         regime=Regime.QUASIPERIODIC, numbers=numbers,

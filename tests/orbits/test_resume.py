@@ -133,3 +133,15 @@ def test_another_map_is_refused(unfinished):
 def test_bad_input(unfinished, options, error):
     with pytest.raises(InvalidArgumentError, match=error):
         dl.classify(SLOW, **{"resume": unfinished} | options)
+
+
+def test_the_loops_that_would_decide_are_enough():
+    """Geometric decay foretells when it is at the floor; so many more loops decide, and not twice as many are asked."""
+    m = dl.TorchMap([lambda x: 0.995 * x + 0.01 * torch.roll(x, 1) * x * x * (1 - x)], (2,), name="slow in two")
+    first = dl.classify(m, [[0.3, 0.1]], loops=512, polish="never")
+    more = first.evidence.loops_to_decide[0]
+    assert "more reach the floor" in first.reason[0]
+    needed = np.log(1e-15) / np.log(0.995) - 512
+    assert 0.5 * needed < more < 2 * needed
+    later = dl.classify(m, resume=first, loops=512 + int(1.5 * more), polish="never")
+    assert later.regime[0] is dl.Regime.VANISHING
