@@ -19,7 +19,7 @@ _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.
 _PHASES = (Phase.generate,) if os.environ.get("DYNLOOP_MUTANT") else tuple(Phase)
 
 
-def cases(n: int, **drawn):
+def cases(n: int, /, **drawn):
     """Try a test on n drawn cases; `drawn` are strategies by argument, as in hypothesis' `given`."""
 
     def decorate(test):

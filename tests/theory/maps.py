@@ -26,7 +26,7 @@ def _mix(x, params, out):
 
 
 STEPS = {"bend": jit(_bend), "press": jit(_press), "mix": jit(_mix)}  # compiled once: a plain function is at every map
-LOOPS = (("bend",), ("press", "mix"), ("mix", "bend", "press"))
+LOOPS = (("bend",), ("press", "mix"))
 
 
 def kernel(kinds, dim, params):

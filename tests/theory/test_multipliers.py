@@ -1,4 +1,4 @@
-"""T4: the cyclic products at all sections, and at all points of a cycle, share their multipliers; not singular values."""
+"""T4: the cyclic products at all sections share their multipliers, and so do all points of a cycle."""
 
 import numpy as np
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""T1: what F does at a section, the cyclic permutation of its layers does from there; fixed points are carried along."""
+"""T1: what F does at a section, the cyclic permutation of its layers does from there; fixed points are carried on."""
 
 import numpy as np
 from hypothesis import strategies as st
