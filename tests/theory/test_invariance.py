@@ -26,7 +26,7 @@ def same(found, other):
 calm = strategies.converging(max_dim=4) | strategies.cycles(max_dim=3) | strategies.divergent(max_dim=3)
 
 
-@cases(40, row=calm, loops=st.integers(1, 40))
+@cases(20, row=calm, loops=st.integers(1, 40))
 def test_burn_in(row, loops):
     m = row.map
     later = m.numpy(m.watch(m.native(row.start[None]), loops, m.native(row.start[None])).states)[0]
@@ -35,7 +35,7 @@ def test_burn_in(row, loops):
     same(dl.classify(m, row.start), found)
 
 
-@cases(300, window=windows(), loops=st.integers(1, 200), seed=st.integers(0, 2**31))
+@cases(200, window=windows(), loops=st.integers(1, 200), seed=st.integers(0, 2**31))
 def test_burn_in_of_a_compiled_map(window, loops, seed):
     m = dl.zoo.logistic(window[1])
     start = np.random.default_rng(seed).uniform(0.05, 0.95, (1, 1))
@@ -45,14 +45,14 @@ def test_burn_in_of_a_compiled_map(window, loops, seed):
     assert here.period[()] in (-1, window[0])
 
 
-@cases(40, row=calm, turn=st.integers(1, 3))
+@cases(16, row=calm, turn=st.integers(1, 3))
 def test_section(row, turn):
     m, l = row.map, turn % row.map.layer_count
     section = m.numpy(m.sections(m.native(row.start[None])))[l, 0]
     same(dl.classify(m, row.start), dl.classify(m.rotate(l), section))
 
 
-@cases(30, row=strategies.converging(max_dim=3) | strategies.cycles(max_dim=2), seed=st.integers(0, 2**31))
+@cases(12, row=strategies.converging(max_dim=3) | strategies.cycles(max_dim=2), seed=st.integers(0, 2**31))
 def test_order_of_coordinates(row, seed):
     """A permutation of the coordinates of every layer."""
     import torch
@@ -64,7 +64,7 @@ def test_order_of_coordinates(row, seed):
     same(dl.classify(row.map, row.start), dl.classify(other, row.start[order.numpy()]))
 
 
-@cases(30, row=strategies.conjugations(strategies.converging(max_dim=3) | strategies.cycles(max_dim=2)))
+@cases(12, row=strategies.conjugations(strategies.converging(max_dim=3) | strategies.cycles(max_dim=2)))
 def test_coordinates(row):
     """One change of coordinates for all sections keeps the side of the dichotomy too."""
     found = dl.classify(row.map, row.start)
@@ -73,7 +73,7 @@ def test_coordinates(row):
         assert found.period[()] == row.original.period[0]
 
 
-@cases(250, window=windows(1, 2, 4), seed=st.integers(0, 2**31))
+@cases(150, window=windows(1, 2, 4), seed=st.integers(0, 2**31))
 def test_company_and_order_in_a_batch(window, seed):
     """Rows finish by themselves: a start has one verdict, alone, among others, and wherever it stands."""
     m, rng = dl.zoo.logistic(window[1]), np.random.default_rng(seed)
@@ -85,7 +85,7 @@ def test_company_and_order_in_a_batch(window, seed):
     assert alone.period[()] == together.period[2]
 
 
-@cases(60, rate=st.floats(1.05, 1.9), seed=st.integers(0, 2**31))
+@cases(25, rate=st.floats(1.05, 1.9), seed=st.integers(0, 2**31))
 def test_divergence_is_seen_in_every_unit(rate, seed):
     unit = 10.0 ** np.random.default_rng(seed).integers(-5, 6)
     import torch

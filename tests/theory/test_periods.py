@@ -27,7 +27,7 @@ def settled(row, loops=130):
     return m.numpy(m.watch(x, loops, x).states)[0]
 
 
-@cases(400, window=windows(), q=st.integers(1, 8), seed=st.integers(0, 2**31))
+@cases(220, window=windows(), q=st.integers(1, 8), seed=st.integers(0, 2**31))
 def test_the_period_of_a_power_is_the_period_over_its_common_divisor(window, q, seed):
     """For every start that settles: p / gcd(p, q)."""
     p, r = window
@@ -40,7 +40,7 @@ def test_the_period_of_a_power_is_the_period_over_its_common_divisor(window, q, 
     assert names <= ({"PERIODIC"} if expected > 1 else {"VANISHING", "CYCLIC"})
 
 
-@cases(400, values=st.lists(windows(), min_size=3, max_size=3))
+@cases(220, values=st.lists(windows(), min_size=3, max_size=3))
 def test_periods_in_a_diagram_are_those_of_their_windows(values):
     found = dl.period_diagram(dl.zoo.logistic(), [r for _, r in values], transient=20000)
     assert all(p in (-1, expected) for p, (expected, _) in zip(found.period, values, strict=True))
@@ -86,7 +86,7 @@ def least_period(m, states, largest):
     return period, np.linalg.norm(path[1:] - path[0], axis=1) / np.linalg.norm(path, axis=1).max()
 
 
-@cases(500, window=windows(1, 2, 3, 4), l=st.integers(0, 1), seed=st.integers(0, 2**31))
+@cases(280, window=windows(1, 2, 3, 4), l=st.integers(0, 1), seed=st.integers(0, 2**31))
 def test_the_minimal_period_is_the_same_at_both_sections_of_a_parabola(window, l, seed):
     """The logistic map in two layers, x(1 − x) and r x."""
     p, r = window
@@ -101,7 +101,7 @@ def test_the_minimal_period_is_the_same_at_both_sections_of_a_parabola(window, l
     assert (gaps[:-1] > 1e-6).all()
 
 
-@cases(80, row=strategies.cycles(max_dim=3), turn=st.integers(0, 2), q=st.integers(2, 12))
+@cases(40, row=strategies.cycles(max_dim=3), turn=st.integers(0, 2), q=st.integers(2, 12))
 def test_a_cycle_has_one_period_at_every_section_and_a_closed_polygon(row, turn, q):
     """Of p·k edges; a power cuts it into cycles of equal length."""
     m, p = row.map, row.period[0]
@@ -122,7 +122,7 @@ def test_a_cycle_has_one_period_at_every_section_and_a_closed_polygon(row, turn,
     assert np.linalg.norm(edges, axis=1).max() > 1e-3
 
 
-@cases(40, r=st.floats(3.1, 3.4), seed=st.integers(0, 2**31))
+@cases(25, r=st.floats(3.1, 3.4), seed=st.integers(0, 2**31))
 def test_fixed_points_are_no_cycles_of_two(r, seed):
     """A search for prime period 2 finds the one 2-cycle; the fixed points solve F²(x) = x too, and are told apart."""
     starts = np.concatenate([np.random.default_rng(seed).uniform(0.05, 0.95, (3, 1)), [[1 - 1 / r]]])
@@ -133,7 +133,7 @@ def test_fixed_points_are_no_cycles_of_two(r, seed):
     assert dl.Status.SHORTER_PERIOD in found.failed.status.tolist()
 
 
-@cases(40, row=strategies.cycles(max_dim=3), turn=st.integers(0, 2))
+@cases(20, row=strategies.cycles(max_dim=3), turn=st.integers(0, 2))
 def test_the_classifier_gives_every_section_the_same_period(row, turn):
     m = row.map.rotate(turn)
     section = row.map.numpy(row.map.sections(row.map.native(row.start[None])))[turn % row.map.layer_count, 0]
@@ -154,7 +154,7 @@ def two_sinks(seed, layers):
     return dl.TorchMap([*[lambda x, c=c: c * x for c in factors], lambda x: torch.tanh(gain * x / total)], (1,))
 
 
-@cases(250, seed=st.integers(0, 2**31), layers=st.integers(1, 3))
+@cases(100, seed=st.integers(0, 2**31), layers=st.integers(1, 3))
 def test_basin_labels_are_constant_along_orbits_and_carried_by_every_layer(seed, layers):
     m = two_sinks(seed, layers)
     starts = np.random.default_rng(seed).uniform(-2, 2, (4, 1))
@@ -171,7 +171,7 @@ def test_basin_labels_are_constant_along_orbits_and_carried_by_every_layer(seed,
         np.testing.assert_allclose(end(m.rotate(l), sections[l]), m.numpy(of_limit[l]), rtol=0, atol=1e-8)
 
 
-@cases(60, seed=st.integers(0, 2**31), layers=st.integers(1, 2))
+@cases(30, seed=st.integers(0, 2**31), layers=st.integers(1, 2))
 def test_the_classifier_ends_at_the_sink_of_the_basin(seed, layers):
     m = two_sinks(seed, layers)
     start = np.random.default_rng(seed).uniform(0.1, 2, (1, 1))

@@ -13,7 +13,7 @@ SEEDS = st.integers(0, 2**31)
 LOW = st.sampled_from([torch.bfloat16, torch.float16, torch.float32])
 
 
-@cases(500, row=strategies.contractions(), dtype=LOW)
+@cases(280, row=strategies.contractions(), dtype=LOW)
 def test_the_floor_is_the_rounding_of_one_loop(row, dtype):
     """Between one roundoff and what the layers may add up to; and never below what one loop rounds away."""
     m = dl.TorchMap(row.map.layers, row.map.state_shape, dtype=dtype)
@@ -23,11 +23,11 @@ def test_the_floor_is_the_rounding_of_one_loop(row, dtype):
     error, size = np.linalg.norm(low - exact, axis=1), np.linalg.norm(exact, axis=1)
     assert (floor >= torch.finfo(dtype).eps).all()
     assert (floor * np.maximum(size, 1e-30) >= error * (1 - 1e-6) - torch.finfo(dtype).eps * size.max()).all()
-    assert (floor <= np.maximum(2 * error / np.maximum(size, torch.finfo(dtype).eps * size.max() + 1e-300), 4 * torch.finfo(
-        dtype).eps)).all()  # fmt: skip
+    eps = torch.finfo(dtype).eps
+    assert (floor <= np.maximum(2 * error / np.maximum(size, eps * size.max() + 1e-300), 4 * eps)).all()
 
 
-@cases(400, row=strategies.contractions(max_q=0.7))
+@cases(80, row=strategies.contractions(max_q=0.7))
 def test_rounded_states_stay_near_the_limit(row):
     """A contraction in a grid of bfloat16: no state strays farther than rounding over 1 − q."""
     m = row.map
@@ -76,10 +76,14 @@ def _rounded(x):
     return x.bfloat16().to(x)
 
 
-@cases(25, row=strategies.blocks(norms=("huginn",), injections=("concat",), gains=(0.3,), max_layers=1, max_tokens=2,
+@cases(12, row=strategies.blocks(norms=("huginn",), injections=("concat",), gains=(0.3,), max_layers=1, max_tokens=2,
                                  dtype=torch.bfloat16))  # fmt: skip
 def test_blocks_that_rest_in_float64_do_not_move_in_bfloat16(row):
-    twin = dl.classify(row.map.twin(), row.start, loops=1024)
+    high = row.map.twin()
+    x = high.native(row.starts[:1])
+    if high.watch(x, 300, x).steps[-1].max() > 1e-12:
+        return
+    twin = dl.classify(high, row.start, loops=1024)
     low = dl.classify(row.map, row.start, loops=1024)
     for high, found in zip(np.ravel(twin.regime), np.ravel(low.regime), strict=True):
         if high in AT_REST[:2]:
