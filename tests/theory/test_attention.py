@@ -24,7 +24,7 @@ class _Shown(torch.nn.Module):
 
 
 def attention(seed, heads, tokens, width, *, causal, rotary, size=1.0):
-    """An attention layer whose output is its map, ``(tokens, heads · tokens)``; heads are as wide as tokens are many."""
+    """An attention layer whose output is its map, ``(tokens, heads · tokens)``: heads as wide as tokens are many."""
     layer = nn.Attention(width, heads, head_size=tokens, causal=causal, rotary=rotary, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -88,7 +88,7 @@ def test_the_map_moves_at_most_in_proportion_to_the_normalised_state(
     x = rng.standard_normal((2, tokens, width)) * np.array([1.0, 10.0**away])[:, None, None]
     X, Y = (norm(torch.as_tensor(s)).numpy() for s in (x[0], x[0] + x[1]))
     B = max(np.linalg.norm(X, 2), np.linalg.norm(Y, 2))
-    assert B <= math.sqrt(tokens * width) + 1e-9
+    assert B - math.sqrt(tokens * width) <= 1e-9
     W, d = layer.head_size, layer.head_size
     moved = np.linalg.norm(maps(layer, X) - maps(layer, Y), axis=(1, 2))
     for h in range(heads):

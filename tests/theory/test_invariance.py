@@ -4,6 +4,7 @@ Fixed cases, scales and orthogonal coordinates among them: tests/orbits/test_inv
 """
 
 import numpy as np
+import torch
 from hypothesis import strategies as st
 
 import dynloop as dl
@@ -55,8 +56,6 @@ def test_section(row, turn):
 @cases(12, row=strategies.converging(max_dim=3) | strategies.cycles(max_dim=2), seed=st.integers(0, 2**31))
 def test_order_of_coordinates(row, seed):
     """A permutation of the coordinates of every layer."""
-    import torch
-
     order = torch.as_tensor(np.random.default_rng(seed).permutation(row.map.dimension))
     back = torch.argsort(order)
     layers = [lambda x, f=f: f(x[:, back])[:, order] for f in row.map.layers]
@@ -88,9 +87,20 @@ def test_company_and_order_in_a_batch(window, seed):
 @cases(25, rate=st.floats(1.05, 1.9), seed=st.integers(0, 2**31))
 def test_divergence_is_seen_in_every_unit(rate, seed):
     unit = 10.0 ** np.random.default_rng(seed).integers(-5, 6)
-    import torch
-
     m = dl.TorchMap([lambda x: rate * x + unit * torch.sin(x / unit)], (1,))
     found = dl.classify(m, np.array([50.0 * unit]))
     assert found.regime[()] in (dl.Regime.DIVERGENT, dl.Regime.UNDECIDED)
     assert found.dichotomy[()] == "not applicable"
+
+
+@cases(300, seed=st.integers(0, 2**31), turns=st.tuples(st.integers(-3, 3), st.integers(-3, 3)))
+def test_whole_turns_of_an_angle_move_nothing(seed, turns):
+    """The standard map lives on a torus: displacements go the shortest way round."""
+    m = dl.zoo.standard()
+    a, b = np.random.default_rng(seed).uniform(0, 1, (2, 3, 2)) * m.periods
+    found, moved = m.displacement(a, b), m.displacement(a + np.array(turns) * m.periods, b)
+    np.testing.assert_allclose(moved, found, rtol=0, atol=1e-9)
+    assert (np.abs(found) <= m.periods / 2 + 1e-12).all()
+    seen = m.watch(m.native(a), 1, m.native(b))
+    step = np.linalg.norm(m.displacement(m(a), a), axis=1)
+    np.testing.assert_allclose(seen.steps[0, :, 0], step, rtol=0, atol=1e-9)

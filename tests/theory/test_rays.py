@@ -12,7 +12,7 @@ from tests.theory.cases import cases
 
 def shifts(seed, layers, dim):
     c = np.random.default_rng(seed).standard_normal((layers, dim))
-    return dl.TorchMap([lambda x, b=torch.as_tensor(b): x + b for b in c], (dim,)), c
+    return dl.TorchMap([lambda x, b=b: x + b for b in torch.as_tensor(c)], (dim,)), c
 
 
 @cases(390, seed=st.integers(0, 2**31), layers=st.integers(1, 4), dim=st.integers(1, 4), loops=st.integers(50, 10**6))

@@ -156,3 +156,23 @@ def test_multipliers_at_a_limit_do_not_depend_on_coordinates(row):
         0
     ]
     assert dl.spectral_radius(row.map, image) == pytest.approx(original.rate, abs=1e-4)
+
+
+# -- what a verdict of rest claims -------------------------------------------------------------------------------------
+
+
+@cases(150, r=st.floats(0.2, 3.95), on_the_point=st.booleans())
+def test_a_certain_limit_is_stable_by_its_multiplier(r, on_the_point):
+    """Whatever the orbit does, and also from an unstable fixed point itself, which rounding may not leave."""
+    m, fixed = dl.zoo.logistic(r), 1 - 1 / r
+    found = dl.classify(m, [fixed if on_the_point and r > 1 else 0.37], loops=512)
+    if found.regime[()] in (dl.Regime.VANISHING, dl.Regime.CYCLIC):
+        x = found.states.item()
+        assert abs(x - r * x * (1 - x)) <= 1e-9
+        assert abs(r * (1 - 2 * x)) <= 1 + 1e-6
+        assert found.rate[()] == pytest.approx(abs(r * (1 - 2 * x)), abs=1e-6)
+    elif found.regime[()] is dl.Regime.PERIODIC:
+        orbit = m.record(np.array([[found.states.item()]]), int(found.period[()]) + 1, 0)[0, :, 0]
+        gaps = np.abs(orbit[1:] - orbit[0])
+        assert gaps[-1] <= 1e-9
+        assert (gaps[:-1] > 1e-9).all()
