@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import dynloop as dl
 from dynloop.testing import strategies
 
-QUICK = settings(max_examples=300, derandomize=True, database=None, deadline=None)
+QUICK = settings(max_examples=100, derandomize=True, database=None, deadline=None)
 
 
 # -- shrinking ---------------------------------------------------------------------------------------------------------
@@ -44,11 +44,8 @@ def test_a_counter_example_shrinks_to_few_coordinates_and_layers(drawn, claim, l
 
 
 def test_a_block_shrinks_to_the_plainest_one():
-    row = find(strategies.blocks(), lambda row: row.map.causal is False, settings=QUICK)
-    assert row.name == "block pre+none gain 1 layers 1 heads 1 of 2 tokens 1 not causal layer seed 0"
-    row = find(strategies.blocks(), lambda row: "norm" in row.map.layer_names, settings=QUICK)
-    assert row.map.facts["norm"] == "ouro"
-    assert row.map.state_shape == (1, 2)
+    row = find(strategies.blocks(), lambda row: not row.map.causal and "norm" in row.map.layer_names, settings=QUICK)
+    assert row.name == "block ouro+none gain 1 layers 1 heads 1 of 2 tokens 1 not causal layer seed 0"
 
 
 def test_a_conjugation_shrinks_with_its_map():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import dynloop as dl
 from dynloop.calculus.settled import settled_period
 from dynloop.maps.compiled.jit import jit
+from dynloop.orbits.recurrence import return_period
 from dynloop.testing import strategies
 from tests.theory.cases import cases
 
@@ -138,9 +139,18 @@ def test_the_classifier_gives_every_section_the_same_period(row, turn):
     m = row.map.rotate(turn)
     section = row.map.numpy(row.map.sections(row.map.native(row.start[None])))[turn % row.map.layer_count, 0]
     found = dl.classify(m, section)
-    if found.regime[()] is not dl.Regime.UNDECIDED:
-        assert (found.regime[()].name, int(found.period[()])) == ("PERIODIC", row.period[0])
-        assert found.rate[()] == pytest.approx(row.rate, abs=1e-3)
+    assert (found.regime[()].name, int(found.period[()])) == ("PERIODIC", row.period[0])
+    assert found.rate[()] == pytest.approx(row.rate, abs=1e-3)
+
+
+@cases(400, p=st.integers(1, 12), rounds=st.integers(2, 6), seed=st.integers(0, 2**31))
+def test_the_first_return_whose_multiples_return_is_the_period(p, rounds, seed):
+    """Of distances to the state t loops before, on a cycle of p points."""
+    points = np.random.default_rng(seed).standard_normal((p, 2))
+    times = np.arange(1, rounds * p + 1)
+    distances = np.linalg.norm(points[times % p] - points[0], axis=1)
+    assert return_period(distances, 1e-9) == p
+    assert return_period(distances[: 2 * p - 1], 1e-9) == -1
 
 
 # -- basins ------------------------------------------------------------------------------------------------------------
