@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 TORCH  := torch==2.13.0
 WORKERS ?= 2
 
-.PHONY: help demo test nightly bench regimes proofs lint format clean
+.PHONY: help demo test nightly mutants bench regimes proofs lint format clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -18,8 +18,12 @@ demo: $(VENV)/.dynloop ## classify the trained checkpoints that ship with dynloo
 test: $(VENV)/.test ## run the tests, without the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
-nightly: $(VENV)/.test ## run the slow tests
+nightly: $(VENV)/.test ## run the slow tests, ten times the drawn cases, and the mutants
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow
+	OMP_NUM_THREADS=1 DYNLOOP_PROPERTIES=10 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" tests/theory
+
+mutants: $(VENV)/.test ## break the library in named ways; the property suite must notice each
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants.run --workers $(WORKERS) --write
 
 bench: $(VENV)/.test ## run the benchmarks and print their ratios
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks --benchmark-only -s

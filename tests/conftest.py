@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("dynloop", derandomize=True, deadline=None)
+settings.register_profile("dynloop", derandomize=True, database=None, deadline=None)
 settings.load_profile("dynloop")
 
 
@@ -27,3 +27,11 @@ def checkpoints() -> Path:
     if not folder.is_dir():
         pytest.fail(f"DYNLOOP_CHECKPOINTS names {folder}, which is no folder")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many drawn cases the property suite of tests/theory/ came to."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, []) if r.when == "call"]
+    counts = [n for r in reports for name, n in r.user_properties if name == "drawn cases"]
+    if counts and sum(counts):
+        terminalreporter.write_line(f"theory: {sum(counts)} drawn cases in {len(counts)} tests")

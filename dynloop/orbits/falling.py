@@ -65,6 +65,7 @@ def octaves(q: Inquiry, b: int) -> None:
         paths = np.array([octave[b, rows].max() for octave in w.paths])
         shifts = np.array([octave[b, rows].max() for octave in w.shifts])
         falling, law = w.slowing(b, rows), octave_law(paths)
+        more, said = _loops_to_floor(q, b, rows) if falling else (np.nan, "")
         if falling and law == "drift" and octave_law(shifts) == "drift" and q.twin is not None:
             finding = Finding(
                 regime=Regime.DRIFT,
@@ -72,6 +73,8 @@ def octaves(q: Inquiry, b: int) -> None:
                 f"every octave of loops stays the same or grows ({', '.join(f'{v:.4g}' for v in shifts[-4:])}): "
                 "no limit is approached, T2 does not apply",
             )  # fmt: skip
+        elif falling and np.isfinite(more):
+            finding = undecided(f"steps still fall after {w.loops[b]} loops{said}", loops_to_decide=more)
         elif falling and (found := creeping_in(q, b)):
             finding = found
         elif falling and law == "summable":
@@ -87,8 +90,7 @@ def octaves(q: Inquiry, b: int) -> None:
                 "loops"
             )
         elif falling:
-            more, said = _loops_to_floor(q, b, rows)
-            finding = undecided(f"steps still fall after {w.loops[b]} loops{said}", loops_to_decide=more)
+            finding = undecided(f"steps still fall after {w.loops[b]} loops{said}")
         else:
             finding = undecided(f"bounded and moving after {w.loops[b]} loops; {q.why_no_twin or 'give more loops'}")
         q.put(b, [g], [finding])
@@ -103,5 +105,8 @@ def _loops_to_floor(q: Inquiry, b: int, rows: slice) -> tuple[float, str]:
         return np.nan, ", and are still large; give more loops"
     if not (0 < rate < 1 and step > floor) or abs(np.log(before / rate)) > 0.1 * abs(np.log(rate)):
         return np.nan, ", more slowly than geometrically; give more loops"
-    more = int(np.ceil(np.log(floor / step) / np.log(rate)))
+    fall = np.log(floor / step)
+    if abs(np.log(step / (1 - rate))) < 0.1:  # the state falls with its steps: its limit is the origin
+        fall += np.log(floor * w.largest[b, rows].max() / w.norm[b, rows].max())
+    more = int(np.ceil(fall / np.log(rate)))
     return more, f"; at {rate:.6g} per loop about {more} more reach the floor"

@@ -135,13 +135,19 @@ def test_bad_input(unfinished, options, error):
         dl.classify(SLOW, **{"resume": unfinished} | options)
 
 
-def test_the_loops_that_would_decide_are_enough():
-    """Geometric decay foretells when it is at the floor; so many more loops decide, and not twice as many are asked."""
-    m = dl.TorchMap([lambda x: 0.995 * x + 0.01 * torch.roll(x, 1) * x * x * (1 - x)], (2,), name="slow in two")
+@pytest.mark.parametrize("limit", [0.0, 1.0])
+def test_the_loops_that_would_decide_are_enough(limit):
+    """Geometric decay foretells when it is at the floor, also of the largest norm where the limit is the origin."""
+
+    def towards(x):
+        y = x - limit
+        return limit + 0.99 * y + 0.01 * torch.roll(y, 1) * y * y
+
+    m = dl.TorchMap([towards], (2,), name="slow in two")
     first = dl.classify(m, [[0.3, 0.1]], loops=512, polish="never")
     more = first.evidence.loops_to_decide[0]
     assert "more reach the floor" in first.reason[0]
-    needed = np.log(1e-15) / np.log(0.995) - 512
-    assert 0.5 * needed < more < 2 * needed
-    later = dl.classify(m, resume=first, loops=512 + int(1.5 * more), polish="never")
-    assert later.regime[0] is dl.Regime.VANISHING
+    needed = (2 if limit == 0 else 1) * np.log(1e-15) / np.log(0.99) - 512
+    assert 0.6 * needed < more < 1.2 * needed
+    later = dl.classify(m, resume=first, loops=512 + int(1.2 * more), polish="never")
+    assert "to the floor of" in later.reason[0]

@@ -1,12 +1,13 @@
-"""Hypothesis strategies of orbits whose regime is known by construction.
+"""Orbits whose regime is known by construction.
 
-Each draws a `KnownMap`: a map, a start, and what is right to say of that orbit. `known_maps` draws from all of them.
-Sizes shrink towards few coordinates and few layers.
+Each strategy draws a `KnownMap`: a map, a start, and what is right to say of that orbit. `known_maps` draws from all of
+them. Sizes shrink towards few coordinates and few layers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,20 +20,24 @@ from dynloop.testing.known import KnownMap
 from dynloop.testing.known.recurrent import CHAOS, WINDOWS
 from dynloop.testing.known.tokens import TOKENS
 from dynloop.testing.known.unbounded import SCALAR
+from dynloop.testing.strategies.drawn import checked_size, seeded
 
 __all__ = [
-    "chaotic", "converging", "cyclic", "divergent", "drifts", "known_maps", "periodic", "quasiperiodic", "rays",
-    "token_blocks", "vanishing",
+    "chaotic", "converging", "cycles", "cyclic", "divergent", "drifts", "known_maps", "periodic", "quasiperiodic",
+    "rays", "token_blocks", "vanishing",
 ]  # fmt: skip
 
 Strategy = st.SearchStrategy[KnownMap]
-_SEEDS = st.integers(0, 2**32 - 1)
 
 
 def _drawn(make: Callable[..., KnownMap], **arguments: Any) -> Strategy:
-    """Return a strategy of `make(rng, …)` with a drawn seed and drawn arguments."""
-    given = {k: v if isinstance(v, st.SearchStrategy) else st.just(v) for k, v in arguments.items()}
-    return st.builds(lambda seed, **kwargs: make(np.random.default_rng(seed), **kwargs), seed=_SEEDS, **given)
+    """Return a strategy of `make(rng, …)` with a drawn seed and drawn arguments; the name tells the seed."""
+
+    def made_of(*, seed: int, **given: Any) -> KnownMap:
+        row = make(np.random.default_rng(seed), **given)
+        return replace(row, name=f"{row.name} seed {seed}")
+
+    return seeded(made_of, **arguments)
 
 
 def vanishing(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
@@ -100,6 +105,26 @@ def periodic(max_period: int = 12, max_dim: int = 16, dtype: torch.dtype = torch
     )
 
 
+def cycles(period: int | None = None, max_dim: int = 4, max_layers: int = 3) -> Strategy:
+    """Draw attracting p-cycles of one family, cheap to iterate: a star of p points of a circle, rate 0.7.
+
+    Parameters
+    ----------
+    period : int, optional
+        p; drawn from 2 to 9 if left out.
+    max_dim, max_layers : int
+        Largest sizes; at least 2 coordinates.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the period or a size is out of range.
+    """
+    periods = st.integers(2, 9) if period is None else st.just(checked_size("period", period, 2))
+    layers = st.integers(1, checked_size("max_layers", max_layers, 1))
+    return _drawn(made.cycle, period=periods, dim=st.integers(2, _checked(max_dim)), layers=layers)
+
+
 def quasiperiodic(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strategy:
     """Draw attracting tori of one or two incommensurate tones, in at least four coordinates."""
     return _drawn(made.torus, tones=st.integers(1, 2), dim=st.integers(4, max(4, _checked(max_dim))), dtype=dtype)
@@ -161,6 +186,4 @@ def known_maps(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strateg
 
 
 def _checked(max_dim: int) -> int:
-    if isinstance(max_dim, bool) or not isinstance(max_dim, int) or max_dim < 2:
-        raise InvalidArgumentError(f"max_dim must be an int of at least 2, the most coordinates; got {max_dim!r}")
-    return max_dim
+    return checked_size("max_dim", max_dim, 2)

@@ -1,0 +1,1 @@
+"""Named ways to break the library, each of which the property suite must notice."""

@@ -1,0 +1,1 @@
+"""Slips by what they concern: layers and loops, numbers, verdicts."""
