@@ -98,3 +98,14 @@ def test_exponents_within_tokens_are_those_of_their_blocks(row):
     logs = token.stretch(x, m.native(V[0])[None], 1).logs[0, 0, :, 0]
     grown = np.linalg.norm(np.einsum("tij,tj->ti", own, V[0, 0]), axis=1)
     np.testing.assert_allclose(np.exp(logs), grown, rtol=1e-6, atol=1e-9)
+
+
+@cases(12, seed=st.integers(0, 2**31))
+def test_each_token_has_a_period_of_its_own(seed):
+    """Side by side, cycles of two and three return together after six loops; no token's period is six."""
+    row = token_chain(np.random.default_rng(seed), kinds=("two", "three"), width=2)
+    found = dl.classify(row.map, row.start)
+    decided = found.regime != dl.Regime.UNDECIDED
+    assert row.wrong(found) == []
+    assert set(found.period[decided].tolist()) <= {2, 3}
+    assert decided.all()
