@@ -54,16 +54,18 @@ class Linear(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """``x ← γ ⊙ x / √(mean(x²) + eps)`` over the last axis; `weight` is γ ``(width,)``."""
+    """``x ← γ ⊙ x / √(mean(x²) + eps) + β`` over the last axis; `weight` is γ ``(width,)``, `bias` β or None."""
 
-    def __init__(self, width: int, *, eps: float = 1e-6, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, width: int, *, eps: float = 1e-6, bias: bool = False, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(width, dtype=dtype))
+        self.bias = nn.Parameter(torch.zeros(width, dtype=dtype)) if bias else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise ``(…, width)``."""
-        return functional.rms_norm(x, x.shape[-1:], self.weight.to(x.dtype), self.eps)
+        normed = functional.rms_norm(x, x.shape[-1:], self.weight.to(x.dtype), self.eps)
+        return normed if self.bias is None else normed + self.bias.to(x.dtype)
 
 
 class LayerNorm(nn.Module):
@@ -115,7 +117,7 @@ def rotate_neighbours(x: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
     sine with a minus at the first.
     """
     cos, sin = tables.to(x.dtype)
-    return torch.addcmul(x * cos, x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2), sin)
+    return torch.addcmul(x * cos, x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2), sin)
 
 
 class Attention(nn.Module):
@@ -132,7 +134,8 @@ class Attention(nn.Module):
     causal : bool
         Whether token i attends to tokens ≤ i alone.
     bias : bool or "qk"
-        Whether the four linear maps have a bias; "qk": those of queries and keys alone.
+        Whether the four linear maps have a bias; "qk": queries and keys alone have, added behind their norms if there
+        are any.
     rotary : bool
         Whether queries and keys are turned by `rotary_tables` (half layout).
     rotary_base : float
@@ -178,12 +181,13 @@ class Attention(nn.Module):
         self.causal, self.rotary, self.rotary_base = causal, rotary, rotary_base
         self.neighbours, self.window = neighbours, window
         queries, keys = self.heads * self.head_size, self.kv_heads * self.head_size
-        self.q = Linear(width, queries, bias=bool(bias), dtype=dtype)
-        self.k = Linear(width, keys, bias=bool(bias), dtype=dtype)
+        behind = bias == "qk" and qk_eps is not None
+        self.q = Linear(width, queries, bias=bool(bias) and not behind, dtype=dtype)
+        self.k = Linear(width, keys, bias=bool(bias) and not behind, dtype=dtype)
         self.v = Linear(width, keys, bias=bias is True, dtype=dtype)
         self.o = Linear(queries, width, bias=bias is True, dtype=dtype)
-        self.q_norm = None if qk_eps is None else RMSNorm(queries, eps=qk_eps, dtype=dtype)
-        self.k_norm = None if qk_eps is None else RMSNorm(keys, eps=qk_eps, dtype=dtype)
+        self.q_norm = None if qk_eps is None else RMSNorm(queries, eps=qk_eps, bias=behind, dtype=dtype)
+        self.k_norm = None if qk_eps is None else RMSNorm(keys, eps=qk_eps, bias=behind, dtype=dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix tokens: ``(batch, tokens, width)`` to the same shape."""

@@ -26,7 +26,7 @@ def _open(
 
 FAMILY = Family(
     name="huginn",
-    description="x ← blocks(W [x, e]), x = norm_2(x + attention(norm_1 x)), then norm_4(x + mlp(norm_3 x)); start noise",
+    description="x ← blocks(W [x, e]), x = norm(x + attention(norm x)), then norm(x + mlp(norm x)); start noise",
     identifies=f"model_type {MODEL_TYPE} with tensors freqs_cis, transformer.core_block.0.norm_4",
     recognises=_recognises,
     open=_open,

@@ -1,7 +1,8 @@
-"""Ouro (Zhu et al. 2025, arXiv 2510.25741): a whole transformer applied again and again, its last norm closing a loop."""
+"""Ouro (Zhu et al. 2025, arXiv 2510.25741): a whole transformer applied again and again, its norm closing the loop."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -62,8 +63,8 @@ def _open(
         tokens=read.tokens,
         decode=_head(options, tensors, dtype, device) if options.head else lambda x: x,
         summary=(
-            f"x = x + norm(f(norm x)), norm closes the loop, no injection: the prompt is the start alone, decode = {gives}, "
-            f"prompt = {read.said}"
+            "x = x + norm(f(norm x)), norm closes the loop, no injection: the prompt is the start alone, "
+            f"decode = {gives}, prompt = {read.said}"
         ),
         start=starts_around(own),
         kinds=start_kinds(own),
@@ -115,9 +116,7 @@ def _normed(options: Options, f: nn.Module) -> nn.Module:
     return NormedBranch(f, before=before, after=after)
 
 
-def _attention(
-    options: Options, tables: torch.Tensor, attend: torch.Tensor | None, window: int | None
-) -> nn.Module:
+def _attention(options: Options, tables: torch.Tensor, attend: torch.Tensor | None, window: int | None) -> nn.Module:
     o = options
     f = Attention(
         o.width, o.heads, kv_heads=o.kv_heads, head_size=o.head_size, tables=tables, attend=attend, window=window
@@ -145,10 +144,31 @@ def _check_tied(source: Source, options: Options) -> None:
         )
 
 
+def _own_output(checkpoint: Checkpoint, loops: int) -> torch.Tensor | None:
+    """Run a live model's own forward; None where there is none to ask, in float64 (its norms are float32) or dropout.
+
+    A model copies ``total_ut_steps`` when it is made; a shallow copy of its module is given the wanted number.
+    """
+    model = checkpoint.source.model
+    whole = hasattr(model, "lm_head") and hasattr(model, "model")
+    if model is None or not whole or checkpoint.dtype == torch.float64 or model.training:
+        return None
+    if checkpoint.dtype != model.lm_head.weight.dtype:
+        return None
+    core = copy.copy(model.model)
+    core.total_ut_steps = loops
+    inputs = {name: torch.as_tensor(v)[None].to(checkpoint.device) for name, v in checkpoint.prompt.items()}
+    with torch.no_grad():
+        states = core(**inputs, use_cache=False)[1]
+        logits: torch.Tensor = model.lm_head(states[-1])
+    return logits
+
+
 FAMILY = Family(
     name="ouro",
-    description="x ← norm(layers(x)), x = x + norm_2(attention(norm_1 x)), then x + norm_4(mlp(norm_3 x)); no injection",
+    description="x ← norm(layers(x)), x = x + norm(attention(norm x)), then x + norm(mlp(norm x)); no injection",
     identifies=f"model_type {MODEL_TYPE}; tensors model.early_exit_gate, model.layers.0.input_layernorm_2",
     recognises=_recognises,
     open=_open,
+    own_output=_own_output,
 )

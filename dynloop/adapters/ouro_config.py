@@ -68,9 +68,13 @@ class Options:
         own: dict[str, tuple[int, ...]] = {"embed_tokens.weight": (self.vocabulary, d), "norm.weight": (d,)}
         own |= {"early_exit_gate.weight": (1, d), "early_exit_gate.bias": (1,)}
         for i in range(self.layers):
-            layer: dict[str, tuple[int, ...]] = {norm: (d,) for norm in NORMS}
+            layer: dict[str, tuple[int, ...]] = dict.fromkeys(NORMS, (d,))
             layer |= {"self_attn.q_proj": (queries, d), "self_attn.k_proj": (keys, d), "self_attn.v_proj": (keys, d)}
-            layer |= {"self_attn.o_proj": (d, queries), "mlp.gate_proj": (self.inner, d), "mlp.up_proj": (self.inner, d)}
+            layer |= {
+                "self_attn.o_proj": (d, queries),
+                "mlp.gate_proj": (self.inner, d),
+                "mlp.up_proj": (self.inner, d),
+            }
             layer["mlp.down_proj"] = (d, self.inner)
             own |= {f"layers.{i}.{name}.weight": shape for name, shape in layer.items()}
         shapes = {f"{self.prefix}{name}": shape for name, shape in own.items()}
@@ -127,7 +131,9 @@ def _windows(config: Mapping[str, Any], where: str, layers: int) -> tuple[int | 
         full = count(config, "max_window_layers", where, default=28, least=0)
         return tuple(window if i >= full else None for i in range(layers))
     if not isinstance(kinds, list) or len(kinds) < layers:
-        raise CheckpointError(f"{where}: layer_types must name one kind for each of {layers} layers; got {str(kinds)[:60]}")
+        raise CheckpointError(
+            f"{where}: layer_types must name one kind for each of {layers} layers; got {str(kinds)[:60]}"
+        )
     for kind in kinds[:layers]:
         choice({"layer_types": kind}, "layer_types", where, _KINDS)
     if "sliding_attention" in kinds[:layers] and window is None:

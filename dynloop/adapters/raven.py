@@ -92,7 +92,7 @@ _SAID = {
 _START = {
     "random": "start = noise",
     "embed-init": "start = e",
-    "skip-adapter": "start = core(e): the first loop, which skips the adapter, is done, and loop n is the model's n + 1",
+    "skip-adapter": "start = core(e), the model's first loop, which skips the adapter: loop n is its loop n + 1",
 }
 
 
@@ -118,11 +118,12 @@ class _Blocks:
         """Return attention and MLP of the layer that lies at `stored`, each with its norms."""
         o, tensors = self.options, self.tensors
         queries, keys = o.heads * o.head_size, o.kv_heads * o.head_size
-        q, k, v = tensors[f"{stored}.attn.Wqkv.weight"].split([queries, keys, keys])
+        q, k, v = torch.split(tensors[f"{stored}.attn.Wqkv.weight"], [queries, keys, keys])
         weights = {"f.q.weight": q, "f.k.weight": k, "f.v.weight": v}
         weights["f.o.weight"] = tensors[f"{stored}.attn.proj.weight"]
         if o.qk_bias:
-            weights |= dict(zip(("f.q.bias", "f.k.bias"), tensors[f"{stored}.attn.qk_bias"].flatten(1), strict=True))
+            biases = ("f.q_norm.bias", "f.k_norm.bias") if o.form == "olmo" else ("f.q.bias", "f.k.bias")
+            weights |= dict(zip(biases, tensors[f"{stored}.attn.qk_bias"].flatten(1), strict=True))
         if o.form == "olmo":
             weights |= {f"f.{n}.weight": tensors[f"{stored}.attn.{n}.weight"] for n in ("q_norm", "k_norm")}
         gate, up = tensors[f"{stored}.mlp.fc.weight"].chunk(2)

@@ -117,7 +117,9 @@ def is_raven(config: Mapping[str, Any], names: Collection[str]) -> bool:
     """Say whether it is a Raven of any form."""
     said = config.get("model_type")
     return said == MODEL_TYPE or (
-        said is None and "transformer.adapter.weight" in names and any(name.endswith("attn.Wqkv.weight") for name in names)
+        said is None
+        and "transformer.adapter.weight" in names
+        and any(name.endswith("attn.Wqkv.weight") for name in names)
     )
 
 
@@ -190,7 +192,9 @@ def _heads(config: Mapping[str, Any], where: str, form: Form, width: int, heads:
     if form == "olmo":
         head_size = count(config, "head_dim", where, default=head_size)
     elif width % heads:
-        raise CheckpointError(f"{where}: n_heads must divide n_embd; the config says {heads} and {width}, so correct it")
+        raise CheckpointError(
+            f"{where}: n_heads must divide n_embd; the config says {heads} and {width}, so correct it"
+        )
     elif form == "llama" and config.get("head_dim", head_size) != head_size:
         raise CheckpointError(
             f"{where}: head_dim must be n_embd / n_heads = {head_size} in the Llama form; the config says "
@@ -202,8 +206,8 @@ def _heads(config: Mapping[str, Any], where: str, form: Form, width: int, heads:
         )
     if form == "huginn" and kv_heads not in (1, heads):
         raise CheckpointError(
-            f"{where}: num_key_value_heads = {kv_heads} of {heads} heads, and Huginn's own code knows no groups; correct "
-            "the config"
+            f"{where}: num_key_value_heads = {kv_heads} of {heads} heads, and Huginn's own code knows no groups; "
+            "correct the config"
         )
     if flag(config, "qk_bias", where, default=True) and kv_heads != heads:
         raise CheckpointError(
