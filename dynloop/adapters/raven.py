@@ -59,8 +59,7 @@ def open_raven(
     blocks = _Blocks(options, tensors, read, dtype, device)
     with torch.no_grad():
         e = _contributed(options, tensors, read, blocks)
-        core = [part for block in options.blocks("core_block") for part in blocks.branches(block)]
-        first = _after_first_loop(e, core) if options.start == "skip-adapter" else e
+        first = _through(options.blocks("core_block"), e, blocks) if options.start == "skip-adapter" else e
     noise = truncated_normal(options.std * options.embed_scale, tuple(e.shape))
     kinds = start_kinds(first, noise)
     own = "noise" if options.start == "random" else "embedding"
@@ -164,17 +163,16 @@ def _contributed(options: Options, tensors: Tensors, prompt: LanguagePrompt, blo
     """Return e ``(tokens, width)`` in float64: the scaled embeddings after the prelude."""
     table = tensors["transformer.wte.weight"]
     ids = torch.from_numpy(prompt.inputs["input_ids"]).to(table.device)
-    x = table[ids].to(device=blocks.device, dtype=torch.float64)[None] * options.embed_scale
-    for block in options.blocks("prelude"):
+    x = table[ids].to(device=blocks.device, dtype=torch.float64) * options.embed_scale
+    return _through(options.blocks("prelude"), x, blocks)
+
+
+def _through(stored: list[str], x: torch.Tensor, blocks: _Blocks) -> torch.Tensor:
+    """Send x ``(tokens, width)`` through the layers that lie at `stored`."""
+    x = x[None]
+    for block in stored:
         for branch in blocks.branches(block):
             x = branch(x)
-    return x[0]
-
-
-def _after_first_loop(e: torch.Tensor, core: list[nn.Module]) -> torch.Tensor:
-    x = e[None]
-    for branch in core:
-        x = branch(x)
     return x[0]
 
 
