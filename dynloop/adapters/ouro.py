@@ -6,6 +6,7 @@ import copy
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -145,7 +146,10 @@ def _check_tied(source: Source, options: Options) -> None:
 
 
 def _own_output(checkpoint: Checkpoint, loops: int) -> torch.Tensor | None:
-    """Run a live model's own forward; None where there is none to ask, in float64 (its norms are float32) or dropout.
+    """Run a live model's own forward; None where there is none to ask.
+
+    Neither is it asked with padding (what it makes of that depends on its backend), in training mode (dropout), in
+    another dtype than its own, nor in float64, which its norms do not keep.
 
     A model copies ``total_ut_steps`` when it is made; a shallow copy of its module is given the wanted number.
     """
@@ -153,7 +157,7 @@ def _own_output(checkpoint: Checkpoint, loops: int) -> torch.Tensor | None:
     whole = hasattr(model, "lm_head") and hasattr(model, "model")
     if model is None or not whole or checkpoint.dtype == torch.float64 or model.training:
         return None
-    if checkpoint.dtype != model.lm_head.weight.dtype:
+    if checkpoint.dtype != model.lm_head.weight.dtype or not np.asarray(checkpoint.prompt["attention_mask"]).all():
         return None
     core = copy.copy(model.model)
     core.total_ut_steps = loops

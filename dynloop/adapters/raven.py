@@ -236,16 +236,18 @@ def truncated_normal(std: float, shape: tuple[int, ...]) -> Starter:
 def own_output(checkpoint: Checkpoint, loops: int) -> torch.Tensor | None:
     """Run a live model's own forward from the map's first start; None where there is no live model to ask.
 
-    Neither is it asked in another dtype than its own, nor in float64, which its norms do not keep.
+    Neither is it asked with padding, of which it knows nothing, nor in another dtype than its own, nor in float64,
+    which its norms do not keep.
     """
-    model = checkpoint.source.model
+    model, config = checkpoint.source.model, checkpoint.source.config
     weight = checkpoint.source.tensors["transformer.wte.weight"]
     if model is None or checkpoint.dtype != weight.dtype or checkpoint.dtype == torch.float64:
         return None
-    skipped = "skip the adapter" if "skips the adapter" in checkpoint.describe() else ""
+    if not np.asarray(checkpoint.prompt["attention_mask"]).all():
+        return None
+    skips = config.get("initial_state_mode") == "skip-adapter"
     ids = torch.as_tensor(checkpoint.prompt["input_ids"], device=checkpoint.device)[None]
     with torch.no_grad():
-        given = None if skipped else checkpoint.start()
-        out = model(input_ids=ids, input_states=given, num_steps=loops + bool(skipped))
-    logits: torch.Tensor = out.logits
-    return logits.to(checkpoint.dtype)
+        given = None if skips else checkpoint.start()
+        logits: torch.Tensor = model(input_ids=ids, input_states=given, num_steps=loops + int(skips)).logits
+    return logits.to(weight.dtype)

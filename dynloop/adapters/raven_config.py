@@ -143,8 +143,11 @@ def read_options(source: Source) -> Options:
     where, form = source.name, form_of(source.tensors)
     config = dict(source.config)
     for name, alias in _ALIASES.items():
-        if name not in config and alias in config:
-            config[name] = config[alias]
+        if config.setdefault(name, config.get(alias)) != config.get(alias, config[name]):
+            raise CheckpointError(
+                f"{where}: {name} and {alias} are two names of one number; the config says {config[name]!r} and "
+                f"{config[alias]!r}, so leave one out"
+            )
     for name, value in _FIXED.items():
         choice(config, name, where, (value,), default=value)
     _refuse_noise(config, where)
