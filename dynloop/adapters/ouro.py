@@ -15,7 +15,7 @@ from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start
 from dynloop.adapters.fitting import build, fitting_tensors, widest
 from dynloop.adapters.language_prompt import LanguagePrompt, read_language_prompt
 from dynloop.adapters.ouro_config import MODEL_TYPE, UNUSED, Options, read_options
-from dynloop.errors import CheckpointError
+from dynloop.adapters.tied import with_tied
 from dynloop.maps.torch import Layer
 from dynloop.nn import Attention, GatedMLP, Linear, NormedBranch, RMSNorm
 
@@ -46,9 +46,9 @@ def _open(
     source: Source, prompt: Any, granularity: Granularity, dtype: torch.dtype | None, device: torch.device | None
 ) -> Checkpoint:
     options = read_options(source)
-    tied = r"|lm_head\.weight" if options.tied else ""
-    tensors = fitting_tensors(source, options.shapes(), unused=UNUSED + tied)
-    _check_tied(source, options)
+    if options.head and options.tied:
+        source = with_tied(source, "model.embed_tokens.weight", "lm_head.weight", "tie_word_embeddings")
+    tensors = fitting_tensors(source, options.shapes(), unused=UNUSED + (r"|lm_head\.weight" if options.tied else ""))
     read = read_language_prompt(prompt, source, vocabulary=options.vocabulary, context=options.context)
     table = tensors[f"{options.prefix}embed_tokens.weight"]
     device = device or table.device
@@ -132,17 +132,6 @@ def _mlp(options: Options) -> nn.Module:
 def _head(options: Options, tensors: Tensors, dtype: torch.dtype | None, device: torch.device) -> nn.Module:
     stored = f"{options.prefix}embed_tokens.weight" if options.tied else "lm_head.weight"
     return build(lambda: Linear(options.width, options.vocabulary), {"weight": tensors[stored]}, dtype, device)
-
-
-def _check_tied(source: Source, options: Options) -> None:
-    head, table = source.tensors.get("lm_head.weight"), source.tensors[f"{options.prefix}embed_tokens.weight"]
-    if not options.tied or head is None or head.data_ptr() == table.data_ptr():
-        return
-    if head.shape != table.shape or not torch.equal(head, table):
-        raise CheckpointError(
-            f"{source.name}: the config says tie_word_embeddings, and lm_head.weight differs from model.embed_tokens."
-            "weight; set it to false if the stored head counts, or leave that tensor out"
-        )
 
 
 def _own_output(checkpoint: Checkpoint, loops: int) -> torch.Tensor | None:

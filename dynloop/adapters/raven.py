@@ -14,7 +14,7 @@ from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start
 from dynloop.adapters.fitting import build, fitting_tensors, widest
 from dynloop.adapters.language_prompt import LanguagePrompt, read_language_prompt
 from dynloop.adapters.raven_config import UNUSED, Options, read_options
-from dynloop.errors import CheckpointError
+from dynloop.adapters.tied import with_tied
 from dynloop.maps.base import Starter
 from dynloop.maps.synthetic import Bound
 from dynloop.maps.torch import Layer
@@ -49,9 +49,9 @@ def open_raven(
 ) -> Checkpoint:
     """Open a checkpoint of either family; see `Family.open`."""
     options = read_options(source)
-    tied = r"|lm_head\.weight" if options.tied else ""
-    tensors = fitting_tensors(source, options.shapes(), unused=UNUSED + tied)
-    _check_tied(source, options)
+    if options.tied:
+        source = with_tied(source, "transformer.wte.weight", "lm_head.weight", "tie_embeddings")
+    tensors = fitting_tensors(source, options.shapes(), unused=UNUSED + (r"|lm_head\.weight" if options.tied else ""))
     read = read_language_prompt(
         prompt, source, vocabulary=options.vocabulary, context=options.context, only_behind=True
     )
@@ -210,17 +210,6 @@ def _read_out(
     stored = "transformer.wte.weight" if options.tied else "lm_head.weight"
     head = build(lambda: Linear(options.width, options.vocabulary), {"weight": tensors[stored]}, dtype, device)
     return nn.Sequential(*([ln_f] if options.form == "huginn" else []), *coda, ln_f, head)
-
-
-def _check_tied(source: Source, options: Options) -> None:
-    head, table = source.tensors.get("lm_head.weight"), source.tensors["transformer.wte.weight"]
-    if not options.tied or head is None or head.data_ptr() == table.data_ptr():
-        return
-    if head.shape != table.shape or not torch.equal(head, table):
-        raise CheckpointError(
-            f"{source.name}: the config says tie_embeddings, and lm_head.weight differs from transformer.wte.weight; "
-            "set tie_embeddings to false if the stored head counts, or leave that tensor out"
-        )
 
 
 def truncated_normal(std: float, shape: tuple[int, ...]) -> Starter:

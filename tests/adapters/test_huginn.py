@@ -217,6 +217,8 @@ def test_a_tied_head_that_differs_is_refused_and_one_that_agrees_is_not(tmp_path
 
     m = open_checkpoint(changed("huginn", tmp_path / "c", tensors=store), [1, 2])
     assert torch.equal(m.decode(m.start()), open_checkpoint(FOLDER, [1, 2]).decode(m.start()))
+    renamed = changed("huginn", tmp_path / "e", tensors=lambda w: (store(w), w.pop("transformer.wte.weight")))
+    assert torch.equal(open_checkpoint(renamed, [1, 2]).decode(m.start()), m.decode(m.start()))
     other = changed("huginn", tmp_path / "d", tensors=lambda w: (store(w), w["lm_head.weight"].add_(1)))
     with pytest.raises(CheckpointError, match=r"lm_head\.weight differs from transformer\.wte\.weight"):
         open_checkpoint(other)
