@@ -72,7 +72,9 @@ def test_public_names_lead_here():
 
 
 def test_built_in_families_are_known_and_described():
-    assert [family.name for family in families()] == ["albert", "looped_icl", "looped_lm"]
+    assert [family.name for family in families()] == [
+        "albert", "huginn", "looped_icl", "looped_lm", "ouro", "retrofitted",
+    ]  # fmt: skip
     assert all(family.description and family.identifies for family in families())
 
 
@@ -102,7 +104,7 @@ def test_an_entry_point_that_does_not_load_is_left_out_with_a_warning(monkeypatc
     entries = [importlib.metadata.EntryPoint("x", value, "dynloop.adapters") for value in ("gone:F", "math:pi")]
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: entries)
     with pytest.warns(DynloopWarning) as caught:
-        assert len(families()) == 3
+        assert len(families()) == 6
     assert "the adapter gone:F was not loaded" in str(caught[0].message)
     assert "the adapter math:pi is no Family" in str(caught[1].message)
 
@@ -118,7 +120,7 @@ def test_device_is_kept():
     assert open_checkpoint(DATA / "looped_icl", device="cpu").device == torch.device("cpu")
 
 
-@pytest.mark.parametrize("family", ["albert", "looped_icl"])
+@pytest.mark.parametrize("family", ["albert", "huginn", "looped_icl", "ouro", "retrofit_llama", "retrofit_olmo"])
 def test_decode_keeps_batch_and_dtype(family):
     m = open_checkpoint(DATA / family)
     states = m.start(0, 3)
