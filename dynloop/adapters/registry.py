@@ -20,7 +20,7 @@ from dynloop.errors import CheckpointError, DynloopWarning, InvalidArgumentError
 __all__ = ["demos", "families", "open_checkpoint", "register_adapter"]
 
 ENTRY_POINTS = "dynloop.adapters"
-_BUILT_IN = ("albert", "looped_icl", "looped_lm")
+_BUILT_IN = ("albert", "hrm", "hrm_text", "looped_icl", "looped_lm", "parcae", "trm")
 _DEMOS = Path(__file__).parent / "demo"
 _registered: dict[str, Family] = {}
 

@@ -7,14 +7,23 @@ from typing import Any
 
 from dynloop.errors import CheckpointError
 
-__all__ = ["choice", "count", "number"]
+__all__ = ["choice", "count", "flag", "number"]
 
 
-def count(config: Mapping[str, Any], field: str, where: str, *, default: int | None = None) -> int:
-    """Return a field that counts something: a positive int."""
+def count(config: Mapping[str, Any], field: str, where: str, *, default: int | None = None, least: int = 1) -> int:
+    """Return a field that counts something: an int of at least `least`, which is 1 or 0."""
     value = config.get(field, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise CheckpointError(f"{where}: the config needs {field} to be a positive int; it says {_said(config, field)}")
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        kind = "a positive int" if least else "an int ≥ 0"
+        raise CheckpointError(f"{where}: the config needs {field} to be {kind}; it says {_said(config, field)}")
+    return value
+
+
+def flag(config: Mapping[str, Any], field: str, where: str, *, default: bool) -> bool:
+    """Return a field that is true or false."""
+    value = config.get(field, default)
+    if not isinstance(value, bool):
+        raise CheckpointError(f"{where}: the config needs {field} to be true or false; it says {_said(config, field)}")
     return value
 
 
