@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from dynloop.adapters.base import Checkpoint, Family, Granularity, Source
-from dynloop.adapters.fitting import build, fitting_tensors, widest
+from dynloop.adapters.fitting import build, fill, fitting_tensors, widest
 from dynloop.adapters.language_prompt import LanguagePrompt, read_language_prompt
 from dynloop.adapters.parcae_blocks import Decay, Injection, ReadOut, branch_modules, make_norm, pairs
 from dynloop.adapters.parcae_config import Options, read_options
@@ -114,12 +114,7 @@ def _blocks(
         with torch.device("meta"):
             attention, mlp = branch_modules(options, sizes, tables, values)
         weights = _branch_weights(options, tensors, f"transformer.{part}.{i}", gate=index is not None)
-        found.append(
-            (
-                build(lambda made=attention: made, weights[0], dtype, device),
-                build(lambda made=mlp: made, weights[1], dtype, device),
-            )
-        )
+        found.append((fill(attention, weights[0], dtype, device), fill(mlp, weights[1], dtype, device)))
     return found
 
 
@@ -145,9 +140,10 @@ def _branch_weights(
     return attention, mlp | up
 
 
-def _stored(tensors: Tensors, name: str, own: str) -> dict[str, torch.Tensor]:
+def _stored(tensors: Tensors, name: str, own: str = "") -> dict[str, torch.Tensor]:
     """Return weight and, where there is one, bias stored under `name`, renamed to the module's own name."""
-    return {f"{own}.{part}": tensors[f"{name}.{part}"] for part in ("weight", "bias") if f"{name}.{part}" in tensors}
+    prefix = f"{own}." if own else ""
+    return {f"{prefix}{part}": tensors[f"{name}.{part}"] for part in ("weight", "bias") if f"{name}.{part}" in tensors}
 
 
 def _injection(
@@ -162,8 +158,7 @@ def _injection(
     """Return the injection; what the prompt adds is computed once for float64 and for the working dtype each."""
     norm: nn.Module = nn.Identity()
     if options.prelude_norm:
-        weights = _stored(tensors, "transformer.ln_prelude", "n").items()
-        own = {name.removeprefix("n."): tensor for name, tensor in weights}
+        own = _stored(tensors, "transformer.ln_prelude")
         norm = build(lambda: make_norm(options, options.outer.width), own, dtype, device)
     rows = _rows(tensors["transformer.wte.weight"], read, device)
     with torch.no_grad():
@@ -205,16 +200,12 @@ def _read_out(
     device: torch.device,
 ) -> nn.Module:
     d, r = options.outer.width, options.core.width
-    project = build(lambda: Linear(r, d, bias=options.bias), _plain(tensors, "transformer.C"), dtype, device)
-    norm = build(lambda: make_norm(options, d), _plain(tensors, "transformer.ln_f"), dtype, device)
+    project = build(lambda: Linear(r, d, bias=options.bias), _stored(tensors, "transformer.C"), dtype, device)
+    norm = build(lambda: make_norm(options, d), _stored(tensors, "transformer.ln_f"), dtype, device)
     weight = tensors["transformer.wte.weight" if options.tied else _HEAD]
     head = build(lambda: Linear(d, options.rows), {"weight": weight}, dtype, device)
     blocks = [branch for block in coda for branch in block]
     return ReadOut(project, [*blocks, norm], head, options)
-
-
-def _plain(tensors: Tensors, name: str) -> dict[str, torch.Tensor]:
-    return {own.removeprefix("f."): tensor for own, tensor in _stored(tensors, name, "f").items()}
 
 
 def _starter(options: Options, shape: tuple[int, ...]) -> Starter:
