@@ -26,7 +26,7 @@ def _open(
 
 FAMILY = Family(
     name="hrm",
-    description="L_cycles × z_L ← L(z_L + z_H + e), then z_H ← H(z_H + z_L); L, H stacks of rms(x + f(x)) branches, not causal",
+    description="L_cycles × z_L ← L(z_L + z_H + e), then z_H ← H(z_H + z_L); L, H stacks of branches rms(x + f(x))",
     identifies="architectures or name HierarchicalReasoningModel_ACTV1; tensors inner.L_level and inner.H_level",
     recognises=_recognises,
     open=_open,

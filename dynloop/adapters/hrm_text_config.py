@@ -137,8 +137,8 @@ def read_options(source: Source) -> Options:
     for field, usual in (("quantization_config", None), ("is_causal", True)):
         if config.get(field, usual) not in (usual, None):
             raise CheckpointError(
-                f"{where}: the config says {field} = {repr(config[field])[:40]}, which the hrm_text adapter does not do; "
-                "register an adapter of your own with dynloop.register_adapter"
+                f"{where}: the config says {field} = {repr(config[field])[:40]}, which the hrm_text adapter does not "
+                "do; register an adapter of your own with dynloop.register_adapter"
             )
     width, heads = count(config, "hidden_size", where), count(config, "num_attention_heads", where)
     if width % heads:

@@ -93,7 +93,8 @@ class ValueAttention(TableAttention):
         if self.tables is None:
             return x
         cos, sin = self.tables.to(x.dtype)
-        return torch.addcmul(x * cos, x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2), sin)
+        pairs_swapped = x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
+        return torch.addcmul(x * cos, pairs_swapped, sin)
 
 
 class Decay(nn.Module):

@@ -143,7 +143,9 @@ class Options:
         d, r = self.outer.width, self.core.width
         total = self.prelude + self.blocks + self.coda
         shapes: dict[str, tuple[int, ...]] = {"transformer.wte.weight": (self.rows, d)}
-        shapes |= {f"value_embeds.{i}.weight": (self.rows, self.value_width) for i in range(total) if self.has_values(i)}
+        shapes |= {
+            f"value_embeds.{i}.weight": (self.rows, self.value_width) for i in range(total) if self.has_values(i)
+        }
         for part, (sizes, blocks, _, layer) in self.parts().items():
             for i in range(blocks):
                 shapes |= self._block(f"transformer.{part}.{i}", sizes, gate=self.has_gate(layer + i))
@@ -182,7 +184,8 @@ class Options:
         return {f"{name}.weight": shape} | ({f"{name}.bias": shape[:1]} if self.bias else {})
 
     def _normed(self, name: str, width: int) -> dict[str, tuple[int, ...]]:
-        return {f"{name}.weight": (width,)} | ({f"{name}.bias": (width,)} if self.norm == "LayerNorm" else {})
+        parts = ("weight", "bias") if self.norm == "LayerNorm" else ("weight",)
+        return {f"{name}.{part}": (width,) for part in parts}
 
 
 def read_options(source: Source) -> Options:
@@ -197,8 +200,8 @@ def read_options(source: Source) -> Options:
     for field in config:
         if field not in (*_NAMED, *_SIZES, *_CHOSEN, *_INERT):
             raise CheckpointError(
-                f"{where}: the config says {field} = {repr(config[field])[:40]}, which the parcae adapter does not know; "
-                "remove the field if it changes nothing, or register an adapter of your own"
+                f"{where}: the config says {field} = {repr(config[field])[:40]}, which the parcae adapter does not "
+                "know; remove the field if it changes nothing, or register an adapter of your own"
             )
     options = _read(source)
     _check_together(options, where)
@@ -252,8 +255,8 @@ def _check_classes(config: Mapping[str, Any], where: str) -> None:
     choice(config, "attn_impl", where, ("flash", "sdpa"), default="flash")
     if config.get("mup_model_scaling_factor", 1) != 1:
         raise CheckpointError(
-            f"{where}: the config says mup_model_scaling_factor = {config['mup_model_scaling_factor']!r}, and the parcae "
-            "adapter knows 1 alone; register an adapter of your own with dynloop.register_adapter"
+            f"{where}: the config says mup_model_scaling_factor = {config['mup_model_scaling_factor']!r}, and the "
+            "parcae adapter knows 1 alone; register an adapter of your own with dynloop.register_adapter"
         )
 
 
@@ -310,8 +313,8 @@ def _rope(source: Source) -> bool:
         return True
     if source.model is None:
         raise CheckpointError(
-            f"{source.name}: the config says use_rope = False, which the model's own loader drops, so nothing says which "
-            "model is meant; remove the field for rotary positions, or open the live model"
+            f"{source.name}: the config says use_rope = False, which the model's own loader drops, so nothing says "
+            "which model is meant; remove the field for rotary positions, or open the live model"
         )
     return False
 

@@ -1,4 +1,4 @@
-"""What TRM and HRM share: two levels of post-norm blocks on a puzzle of fixed size, weights as their authors save them."""
+"""What TRM and HRM share: two levels of post-norm blocks, on a puzzle of fixed size."""
 
 from __future__ import annotations
 

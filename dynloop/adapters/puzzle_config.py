@@ -139,8 +139,8 @@ def read_options(source: Source, kind: Kind) -> Options:
     for field in config:
         if field not in (*_KNOWN, *(_TRM_ALONE if kind == "trm" else ())):
             raise CheckpointError(
-                f"{where}: the config says {field} = {repr(config[field])[:40]}, which the {kind} adapter does not know; "
-                "remove the field if it changes nothing, or register an adapter of your own"
+                f"{where}: the config says {field} = {repr(config[field])[:40]}, which the {kind} adapter does not "
+                "know; remove the field if it changes nothing, or register an adapter of your own"
             )
     _check_name(config, where, kind)
     width, heads = count(config, "hidden_size", where), count(config, "num_heads", where)
@@ -194,8 +194,8 @@ def _prefix(config: Mapping[str, Any], where: str, kind: Kind, width: int) -> tu
     prefix = given or needed
     if prefix and not puzzle_width:
         raise CheckpointError(
-            f"{where}: the config says puzzle_emb_len = {prefix} and puzzle_emb_ndim = 0, for which the model's own code "
-            "cannot run; say puzzle_emb_len = 0"
+            f"{where}: the config says puzzle_emb_len = {prefix} and puzzle_emb_ndim = 0, for which the model's own "
+            "code cannot run; say puzzle_emb_len = 0"
         )
     if prefix < needed:
         raise CheckpointError(

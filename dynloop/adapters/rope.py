@@ -58,7 +58,7 @@ class Rope:
 
     def _frequencies(self, tokens: int) -> tuple[torch.Tensor, float]:
         """Return the frequencies ``(size / 2,)`` in float32, and the factor of cosines and sines."""
-        powers = self.theta ** (torch.arange(0, self.size, 2, dtype=torch.float32) / self.size)
+        powers: torch.Tensor = self.theta ** (torch.arange(0, self.size, 2, dtype=torch.float32) / self.size)
         plain, said = 1.0 / powers, self.scaling
         if self.kind == "linear":
             return plain / said["factor"], 1.0
@@ -84,9 +84,10 @@ class Rope:
         if said["truncate"]:
             low, high = math.floor(low), math.ceil(high)
         low, high = max(low, 0), min(high, self.size - 1)
-        width = high - low or 0.001
+        width = high - low or 0.001  # as in the public code
         kept = 1 - ((torch.arange(half, dtype=torch.float32) - low) / width).clamp(0, 1)
-        return 1.0 / (said["factor"] * powers) * (1 - kept) + 1.0 / powers * kept
+        mixed: torch.Tensor = 1.0 / (said["factor"] * powers) * (1 - kept) + 1.0 / powers * kept
+        return mixed
 
 
 def read_rope(config: Mapping[str, Any], where: str, *, size: int, context: int, theta: float = 10000.0) -> Rope:
@@ -154,13 +155,15 @@ def _checked(
         found["factor"] = _positive(scaling, "factor", where) if given else context / found[_PRETRAINED]
     if kind == "yarn":
         for name, usual in (("beta_fast", 32.0), ("beta_slow", 1.0)):
-            found[name] = number(scaling, name, where, default=usual) or usual if scaling.get(name) else usual
+            found[name] = _positive(scaling, name, where) if scaling.get(name) else usual
         found["truncate"] = bool(scaling.get("truncate", True))
     if kind == "longrope":
         for name in ("short_factor", "long_factor"):
             values = scaling.get(name)
             if not isinstance(values, list) or len(values) != size // 2:
-                raise CheckpointError(f"{where}: {name} must be a list of {size // 2} numbers, half the width of a head")
+                raise CheckpointError(
+                    f"{where}: {name} must be a list of {size // 2} numbers, half the width of a head"
+                )
             found[name] = [_positive({name: value}, name, where) for value in values]
     if kind in ("yarn", "longrope"):
         given = scaling.get("attention_factor") is not None

@@ -1,4 +1,4 @@
-"""Layers of native adapters that `dynloop.nn` has not: attention with given rotary tables, gated MLP, weightless norm."""
+"""Layers that `dynloop.nn` has not: attention with given rotary tables, gated MLP, weightless norm."""
 
 from __future__ import annotations
 

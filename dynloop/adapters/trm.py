@@ -26,7 +26,7 @@ def _open(
 
 FAMILY = Family(
     name="trm",
-    description="L_cycles × z_L ← L(z_L + z_H + e), then z_H ← L(z_H + z_L); L a stack of rms(x + f(x)) branches, not causal",
+    description="L_cycles × z_L ← L(z_L + z_H + e), then z_H ← L(z_H + z_L); L a stack of branches rms(x + f(x))",
     identifies="architectures or name TinyRecursiveReasoningModel_ACTV1; tensors inner.L_level, no inner.H_level",
     recognises=_recognises,
     open=_open,

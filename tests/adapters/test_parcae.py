@@ -24,7 +24,7 @@ IDS = [3, 1, 4, 1, 5, 9]
 
 
 def drawn(folder, **options):
-    """A checkpoint with other options, its weights drawn from a normal distribution; the rotary table is the stored one."""
+    """A checkpoint with other options, its weights and angles drawn; the rotary table is stored."""
     config = json.loads((FOLDER / "config.json").read_text()) | {"block_size": 8, "vocab_size": 20} | options
     config["padded_vocab_size"] = 24
     generator = torch.Generator().manual_seed(0)
@@ -215,7 +215,7 @@ def test_description_is_one_line_that_names_the_map():
         ({"init_strategy": "mine"}, "the config says init_strategy = 'mine'"),
         ({"attn_impl": "debug-skip"}, "the config says attn_impl = 'debug-skip'"),
         ({"mup_model_scaling_factor": 2}, "the config says mup_model_scaling_factor = 2"),
-        ({"rope_settings": {"use_rope": False}}, "the config says use_rope = False, which the model's own loader drops"),
+        ({"rope_settings": {"use_rope": False}}, "use_rope = False, which the model's own loader drops"),
         ({"window": 5}, "the config says window = 5, which the parcae adapter does not know"),
         ({"n_embd": "64"}, "needs n_embd to be a positive int; it says '64'"),
         ({"qk_norm": 1}, "needs qk_norm to be true or false; it says 1"),

@@ -72,7 +72,15 @@ def test_public_names_lead_here():
 
 
 def test_built_in_families_are_known_and_described():
-    assert [family.name for family in families()] == ["albert", "looped_icl", "looped_lm"]
+    assert [family.name for family in families()] == [
+        "albert",
+        "hrm",
+        "hrm_text",
+        "looped_icl",
+        "looped_lm",
+        "parcae",
+        "trm",
+    ]
     assert all(family.description and family.identifies for family in families())
 
 
