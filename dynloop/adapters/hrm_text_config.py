@@ -145,6 +145,7 @@ def read_options(source: Source) -> Options:
         raise CheckpointError(
             f"{where}: num_attention_heads must divide hidden_size; config.json says {heads} and {width}, so correct it"
         )
+    count(config, "H_cycles", where, default=2)  # loops in one forward pass: not of the map
     context = count(config, "max_position_embeddings", where, default=2048)
     head_size = count(config, "head_dim", where, default=128)
     tied = flag(config, "tie_word_embeddings", where, default=False)

@@ -155,7 +155,7 @@ def _injection(
     work: torch.dtype,
     device: torch.device,
 ) -> nn.Module:
-    """Return the injection; what the prompt adds is computed once for float64 and for the working dtype each."""
+    """Return the injection; what the prompt adds is computed once for each dtype that states may have."""
     norm: nn.Module = nn.Identity()
     if options.prelude_norm:
         own = _stored(tensors, "transformer.ln_prelude")
@@ -163,7 +163,7 @@ def _injection(
     rows = _rows(tensors["transformer.wte.weight"], read, device)
     with torch.no_grad():
         added = {}
-        for wanted in (torch.float64, torch.float32, work):
+        for wanted in dict.fromkeys((torch.float64, torch.float32, work)):
             e = rows.to(wanted)[None] * options.scales.embedding
             for attention, mlp in prelude:
                 e = mlp(attention(e))

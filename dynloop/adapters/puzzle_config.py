@@ -26,6 +26,7 @@ _KNOWN = (
 )  # fmt: skip
 _TRM_ALONE = ("puzzle_emb_len", "no_ACT_continue")
 _POSITIONS = ("rope", "learned", "none")
+_DTYPES = ("bfloat16", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +144,8 @@ def read_options(source: Source, kind: Kind) -> Options:
                 "know; remove the field if it changes nothing, or register an adapter of your own"
             )
     _check_name(config, where, kind)
+    count(config, "H_cycles", where)  # loops in one step of the model: not of the map
+    choice(config, "forward_dtype", where, _DTYPES, default="bfloat16")
     width, heads = count(config, "hidden_size", where), count(config, "num_heads", where)
     positions = choice(config, "pos_encodings", where, _POSITIONS)
     if heads > width or (positions == "rope" and (width // heads) % 2):

@@ -199,6 +199,8 @@ def test_description_is_one_line_that_names_the_map():
         ({"name": "recursive_reasoning.trm_hier6@TinyRecursiveReasoningModel_ACTV1"}, "the config says name = .*hier6"),
         ({"pos_encodings": "alibi"}, "the config says pos_encodings = 'alibi'"),
         ({"causal": True}, "the config says causal = True, which the trm adapter does not know"),
+        ({"H_cycles": 0}, "needs H_cycles to be a positive int; it says 0"),
+        ({"forward_dtype": "int8"}, "the config says forward_dtype = 'int8'"),
         ({"mlp_t": "no"}, "needs mlp_t to be true or false; it says 'no'"),
         ({"hidden_size": 0}, "needs hidden_size to be a positive int; it says 0"),
         ({"rms_norm_eps": "1e-5"}, "needs rms_norm_eps to be a number ≥ 0; it says '1e-5'"),
