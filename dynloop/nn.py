@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import nn
@@ -17,14 +18,17 @@ from torch.nn import functional
 __all__ = [
     "MLP",
     "Attention",
+    "GatedMLP",
     "LayerNorm",
     "Linear",
+    "NormedBranch",
     "PostNorm",
     "PreNorm",
     "RMSNorm",
     "gelu_tanh",
     "rotary_tables",
     "rotate_half",
+    "rotate_neighbours",
 ]
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
@@ -50,16 +54,18 @@ class Linear(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """``x ← γ ⊙ x / √(mean(x²) + eps)`` over the last axis; `weight` is γ ``(width,)``."""
+    """``x ← γ ⊙ x / √(mean(x²) + eps) + β`` over the last axis; `weight` is γ ``(width,)``, `bias` β or None."""
 
-    def __init__(self, width: int, *, eps: float = 1e-6, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, width: int, *, eps: float = 1e-6, bias: bool = False, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(width, dtype=dtype))
+        self.bias = nn.Parameter(torch.zeros(width, dtype=dtype)) if bias else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise ``(…, width)``."""
-        return functional.rms_norm(x, x.shape[-1:], self.weight.to(x.dtype), self.eps)
+        normed = functional.rms_norm(x, x.shape[-1:], self.weight.to(x.dtype), self.eps)
+        return normed if self.bias is None else normed + self.bias.to(x.dtype)
 
 
 class LayerNorm(nn.Module):
@@ -104,6 +110,16 @@ def rotate_half(x: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
+def rotate_neighbours(x: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
+    """Turn pairs (2i, 2i + 1) of the last axis of ``(batch, heads, tokens, size)`` by the angles of `tables`.
+
+    Here the entries of `tables` follow the same layout: the cosine of an angle stands at both entries of its pair, the
+    sine with a minus at the first.
+    """
+    cos, sin = tables.to(x.dtype)
+    return torch.addcmul(x * cos, x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2), sin)
+
+
 class Attention(nn.Module):
     """Multi-head attention with grouped keys and optional rotary positions.
 
@@ -117,14 +133,25 @@ class Attention(nn.Module):
         Width of one head; ``width // heads`` if left out.
     causal : bool
         Whether token i attends to tokens ≤ i alone.
-    bias : bool
-        Whether the four linear maps have a bias.
+    bias : bool or "qk"
+        Whether the four linear maps have a bias; "qk": queries and keys alone have, added behind their norms if there
+        are any.
     rotary : bool
         Whether queries and keys are turned by `rotary_tables` (half layout).
     rotary_base : float
         θ of the rotary embedding.
     attend : tensor of bool, (tokens,), optional
-        Which tokens may be attended to (not padding); all of them if left out.
+        Which tokens may be attended to (not padding); all of them if left out. A query with nothing to attend to
+        attends to itself.
+    tables : tensor, (2, tokens, size), optional
+        Rotary tables to be used in place of `rotary_tables`, for at least as many tokens as the states have.
+    neighbours : bool
+        Whether `tables` turn pairs (2i, 2i + 1) (`rotate_neighbours`) in place of halves.
+    qk_eps : float, optional
+        Epsilon of an `RMSNorm` on all queries of a token together and one on all its keys, before the rotation; no
+        such norms if left out.
+    window : int, optional
+        How many tokens a query reaches back, itself included; all of them if left out. Causal attention only.
     """
 
     def __init__(
@@ -135,41 +162,63 @@ class Attention(nn.Module):
         kv_heads: int | None = None,
         head_size: int | None = None,
         causal: bool = True,
-        bias: bool = False,
+        bias: bool | Literal["qk"] = False,
         rotary: bool = False,
         rotary_base: float = 10000.0,
         attend: torch.Tensor | None = None,
+        tables: torch.Tensor | None = None,
+        neighbours: bool = False,
+        qk_eps: float | None = None,
+        window: int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.attend: torch.Tensor | None
+        self.tables: torch.Tensor | None
         self.register_buffer("attend", attend, persistent=False)
+        self.register_buffer("tables", tables, persistent=False)
         self.heads, self.kv_heads, self.head_size = heads, kv_heads or heads, head_size or width // heads
         self.causal, self.rotary, self.rotary_base = causal, rotary, rotary_base
-        self.q = Linear(width, self.heads * self.head_size, bias=bias, dtype=dtype)
-        self.k = Linear(width, self.kv_heads * self.head_size, bias=bias, dtype=dtype)
-        self.v = Linear(width, self.kv_heads * self.head_size, bias=bias, dtype=dtype)
-        self.o = Linear(self.heads * self.head_size, width, bias=bias, dtype=dtype)
+        self.neighbours, self.window = neighbours, window
+        queries, keys = self.heads * self.head_size, self.kv_heads * self.head_size
+        behind = bias == "qk" and qk_eps is not None
+        self.q = Linear(width, queries, bias=bool(bias) and not behind, dtype=dtype)
+        self.k = Linear(width, keys, bias=bool(bias) and not behind, dtype=dtype)
+        self.v = Linear(width, keys, bias=bias is True, dtype=dtype)
+        self.o = Linear(queries, width, bias=bias is True, dtype=dtype)
+        self.q_norm = None if qk_eps is None else RMSNorm(queries, eps=qk_eps, bias=behind, dtype=dtype)
+        self.k_norm = None if qk_eps is None else RMSNorm(keys, eps=qk_eps, bias=behind, dtype=dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix tokens: ``(batch, tokens, width)`` to the same shape."""
-        q, k, v = (self._split(part(x)) for part in (self.q, self.k, self.v))
-        if self.rotary:
+        q, k, v = self.q(x), self.k(x), self.v(x)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = (self._split(part) for part in (q, k, v))
+        if self.tables is not None:
+            turn, tables = rotate_neighbours if self.neighbours else rotate_half, self.tables[:, : x.shape[-2]]
+            q, k = turn(q, tables), turn(k, tables)
+        elif self.rotary:
             tables = rotary_tables(x.shape[-2], self.head_size, base=self.rotary_base, dtype=x.dtype).to(x.device)
             q, k = rotate_half(q, tables), rotate_half(k, tables)
         grouped = self.kv_heads != self.heads
-        mask = self._mask(x.shape[-2])
+        mask = self._mask(x)
         causal = self.causal and mask is None
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
         out: torch.Tensor = self.o(mixed.transpose(-2, -3).flatten(-2))
         return out
 
-    def _mask(self, tokens: int) -> torch.Tensor | None:
+    def _mask(self, x: torch.Tensor) -> torch.Tensor | None:
         """Return who attends to whom ``(tokens, tokens)``, None where `is_causal` says it all."""
-        if self.attend is None:
+        tokens = x.shape[-2]
+        near = self.window is not None and self.window < tokens
+        if self.attend is None and not near:
             return None
-        mask = self.attend.expand(tokens, tokens)
-        return mask.tril() if self.causal else mask
+        attend = torch.ones(tokens, dtype=torch.bool, device=x.device) if self.attend is None else self.attend
+        mask = attend.expand(tokens, tokens)
+        if self.causal:
+            mask = mask.tril() if self.window is None else mask.tril().triu(1 - self.window)
+        return mask | (torch.eye(tokens, dtype=torch.bool, device=x.device) & ~mask.any(-1, keepdim=True))
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """``(batch, tokens, heads · size)`` to ``(batch, heads, tokens, size)``."""
@@ -197,6 +246,48 @@ class MLP(nn.Module):
         """Map ``(…, width)`` to the same shape."""
         out: torch.Tensor = self.down(self.act(self.up(x)))
         return out
+
+
+class GatedMLP(nn.Module):
+    """``x ← W₂ (act(W_g x) ⊙ W₁ x)``; with `act` SiLU, the default, SwiGLU (Shazeer 2020, arXiv 2002.05202)."""
+
+    def __init__(
+        self, width: int, inner: int, *, act: Activation = functional.silu, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__()
+        self.gate = Linear(width, inner, dtype=dtype)
+        self.up = Linear(width, inner, dtype=dtype)
+        self.down = Linear(inner, width, dtype=dtype)
+        self.act = act
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(…, width)`` to the same shape."""
+        out: torch.Tensor = self.down(self.act(self.gate(x)) * self.up(x))
+        return out
+
+
+class NormedBranch(nn.Module):
+    """One residual branch with norms at any of three places: ``x ← stream(x + after(f(before x)))``.
+
+    Llama has `before` alone, OLMo-2 `after` alone, Ouro `before` and `after`, Huginn `before` and `stream`.
+    """
+
+    def __init__(
+        self,
+        f: nn.Module,
+        *,
+        before: nn.Module | None = None,
+        after: nn.Module | None = None,
+        stream: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.f, self.before, self.after, self.stream = f, before, after, stream
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the branch to ``(batch, tokens, width)``."""
+        y = self.f(x if self.before is None else self.before(x))
+        x = x + (y if self.after is None else self.after(y))
+        return x if self.stream is None else self.stream(x)
 
 
 class PreNorm(nn.Module):

@@ -156,3 +156,60 @@ def test_one_row_and_one_token(name):
 
 def test_rms_of_the_origin_is_the_origin():
     assert not nn.RMSNorm(4)(torch.zeros(1, 4)).any()
+
+
+# -- what the looped families add --------------------------------------------------------------------------------------
+
+
+def test_neighbouring_pairs_turn_by_the_angles_of_their_tables():
+    x, angles = draw(2, 3, 5, 8), draw(5, 4, seed=4)
+    cos, sin = angles.cos(), angles.sin()
+    tables = torch.stack([torch.stack([c, d], -1).flatten(-2) for c, d in ((cos, cos), (-sin, sin))])
+    turned = torch.view_as_complex(x.unflatten(-1, (4, 2)).contiguous()) * torch.polar(torch.ones_like(angles), angles)
+    torch.testing.assert_close(nn.rotate_neighbours(x, tables), torch.view_as_real(turned).flatten(-2))
+
+
+def test_stored_tables_take_the_place_of_computed_ones():
+    plain = fill(nn.Attention(8, 2, rotary=True, dtype=torch.float64))
+    stored = fill(nn.Attention(8, 2, tables=nn.rotary_tables(9, 4), dtype=torch.float64))
+    x = draw(2, 5, 8)
+    torch.testing.assert_close(stored(x), plain(x))
+    assert "tables" not in stored.state_dict()
+
+
+def test_a_window_is_softmax_over_the_last_tokens():
+    layer = fill(nn.Attention(8, 2, window=3, dtype=torch.float64))
+    x = draw(1, 7, 8)
+    for i in range(7):
+        near = x[:, max(0, i - 2) : i + 1]
+        torch.testing.assert_close(layer(x)[:, i], fill(nn.Attention(8, 2, dtype=torch.float64))(near)[:, -1])
+
+
+def test_a_query_with_nothing_to_attend_to_attends_to_itself():
+    attend = torch.tensor([False, True, True])
+    layer = fill(nn.Attention(8, 2, attend=attend, dtype=torch.float64))
+    x = draw(1, 3, 8)
+    torch.testing.assert_close(layer(x)[:, 0], layer.o(layer.v(x[:, 0])))
+
+
+def test_norms_of_queries_and_keys_span_all_heads_and_biases_come_behind_them():
+    layer = fill(nn.Attention(8, 2, qk_eps=1e-3, bias="qk", dtype=torch.float64))
+    plain = nn.Attention(8, 2, dtype=torch.float64)
+    x = draw(1, 1, 8)
+    assert {name for name, _ in layer.named_parameters() if "bias" in name} == {"q_norm.bias", "k_norm.bias"}
+    q = layer.q(x)
+    expected = q / (q.square().mean(-1, keepdim=True) + 1e-3).sqrt() * layer.q_norm.weight + layer.q_norm.bias
+    torch.testing.assert_close(layer.q_norm(q), expected)
+    plain.load_state_dict({f"{n}.weight": getattr(layer, n).weight for n in "qkvo"})
+    torch.testing.assert_close(layer(x), plain(x))  # one token attends to itself whatever its query
+
+
+def test_gated_mlp_and_normed_branch_follow_their_equations():
+    mlp = fill(nn.GatedMLP(8, 5, dtype=torch.float64))
+    x = draw(2, 3, 8)
+    gate, up = x @ mlp.gate.weight.T, x @ mlp.up.weight.T
+    torch.testing.assert_close(mlp(x), (gate * gate.sigmoid() * up) @ mlp.down.weight.T)
+    norms = {name: fill(nn.RMSNorm(8, dtype=torch.float64), seed) for seed, name in enumerate("abc")}
+    a, b, c = norms["a"], norms["b"], norms["c"]
+    torch.testing.assert_close(nn.NormedBranch(mlp)(x), x + mlp(x))
+    torch.testing.assert_close(nn.NormedBranch(mlp, before=a, after=b, stream=c)(x), c(x + b(mlp(a(x)))))

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from dynloop.adapters.albert_config import UNUSED, Options, read_options
 from dynloop.adapters.albert_prompt import Prompt, read_prompt
-from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, starts_around
+from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start_kinds, starts_around
 from dynloop.adapters.fitting import build, fitting_tensors, parts, widest
 from dynloop.errors import CheckpointError
 from dynloop.maps.torch import Layer
@@ -74,6 +74,7 @@ def _open(
         decode=decode,
         summary=f"post-norm, no injection: the prompt is the start alone, decode = {gives}, prompt = {read.said}",
         start=starts_around(own),
+        kinds=start_kinds(own),
         granularity=granularity,
         read_out="logits" if options.head else "state",
         causal=False,

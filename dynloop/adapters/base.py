@@ -10,11 +10,20 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import torch
 
-from dynloop.errors import InvalidArgumentError
+from dynloop.errors import InvalidArgumentError, PromptError
 from dynloop.maps.base import Starter
 from dynloop.maps.torch import Layer, TorchMap
 
-__all__ = ["Checkpoint", "Family", "Granularity", "ReadOut", "Source", "check_granularity", "starts_around"]
+__all__ = [
+    "Checkpoint",
+    "Family",
+    "Granularity",
+    "ReadOut",
+    "Source",
+    "check_granularity",
+    "start_kinds",
+    "starts_around",
+]
 
 Granularity = Literal["layer", "sublayer"]
 ReadOut = Literal["logits", "numbers", "state"]
@@ -107,6 +116,10 @@ class Checkpoint(TorchMap):
         How finely the loop was cut.
     read_out : {"logits", "numbers", "state"}
         What `decode` gives: logits, classes on the last axis; numbers of another meaning; or the state itself.
+    kinds : mapping of str to callable, optional
+        Starts by kind, ``"noise"`` and ``"embedding"`` (see `start_kinds`), beside the model's own `start`.
+    heads : mapping of str to callable, optional
+        Further read-outs by name, such as Ouro's ``"exit_gate"``, called as `decode` is.
     causal, dtype, device, start
         As in `TorchMap`.
 
@@ -134,6 +147,8 @@ class Checkpoint(TorchMap):
         start: Starter,
         granularity: Granularity = "layer",
         read_out: ReadOut = "numbers",
+        kinds: Mapping[str, Starter] | None = None,
+        heads: Mapping[str, Decoder] | None = None,
         causal: bool = False,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -152,15 +167,67 @@ class Checkpoint(TorchMap):
         self.prompt: Mapping[str, Any] = dict(prompt)
         self.tokens = tuple(tokens)
         self.read_out: ReadOut = read_out
+        self.kinds: Mapping[str, Starter] = dict(kinds or {})
+        self.heads: Mapping[str, Decoder] = dict(heads or {})
         self._decode, self._summary = decode, summary
 
-    def decode(self, states: Any) -> torch.Tensor:
+    def start(self, rng: int | np.random.Generator | None = 0, n: int = 1, *, kind: str | None = None) -> Any:
+        """Draw `n` starts, shape ``(n, *state_shape)``.
+
+        Parameters
+        ----------
+        rng : int, Generator or None
+        n : int
+        kind : str, optional
+            None: the model's own start. ``"noise"``: noise of the model's own kind, or normal noise of the size of the
+            embedding. ``"embedding"``: row 0 is what the prompt contributes, the others are noise around it.
+            ``"prompt:TEXT"``: the same of another prompt of as many tokens, given as text or as ids with spaces
+            between; the map keeps its own prompt.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the family has no start of this kind.
+        PromptError
+            If the other prompt cannot be read, or has another number of tokens.
+        """
+        if kind is None:
+            return super().start(rng, n)
+        if isinstance(kind, str) and kind.startswith("prompt:") and "embedding" in self.kinds:
+            return self.drawn(self._elsewhere(kind.removeprefix("prompt:")), rng, n)
+        if kind not in self.kinds:
+            known = [*map(repr, self.kinds), *(["'prompt:TEXT'"] if "embedding" in self.kinds else [])]
+            raise InvalidArgumentError(
+                f"{self.name} has no start of kind {kind!r}; "
+                + (f"use {', '.join(known)}, or leave kind out" if known else "leave kind out")
+            )
+        return self.drawn(self.kinds[kind], rng, n)
+
+    def _elsewhere(self, text: str) -> Starter:
+        """Return the starts at the embedding of another prompt."""
+        try:
+            other = self.family.open(self.source, text, self.granularity, None, self.device)
+        except PromptError:
+            ids = text.replace(",", " ").split()
+            if not ids or not all(word.isdecimal() for word in ids):
+                raise
+            other = self.family.open(self.source, [int(word) for word in ids], self.granularity, None, self.device)
+        if other.state_shape != self.state_shape:
+            raise PromptError(
+                f"{self.name}: kind='prompt:…' needs a prompt of as many tokens as the map's own; got "
+                f"{len(other.tokens)} for {len(self.tokens)}"
+            )
+        return other.kinds["embedding"]
+
+    def decode(self, states: Any, *, head: str | None = None) -> torch.Tensor:
         """Read out states as the model does after its last loop.
 
         Parameters
         ----------
         states : array, (batch, *state_shape)
             Tensors and arrays keep their floating dtype: float64 states are read out in float64.
+        head : str, optional
+            One of the further read-outs of `heads`; the model's output if left out.
 
         Returns
         -------
@@ -171,13 +238,19 @@ class Checkpoint(TorchMap):
         ------
         ShapeError
             If `states` has another shape.
+        InvalidArgumentError
+            If there is no such `head`.
         """
+        if head is not None and head not in self.heads:
+            known = f"the heads {', '.join(map(repr, self.heads))}" if self.heads else "no further heads"
+            raise InvalidArgumentError(f"{self.name} has {known}; got head={head!r}. Leave it out for the output.")
         own = states if isinstance(states, torch.Tensor | np.ndarray) else self.native(states)
         kept = torch.as_tensor(own)
         if not kept.is_floating_point():
             kept = self.native(kept)
         self.check_batched(tuple(kept.shape), "states")
-        return self._decode(kept.to(self.device))
+        read = self._decode if head is None else self.heads[head]
+        return read(kept.to(self.device))
 
     def describe(self) -> str:
         """Return one line that says which map was made of the checkpoint."""
@@ -214,3 +287,17 @@ def starts_around(own: torch.Tensor) -> Starter:
         return centre + scale * noise
 
     return draw
+
+
+def start_kinds(e: torch.Tensor, noise: Starter | None = None) -> dict[str, Starter]:
+    """Return the starts that a prompt's embedding e ``(*state_shape)`` gives, by kind.
+
+    "noise" is what the family draws, or, where its model knows no noise, N(0, s²), s being the root mean square of e.
+    "embedding" is `starts_around` e.
+    """
+    scale = float(e.detach().double().square().mean().sqrt()) or 1.0
+
+    def normal(rng: np.random.Generator, n: int) -> Any:
+        return scale * rng.standard_normal((n, *e.shape))
+
+    return {"noise": noise or normal, "embedding": starts_around(e)}

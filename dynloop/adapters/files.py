@@ -87,9 +87,26 @@ def _config_of(folder: Path) -> Mapping[str, Any]:
     return config
 
 
+class _DuplicateKeyError(ValueError):
+    """A JSON object has a key twice, so it does not say one thing."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _DuplicateKeyError(key)
+        found[key] = value
+    return found
+
+
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_distinct)
+    except _DuplicateKeyError as error:
+        raise CheckpointError(
+            f"{path} has the key {error.args[0]!r} twice in one object; remove the one that does not count"
+        ) from error
     except json.JSONDecodeError as error:
         raise CheckpointError(
             f"{path} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); correct it or copy it "

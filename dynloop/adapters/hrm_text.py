@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dynloop.adapters.activations import ACTIVATIONS
-from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, starts_around
+from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start_kinds, starts_around
 from dynloop.adapters.fitting import build, fitting_tensors, widest
 from dynloop.adapters.hrm_text_config import GATED, MIXED, STACKS, Options, read_options
 from dynloop.adapters.hrm_text_prompt import attention_pattern, read_prompt
@@ -78,6 +78,7 @@ def _open(
         summary=f"{options.cycles} × z_L ← L(z_L + z_H), then z_H ← H(z_H + z_L), pre-norm, a norm closes every "
         f"update, state (z_H, z_L), the prompt is the start of z_H alone, decode = {gives}, prompt = {read.said}",
         start=starts_around(own),
+        kinds=start_kinds(own),
         granularity=granularity,
         read_out="logits" if options.head else "numbers",
         causal=False,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, starts_around
+from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start_kinds, starts_around
 from dynloop.adapters.fitting import build, fitting_tensors, parts, widest
 from dynloop.adapters.icl_config import BACKBONE, Options, read_options, section_of
 from dynloop.adapters.icl_prompt import interleaved, read_pairs
@@ -94,6 +94,7 @@ def _open(
         decode=read_out,
         summary=f"inject = {options.form} + positions, ln_f closes the loop, prompt = {said}",
         start=starts_around(own),
+        kinds=start_kinds(e),
         granularity=granularity,
         read_out="logits" if options.outputs > 1 else "numbers",
         causal=True,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, starts_around
+from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start_kinds, starts_around
 from dynloop.adapters.fitting import fill, fitting_tensors, widest
 from dynloop.adapters.prompts import named_inputs, token_ids
 from dynloop.adapters.settings import choice, count, number
@@ -112,6 +112,7 @@ def _open(
         decode=model.read_out,
         summary=f"{config['norm']} norm, {said}, start {config['start']}",
         start=_starter(config["start"], e),
+        kinds=start_kinds(e, _starter("noise", e)),
         granularity=granularity,
         read_out="logits",
         causal=config["causal"],

@@ -13,7 +13,7 @@ from scipy.special import ndtr, ndtri
 from torch import nn
 from torch.nn import functional
 
-from dynloop.adapters.base import Checkpoint, Family, Granularity, Source
+from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start_kinds
 from dynloop.adapters.fitting import build, fill, fitting_tensors, widest
 from dynloop.adapters.language_prompt import LanguagePrompt, read_language_prompt
 from dynloop.adapters.parcae_blocks import Decay, Injection, ReadOut, branch_modules, make_norm, pairs
@@ -48,7 +48,8 @@ def _open(
     device = device or tensors["transformer.wte.weight"].device
     work = dtype or widest({name: tensor for name, tensor in tensors.items() if name != _TABLE})
     parts = {part: _blocks(options, tensors, part, read, dtype, device) for part in options.parts()}
-    layers: dict[str, Layer] = {"inject": _injection(options, tensors, parts["prelude"], read, dtype, work, device)}
+    e = _embedded(options, tensors, parts["prelude"], read, dtype, work, device)
+    layers: dict[str, Layer] = {"inject": _injection(options, tensors, e, dtype, device)}
     for i, (attention, mlp) in enumerate(parts["core_block"]):
         if granularity == "sublayer":
             layers |= {f"block {i} attention": attention, f"block {i} mlp": mlp}
@@ -67,7 +68,8 @@ def _open(
         decode=_read_out(options, tensors, parts["coda"], dtype, device),
         summary=f"{options.injection} injection of e = prelude(ids), pre-norm blocks, {values}start = "
         f"{options.start}, prompt = {read.said}",
-        start=_starter(options, shape),
+        start=_starter(options, options.start, shape),
+        kinds=_kinds(options, e[torch.float64], shape),
         granularity=granularity,
         read_out="logits",
         causal=True,
@@ -146,7 +148,7 @@ def _stored(tensors: Tensors, name: str, own: str = "") -> dict[str, torch.Tenso
     return {f"{prefix}{part}": tensors[f"{name}.{part}"] for part in ("weight", "bias") if f"{name}.{part}" in tensors}
 
 
-def _injection(
+def _embedded(
     options: Options,
     tensors: Tensors,
     prelude: list[tuple[nn.Module, nn.Module]],
@@ -154,20 +156,30 @@ def _injection(
     dtype: torch.dtype | None,
     work: torch.dtype,
     device: torch.device,
-) -> nn.Module:
-    """Return the injection; what the prompt adds is computed once for each dtype that states may have."""
+) -> dict[torch.dtype, torch.Tensor]:
+    """Return e ``(tokens, n_embd)``, the prelude of the ids, in each dtype that states may have."""
     norm: nn.Module = nn.Identity()
     if options.prelude_norm:
         own = _stored(tensors, "transformer.ln_prelude")
         norm = build(lambda: make_norm(options, options.outer.width), own, dtype, device)
     rows = _rows(tensors["transformer.wte.weight"], read, device)
+    found = {}
     with torch.no_grad():
-        added = {}
         for wanted in dict.fromkeys((torch.float64, torch.float32, work)):
             e = rows.to(wanted)[None] * options.scales.embedding
             for attention, mlp in prelude:
                 e = mlp(attention(e))
-            added[wanted] = _added(options, tensors, norm(e)[0])
+            found[wanted] = norm(e)[0]
+    return found
+
+
+def _injection(
+    options: Options,
+    tensors: Tensors,
+    e: Mapping[torch.dtype, torch.Tensor],
+    dtype: torch.dtype | None,
+    device: torch.device,
+) -> nn.Module:
     stored = "transformer.adapter"
     kept: nn.Module | None = None
     if options.injection == "diagonal":
@@ -177,7 +189,7 @@ def _injection(
         width = options.core.width
         own = {"weight": tensors[f"{stored}.adapter.weight"][:, :width]}
         kept = build(lambda: Linear(width, width), own, dtype, device)
-    return Injection(kept, added)
+    return Injection(kept, {wanted: _added(options, tensors, value) for wanted, value in e.items()})
 
 
 def _added(options: Options, tensors: Tensors, e: torch.Tensor) -> torch.Tensor:
@@ -208,22 +220,28 @@ def _read_out(
     return ReadOut(project, [*blocks, norm], head, options)
 
 
-def _starter(options: Options, shape: tuple[int, ...]) -> Starter:
-    """Return the model's own starts, noise by ``state_init``; every row is an independent draw."""
+def _kinds(options: Options, e: torch.Tensor, shape: tuple[int, ...]) -> dict[str, Starter]:
+    """Return the starts by kind; e is one where it is as wide as the state."""
+    noise = _starter(options, "like-init" if options.start == "zero" else options.start, shape)
+    return start_kinds(e, noise) if tuple(e.shape) == shape else {"noise": noise}
+
+
+def _starter(options: Options, kind: str, shape: tuple[int, ...]) -> Starter:
+    """Return the model's own starts, noise of one kind of ``state_init``; every row is an independent draw."""
 
     def draw(rng: np.random.Generator, n: int) -> Any:
         size = (n, *shape)
-        if options.start == "zero":
+        if kind == "zero":
             return np.zeros(size)
-        if options.start == "like-init":  # normal, cut at three standard deviations
+        if kind == "like-init":  # normal, cut at three standard deviations
             low = ndtr(-3.0)
             noise = ndtri(low + (1 - 2 * low) * rng.random(size))
             return options.scales.deviation * options.scales.embedding * noise
         noise = rng.standard_normal(size)
-        if options.start == "unit":
+        if kind == "unit":
             centred = noise - noise.mean(-1, keepdims=True)
             return centred / (noise.std(-1, ddof=1, keepdims=True) + 1e-8)
-        return noise / np.sqrt(options.outer.width) if options.start == "embed" else noise
+        return noise / np.sqrt(options.outer.width) if kind == "embed" else noise
 
     return draw
 

@@ -60,7 +60,9 @@ def token_ids(
     array = _array(value, where, name)
     if array.dtype == bool and vocabulary == 2:  # a mask
         array = array.astype(np.int64)
-    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
+    if array.size == 0:
+        raise PromptError(f"{where}: {name} is empty; give at least one token")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
         hint = f". Leave the batch axis out: {name}[0]" if array.ndim == 2 and len(array) == 1 else ""
         raise PromptError(f"{where}: {name} must be integers of shape (tokens,); got {_brief(array)}{hint}")
     if array.size > context:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, starts_around
-from dynloop.adapters.fitting import build, fitting_tensors, widest
+from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start_kinds, starts_around
+from dynloop.adapters.fitting import build, fitting_tensors, parts, widest
 from dynloop.adapters.live import config_of
 from dynloop.adapters.puzzle_config import ARCHITECTURES, Kind, Options, read_options, section_of
 from dynloop.adapters.puzzle_prompt import read_puzzle
@@ -20,7 +20,7 @@ from dynloop.adapters.rotary_blocks import GatedMLP, TableAttention, WeightlessR
 from dynloop.adapters.two_scales import HIGH, two_scale_layers
 from dynloop.nn import Linear, PostNorm
 
-__all__ = ["OverPositions", "ReadOut", "live_config", "open_puzzle", "own_output", "recognises"]
+__all__ = ["Halting", "OverPositions", "ReadOut", "live_config", "open_puzzle", "own_output", "recognises"]
 
 Tensors = Mapping[str, torch.Tensor]
 _ROOT_TWO = 0.707106781  # the authors' constant, to nine digits
@@ -50,6 +50,19 @@ class ReadOut(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Read out ``(batch, 2, tokens, width)``."""
         logits: torch.Tensor = self.head(x[:, HIGH, self.prefix :])
+        return logits
+
+
+class Halting(nn.Module):
+    """The logits of halting and of going on, at the first token of z_H: ``(batch, 2, tokens, width)`` to ``(batch, 2)``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.head = Linear(width, 2, bias=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Read out ``(batch, 2, tokens, width)``."""
+        logits: torch.Tensor = self.head(x[:, HIGH, 0])
         return logits
 
 
@@ -97,6 +110,8 @@ def open_puzzle(
         summary=f"{options.cycles} × z_L ← L(z_L + z_H + e), then z_H ← H(z_H + z_L), {shared}, post-norm, state "
         f"(z_H, z_L), prompt = {said}",
         start=starts_around(torch.stack(starts)),
+        kinds=start_kinds(torch.stack([e, e])),
+        heads={"halting": build(lambda: Halting(options.width), parts(tensors, "q_head", "head"), dtype, device)},
         granularity=granularity,
         read_out="logits",
         causal=False,

@@ -333,9 +333,13 @@ class LoopMap(ABC):
             raise NoStartError(
                 f"{self.name} knows no starts of its own; pass starts of shape (batch, {_tail(self.state_shape)})"
             )
+        return self.drawn(self._start, rng, n)
+
+    def drawn(self, starter: Starter, rng: int | np.random.Generator | None, n: int) -> Any:
+        """Draw `n` starts ``(n, *state_shape)`` of one kind, `n` being checked."""
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InvalidArgumentError(f"n must be a positive int; got {n!r}. Pass n=1 for one start.")
-        return self.native(self._start(as_rng(rng), n), "start")
+        return self.native(starter(as_rng(rng), n), "start")
 
     def batch(self, starts: Any, rng: int | np.random.Generator | None = 0) -> tuple[Any, bool]:
         """Normalise the `starts` argument of an analysis.

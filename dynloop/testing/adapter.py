@@ -65,7 +65,8 @@ def check_adapter(
         Loop counts n at which the commuting square ``decode(step^n(start))`` = the model's own output is checked.
     reference : mapping of int to mapping, optional
         ``{n: {"state": (1, *state_shape), "output": (1, …)}}``, recorded with the model's own code on the same prompt;
-        either entry may be left out, and the batch axis too. Without it the family runs other code than the map's
+        either entry may be left out, and the batch axis too. The state after 0 loops, ``{0: {"state": …}}``, says where
+        the record began; a model that begins at noise needs it. Left out, the family runs other code than the map's
         (`Family.own_output`: the live model, transformers, or torch's own layers); a family that has none leaves the
         square unchecked, and `skipped` says so.
     tolerance : float, optional

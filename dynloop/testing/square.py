@@ -28,7 +28,8 @@ def square_gaps(
     loops : sequence of int
         Loop counts.
     reference : mapping of int to mapping, optional
-        ``{n: {"state": …, "output": …}}``; without it the family's `own_output` is asked.
+        ``{n: {"state": …, "output": …}}``; without it the family's `own_output` is asked. ``{0: {"state": …}}`` says
+        where it began, if not at the map's own first start.
 
     Returns
     -------
@@ -54,7 +55,10 @@ def square_gaps(
         )
     compared: list[tuple[int, str, float]] = []
     missing: list[int] = []
+    begun = (reference or {}).get(0, {}).get("state")
     x, done = block.start(), 0
+    if begun is not None:
+        x = block.native(_batched(block, begun, block.numpy(x), 0, "state"))
     for n in wanted:
         for _ in range(n - done):
             x = block(x)

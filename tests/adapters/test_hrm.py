@@ -39,6 +39,15 @@ def test_sections_of_the_first_loop_are_the_outputs_of_the_models_modules(b):
     assert_halves("hrm", opened(b), b, lambda name: 0 if name.startswith("H") else 1)
 
 
+@pytest.mark.parametrize("b", [0, 1])
+def test_the_halting_head_is_the_models_own(b):
+    m = opened(b)
+    x = m(m.start(n=2))
+    read = m.decode(x, head="halting")
+    assert read.shape == (2, 2)
+    assert gap(read[0], golden("hrm")["q_logits_K1"][b]) <= 2e-5
+
+
 def test_two_segments_of_the_halting_wrapper_are_four_loops():
     arrays, m = golden("hrm"), opened(1)
     x = m.power(4)(m.start())  # H_cycles is 2

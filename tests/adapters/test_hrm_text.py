@@ -124,6 +124,11 @@ def test_the_prompt_is_the_start_of_the_slow_half_alone():
     assert torch.equal(a.start()[:, 1], b.start()[:, 1])
 
 
+def test_the_start_of_another_prompt():
+    a, b = open_checkpoint(FOLDER, [1, 2, 3]), open_checkpoint(FOLDER, [4, 5, 6])
+    assert torch.equal(a.start(kind="prompt:4 5 6"), b.start())
+
+
 def test_one_token_and_the_full_context_open():
     assert open_checkpoint(FOLDER, [5]).state_shape == (2, 1, 64)
     m = open_checkpoint(FOLDER, np.zeros(64, dtype=int), dtype="bfloat16")
@@ -172,7 +177,7 @@ def test_a_missing_tensor_is_named(tmp_path, name):
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
-        ([], "must be integers of shape"),
+        ([], "input_ids is empty; give at least one token"),
         ([97], r"input_ids holds 97; ids lie in 0 … 96"),
         ([0] * 65, "has 65 tokens, and the model has positions for 64"),
         ("words", "needs a tokenizer"),

@@ -145,6 +145,15 @@ def test_starts_are_the_noise_that_the_config_says(tmp_path, kind, deviation, bo
         np.testing.assert_allclose(starts.std(-1).numpy(), 1.0, rtol=1e-6)
 
 
+def test_kinds_of_starts(tmp_path):
+    arrays = golden("parcae")
+    m = open_checkpoint(FOLDER, arrays["input_ids"][0], dtype="float64")
+    assert gap(m.start(kind="embedding"), arrays["e_f64"]) <= 1e-5
+    assert torch.equal(m.start(kind="noise"), m.start())
+    narrow, *_ = drawn(tmp_path / "c", **OPTIONS[5])
+    assert set(open_checkpoint(narrow, IDS).kinds) == {"noise"}
+
+
 def test_zero_starts_are_zero(tmp_path):
     folder = changed("parcae", tmp_path / "c", config=lambda c: c.update(state_init="zero"))
     assert not open_checkpoint(folder, IDS).start(n=3).any()
@@ -254,7 +263,7 @@ def test_a_missing_tensor_is_named(tmp_path, name):
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
-        ([], "must be integers of shape"),
+        ([], "input_ids is empty; give at least one token"),
         ([97], "input_ids holds 97; ids lie in 0 … 96"),
         ([-1], "input_ids holds -1"),
         ([0] * 65, "has 65 tokens, and the model has positions for 64"),

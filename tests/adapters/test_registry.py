@@ -73,14 +73,8 @@ def test_public_names_lead_here():
 
 def test_built_in_families_are_known_and_described():
     assert [family.name for family in families()] == [
-        "albert",
-        "hrm",
-        "hrm_text",
-        "looped_icl",
-        "looped_lm",
-        "parcae",
-        "trm",
-    ]
+        "albert", "hrm", "hrm_text", "huginn", "looped_icl", "looped_lm", "ouro", "parcae", "retrofitted", "trm",
+    ]  # fmt: skip
     assert all(family.description and family.identifies for family in families())
 
 
@@ -126,7 +120,7 @@ def test_device_is_kept():
     assert open_checkpoint(DATA / "looped_icl", device="cpu").device == torch.device("cpu")
 
 
-@pytest.mark.parametrize("family", ["albert", "looped_icl"])
+@pytest.mark.parametrize("family", ["albert", "huginn", "looped_icl", "ouro", "retrofit_llama", "retrofit_olmo"])
 def test_decode_keeps_batch_and_dtype(family):
     m = open_checkpoint(DATA / family)
     states = m.start(0, 3)

@@ -61,6 +61,15 @@ def test_sections_of_the_first_loop_are_the_outputs_of_the_models_modules(b):
     assert_halves("trm", m, b, lambda name: 0 if name.startswith("H") else 1)
 
 
+@pytest.mark.parametrize("b", [0, 1])
+def test_the_halting_head_is_the_models_own(b):
+    m = opened(b)
+    x = m(m.start(n=2))
+    read = m.decode(x, head="halting")
+    assert read.shape == (2, 2)
+    assert gap(read[0], golden("trm")["q_logits_K1"][b]) <= 2e-5
+
+
 def test_two_segments_of_the_halting_wrapper_are_six_loops():
     arrays, m = golden("trm"), opened()
     x = m.power(6)(m.start())  # H_cycles is 3
@@ -131,6 +140,13 @@ def test_default_prompt_is_seeded_and_said():
     assert "9 inputs drawn with seed 0, puzzle 0" in m.describe()
     assert m.tokens[:4] == ("puzzle0", "puzzle1", "puzzle2", "puzzle3")
     assert len(m.tokens) == m.state_shape[1] == 13
+
+
+def test_kinds_of_starts():
+    m = opened(dtype="float64")
+    e = golden("trm")["e_f64"][0]
+    assert gap(m.start(kind="embedding")[0], np.stack([e, e])) <= 1e-6
+    assert m.start(rng=1, n=40, kind="noise").square().mean() == pytest.approx((e**2).mean(), rel=0.05)
 
 
 def test_a_training_config_with_its_sections_opens(tmp_path):
@@ -238,7 +254,7 @@ def test_a_missing_tensor_is_named(tmp_path, name):
         ({"inputs": np.full(9, 11), "puzzle_identifiers": 0}, "inputs holds 11; ids lie in 0 … 10"),
         ({"inputs": np.zeros(9, int), "puzzle_identifiers": 3}, "puzzle_identifiers holds 3; ids lie in 0 … 2"),
         ({"inputs": np.zeros(9, int), "puzzle_identifiers": [0, 1]}, "puzzle_identifiers must be one int; got shape"),
-        ({"inputs": [], "puzzle_identifiers": 0}, "inputs must be integers of shape"),
+        ({"inputs": [], "puzzle_identifiers": 0}, "inputs is empty; give at least one token"),
         ({"inputs": np.zeros((1, 9), int), "puzzle_identifiers": 0}, r"Leave the batch axis out: inputs\[0\]"),
     ],
 )
