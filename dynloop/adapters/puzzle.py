@@ -54,7 +54,7 @@ class ReadOut(nn.Module):
 
 
 class Halting(nn.Module):
-    """The logits of halting and of going on, at the first token of z_H: ``(batch, 2, tokens, width)`` to ``(batch, 2)``."""
+    """The logits of halting and of going on, at the first token of z_H: ``(batch, 2, …)`` to ``(batch, 2)``."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -105,13 +105,18 @@ def test_a_step_of_one_token_leaves_the_tokens_before_it_though_the_pair_is_not_
 
 
 def test_a_fixed_point_is_polished_to_rounding(tmp_path):
-    def gentle(weights):
-        for name in weights:
-            if "_module" in name:
-                weights[name] *= 0.5
+    def pull(weights):
+        """Give every MLP a bias that all states are drawn to."""
+        generator = torch.Generator().manual_seed(0)
+        for stack in ("L_module", "H_module"):
+            for i in range(2):
+                mlp = f"model.{stack}.layers.{i}.mlp"
+                weights |= {f"{mlp}.{name}_proj.bias": torch.zeros(96) for name in ("gate", "up")}
+                weights[f"{mlp}.down_proj.bias"] = 2 * torch.randn(64, generator=generator)
 
-    m = open_checkpoint(changed("hrm_text", tmp_path / "c", tensors=gentle), [3], dtype="float64")
-    found = dl.find_fixed_points(m, m.power(100)(m.start()))
+    folder = changed("hrm_text", tmp_path / "c", config=lambda c: c.update(mlp_bias=True), tensors=pull)
+    m = open_checkpoint(folder, [3], dtype="float64")
+    found = dl.find_fixed_points(m, m.power(30)(m.start()))
     assert len(found.points) == 1
     y = m.native(found.points[0])
     assert float((m(y) - y).norm() / y.norm()) <= 1e-13
