@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from dynloop.adapters.parcae_config import GATE_CHANNELS, BlockSizes, Options
 from dynloop.adapters.rotary_blocks import GatedMLP, TableAttention
-from dynloop.nn import MLP, Activation, LayerNorm, Linear, PreNorm, RMSNorm
+from dynloop.nn import MLP, Activation, LayerNorm, Linear, PreNorm, RMSNorm, rotate_neighbours
 
 __all__ = ["Decay", "Injection", "OffsetRMSNorm", "ReadOut", "ValueAttention", "branch_modules", "make_norm", "pairs"]
 
@@ -90,11 +90,7 @@ class ValueAttention(TableAttention):
 
     def turned(self, x: torch.Tensor) -> torch.Tensor:
         """Turn pairs (2i, 2i + 1) of the last axis by their positions."""
-        if self.tables is None:
-            return x
-        cos, sin = self.tables.to(x.dtype)
-        pairs_swapped = x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
-        return torch.addcmul(x * cos, pairs_swapped, sin)
+        return x if self.tables is None else rotate_neighbours(x, self.tables)
 
 
 class Decay(nn.Module):

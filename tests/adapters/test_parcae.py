@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import dynloop as dl
 from dynloop.adapters.base import Source
-from dynloop.adapters.parcae_config import read_options
+from dynloop.adapters.parcae_reading import read_options
 from dynloop.adapters.registry import open_checkpoint
 from dynloop.errors import CheckpointError, PromptError
 from dynloop.testing.adapter import check_adapter
