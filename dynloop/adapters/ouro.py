@@ -6,6 +6,7 @@ import copy
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,7 +15,7 @@ from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start
 from dynloop.adapters.fitting import build, fitting_tensors, widest
 from dynloop.adapters.language_prompt import LanguagePrompt, read_language_prompt
 from dynloop.adapters.ouro_config import MODEL_TYPE, UNUSED, Options, read_options
-from dynloop.errors import CheckpointError
+from dynloop.adapters.tied import with_tied
 from dynloop.maps.torch import Layer
 from dynloop.nn import Attention, GatedMLP, Linear, NormedBranch, RMSNorm
 
@@ -45,9 +46,9 @@ def _open(
     source: Source, prompt: Any, granularity: Granularity, dtype: torch.dtype | None, device: torch.device | None
 ) -> Checkpoint:
     options = read_options(source)
-    tied = r"|lm_head\.weight" if options.tied else ""
-    tensors = fitting_tensors(source, options.shapes(), unused=UNUSED + tied)
-    _check_tied(source, options)
+    if options.head and options.tied:
+        source = with_tied(source, "model.embed_tokens.weight", "lm_head.weight", "tie_word_embeddings")
+    tensors = fitting_tensors(source, options.shapes(), unused=UNUSED + (r"|lm_head\.weight" if options.tied else ""))
     read = read_language_prompt(prompt, source, vocabulary=options.vocabulary, context=options.context)
     table = tensors[f"{options.prefix}embed_tokens.weight"]
     device = device or table.device
@@ -133,19 +134,11 @@ def _head(options: Options, tensors: Tensors, dtype: torch.dtype | None, device:
     return build(lambda: Linear(options.width, options.vocabulary), {"weight": tensors[stored]}, dtype, device)
 
 
-def _check_tied(source: Source, options: Options) -> None:
-    head, table = source.tensors.get("lm_head.weight"), source.tensors[f"{options.prefix}embed_tokens.weight"]
-    if not options.tied or head is None or head.data_ptr() == table.data_ptr():
-        return
-    if head.shape != table.shape or not torch.equal(head, table):
-        raise CheckpointError(
-            f"{source.name}: the config says tie_word_embeddings, and lm_head.weight differs from model.embed_tokens."
-            "weight; set it to false if the stored head counts, or leave that tensor out"
-        )
-
-
 def _own_output(checkpoint: Checkpoint, loops: int) -> torch.Tensor | None:
-    """Run a live model's own forward; None where there is none to ask, in float64 (its norms are float32) or dropout.
+    """Run a live model's own forward; None where there is none to ask.
+
+    Neither is it asked with padding (what it makes of that depends on its backend), in training mode (dropout), in
+    another dtype than its own, nor in float64, which its norms do not keep.
 
     A model copies ``total_ut_steps`` when it is made; a shallow copy of its module is given the wanted number.
     """
@@ -153,7 +146,7 @@ def _own_output(checkpoint: Checkpoint, loops: int) -> torch.Tensor | None:
     whole = hasattr(model, "lm_head") and hasattr(model, "model")
     if model is None or not whole or checkpoint.dtype == torch.float64 or model.training:
         return None
-    if checkpoint.dtype != model.lm_head.weight.dtype:
+    if checkpoint.dtype != model.lm_head.weight.dtype or not np.asarray(checkpoint.prompt["attention_mask"]).all():
         return None
     core = copy.copy(model.model)
     core.total_ut_steps = loops

@@ -101,7 +101,10 @@ def read_options(source: Source) -> Options:
             "correct it"
         )
     head_size = count(config, "head_dim", where) if config.get("head_dim") is not None else width // heads
-    layers, context = count(config, "num_hidden_layers", where), count(config, "max_position_embeddings", where)
+    layers, context = (
+        count(config, "num_hidden_layers", where),
+        count(config, "max_position_embeddings", where, default=32768),
+    )
     bare = "embed_tokens.weight" in source.tensors
     return Options(
         prefix="" if bare else "model.",

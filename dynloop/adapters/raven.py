@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,19 @@ import torch
 from scipy import special
 from torch import nn
 
-from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start_kinds
+from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start_kinds, starts_around
 from dynloop.adapters.fitting import build, fitting_tensors, widest
 from dynloop.adapters.language_prompt import LanguagePrompt, read_language_prompt
+from dynloop.adapters.raven_blocks import Blocks, Tensors
 from dynloop.adapters.raven_config import UNUSED, Options, read_options
-from dynloop.errors import CheckpointError
+from dynloop.adapters.tied import with_tied
 from dynloop.maps.base import Starter
 from dynloop.maps.synthetic import Bound
 from dynloop.maps.torch import Layer
-from dynloop.nn import Attention, GatedMLP, Linear, NormedBranch, RMSNorm
+from dynloop.nn import Linear, RMSNorm
 
 __all__ = ["Adapter", "open_raven", "own_output", "truncated_normal"]
 
-Tensors = Mapping[str, torch.Tensor]
 _BEYOND = 3.0  # noise is cut at three standard deviations
 
 
@@ -49,20 +48,18 @@ def open_raven(
 ) -> Checkpoint:
     """Open a checkpoint of either family; see `Family.open`."""
     options = read_options(source)
-    tied = r"|lm_head\.weight" if options.tied else ""
-    tensors = fitting_tensors(source, options.shapes(), unused=UNUSED + tied)
-    _check_tied(source, options)
+    if options.tied:
+        source = with_tied(source, "transformer.wte.weight", "lm_head.weight", "tie_embeddings")
+    tensors = fitting_tensors(source, options.shapes(), unused=UNUSED + (r"|lm_head\.weight" if options.tied else ""))
     read = read_language_prompt(
         prompt, source, vocabulary=options.vocabulary, context=options.context, only_behind=True
     )
     device = device or tensors["transformer.wte.weight"].device
-    blocks = _Blocks(options, tensors, read, dtype, device)
+    blocks = Blocks(options, tensors, read, dtype, device)
     with torch.no_grad():
         e = _contributed(options, tensors, read, blocks)
         first = _through(options.blocks("core_block"), e, blocks) if options.start == "skip-adapter" else e
     noise = truncated_normal(options.std * options.embed_scale, tuple(e.shape))
-    kinds = start_kinds(first, noise)
-    own = "noise" if options.start == "random" else "embedding"
     weights = {name: tensor for name, tensor in tensors.items() if name != "freqs_cis"}
     return Checkpoint(
         _layers(options, tensors, e, blocks, granularity, dtype, device),
@@ -73,8 +70,8 @@ def open_raven(
         tokens=read.tokens,
         decode=_read_out(options, tensors, blocks, dtype, device),
         summary=f"{_SAID[options.form]}, {_START[options.start]}, prompt = {read.said}",
-        start=kinds[own],
-        kinds=kinds,
+        start=noise if options.start == "random" else starts_around(first),
+        kinds=start_kinds(e, noise),
         granularity=granularity,
         read_out="logits",
         causal=True,
@@ -95,71 +92,7 @@ _START = {
 }
 
 
-class _Blocks:
-    """The transformer layers of a checkpoint, as modules that share its weights."""
-
-    def __init__(
-        self,
-        options: Options,
-        tensors: Tensors,
-        prompt: LanguagePrompt,
-        dtype: torch.dtype | None,
-        device: torch.device,
-    ) -> None:
-        self.options, self.tensors, self.dtype, self.device = options, tensors, dtype, device
-        mask = torch.from_numpy(prompt.inputs["attention_mask"] == 1)
-        self.attend = None if bool(mask.all()) else mask.to(device)
-        tokens = len(prompt.tokens)
-        rope = options.rope
-        self.tables = (_stored_tables(tensors["freqs_cis"], tokens) if rope is None else rope.tables(tokens)).to(device)
-
-    def branches(self, stored: str) -> tuple[nn.Module, nn.Module]:
-        """Return attention and MLP of the layer that lies at `stored`, each with its norms."""
-        o, tensors = self.options, self.tensors
-        queries, keys = o.heads * o.head_size, o.kv_heads * o.head_size
-        q, k, v = torch.split(tensors[f"{stored}.attn.Wqkv.weight"], [queries, keys, keys])
-        weights = {"f.q.weight": q, "f.k.weight": k, "f.v.weight": v}
-        weights["f.o.weight"] = tensors[f"{stored}.attn.proj.weight"]
-        if o.qk_bias:
-            biases = ("f.q_norm.bias", "f.k_norm.bias") if o.form == "olmo" else ("f.q.bias", "f.k.bias")
-            weights |= dict(zip(biases, tensors[f"{stored}.attn.qk_bias"].flatten(1), strict=True))
-        if o.form == "olmo":
-            weights |= {f"f.{n}.weight": tensors[f"{stored}.attn.{n}.weight"] for n in ("q_norm", "k_norm")}
-        gate, up = tensors[f"{stored}.mlp.fc.weight"].chunk(2)
-        inner = {"f.gate.weight": gate, "f.up.weight": up, "f.down.weight": tensors[f"{stored}.mlp.proj.weight"]}
-        places = {"huginn": ("before", "stream"), "llama": ("before",), "olmo": ("after",)}[o.form]
-        norms = iter(range(1, 5))
-        for part in (weights, inner):
-            part |= {f"{place}.weight": tensors[f"{stored}.norm_{next(norms)}.weight"] for place in places}
-        attention = build(lambda: self._normed(self._attention(), places), weights, self.dtype, self.device)
-        mlp = build(lambda: self._normed(GatedMLP(o.width, o.inner), places), inner, self.dtype, self.device)
-        return attention, mlp
-
-    def _normed(self, f: nn.Module, places: tuple[str, ...]) -> nn.Module:
-        return NormedBranch(f, **{place: RMSNorm(self.options.width, eps=self.options.eps) for place in places})
-
-    def _attention(self) -> nn.Module:
-        o = self.options
-        return Attention(
-            o.width,
-            o.heads,
-            kv_heads=o.kv_heads,
-            head_size=o.head_size,
-            bias="qk" if o.qk_bias else False,
-            attend=self.attend,
-            tables=self.tables,
-            neighbours=o.form == "huginn",
-            qk_eps=o.eps if o.form == "olmo" else None,
-        )
-
-
-def _stored_tables(freqs: torch.Tensor, tokens: int) -> torch.Tensor:
-    """Return the rotary tables ``(2, tokens, size)`` that the buffer ``(1, context, 1, size / 2, 2)`` holds."""
-    cos, sin = freqs[0, :tokens, 0].unbind(-1)
-    return torch.stack([torch.stack([cos, cos], -1).flatten(-2), torch.stack([-sin, sin], -1).flatten(-2)])
-
-
-def _contributed(options: Options, tensors: Tensors, prompt: LanguagePrompt, blocks: _Blocks) -> torch.Tensor:
+def _contributed(options: Options, tensors: Tensors, prompt: LanguagePrompt, blocks: Blocks) -> torch.Tensor:
     """Return e ``(tokens, width)`` in float64: the scaled embeddings after the prelude."""
     table = tensors["transformer.wte.weight"]
     ids = torch.from_numpy(prompt.inputs["input_ids"]).to(table.device)
@@ -167,7 +100,7 @@ def _contributed(options: Options, tensors: Tensors, prompt: LanguagePrompt, blo
     return _through(options.blocks("prelude"), x, blocks)
 
 
-def _through(stored: list[str], x: torch.Tensor, blocks: _Blocks) -> torch.Tensor:
+def _through(stored: list[str], x: torch.Tensor, blocks: Blocks) -> torch.Tensor:
     """Send x ``(tokens, width)`` through the layers that lie at `stored`."""
     x = x[None]
     for block in stored:
@@ -180,7 +113,7 @@ def _layers(
     options: Options,
     tensors: Tensors,
     e: torch.Tensor,
-    blocks: _Blocks,
+    blocks: Blocks,
     granularity: Granularity,
     dtype: torch.dtype | None,
     device: torch.device,
@@ -201,7 +134,7 @@ def _layers(
 
 
 def _read_out(
-    options: Options, tensors: Tensors, blocks: _Blocks, dtype: torch.dtype | None, device: torch.device
+    options: Options, tensors: Tensors, blocks: Blocks, dtype: torch.dtype | None, device: torch.device
 ) -> nn.Module:
     """Return the read-out: coda, closing norm, head; Huginn normalises before its coda too."""
     norm = {"weight": tensors["transformer.ln_f.weight"]}
@@ -210,17 +143,6 @@ def _read_out(
     stored = "transformer.wte.weight" if options.tied else "lm_head.weight"
     head = build(lambda: Linear(options.width, options.vocabulary), {"weight": tensors[stored]}, dtype, device)
     return nn.Sequential(*([ln_f] if options.form == "huginn" else []), *coda, ln_f, head)
-
-
-def _check_tied(source: Source, options: Options) -> None:
-    head, table = source.tensors.get("lm_head.weight"), source.tensors["transformer.wte.weight"]
-    if not options.tied or head is None or head.data_ptr() == table.data_ptr():
-        return
-    if head.shape != table.shape or not torch.equal(head, table):
-        raise CheckpointError(
-            f"{source.name}: the config says tie_embeddings, and lm_head.weight differs from transformer.wte.weight; "
-            "set tie_embeddings to false if the stored head counts, or leave that tensor out"
-        )
 
 
 def truncated_normal(std: float, shape: tuple[int, ...]) -> Starter:
@@ -236,16 +158,18 @@ def truncated_normal(std: float, shape: tuple[int, ...]) -> Starter:
 def own_output(checkpoint: Checkpoint, loops: int) -> torch.Tensor | None:
     """Run a live model's own forward from the map's first start; None where there is no live model to ask.
 
-    Neither is it asked in another dtype than its own, nor in float64, which its norms do not keep.
+    Neither is it asked with padding, of which it knows nothing, nor in another dtype than its own, nor in float64,
+    which its norms do not keep.
     """
-    model = checkpoint.source.model
+    model, config = checkpoint.source.model, checkpoint.source.config
     weight = checkpoint.source.tensors["transformer.wte.weight"]
     if model is None or checkpoint.dtype != weight.dtype or checkpoint.dtype == torch.float64:
         return None
-    skipped = "skip the adapter" if "skips the adapter" in checkpoint.describe() else ""
+    if not np.asarray(checkpoint.prompt["attention_mask"]).all():
+        return None
+    skips = config.get("initial_state_mode") == "skip-adapter"
     ids = torch.as_tensor(checkpoint.prompt["input_ids"], device=checkpoint.device)[None]
     with torch.no_grad():
-        given = None if skipped else checkpoint.start()
-        out = model(input_ids=ids, input_states=given, num_steps=loops + bool(skipped))
-    logits: torch.Tensor = out.logits
-    return logits.to(checkpoint.dtype)
+        given = None if skips else checkpoint.start()
+        logits: torch.Tensor = model(input_ids=ids, input_states=given, num_steps=loops + int(skips)).logits
+    return logits.to(weight.dtype)

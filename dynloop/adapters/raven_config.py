@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from dynloop.adapters.base import Source
+from dynloop.adapters.raven_fields import Form, read_heads, read_scales, read_start, refuse_noise
 from dynloop.adapters.rope import Rope, read_rope
 from dynloop.adapters.settings import choice, count, flag, number
-from dynloop.errors import CheckpointError, NotAutonomousError
+from dynloop.errors import CheckpointError
 
-__all__ = ["MODEL_TYPE", "UNUSED", "Form", "Options", "form_of", "is_raven", "read_options"]
+__all__ = ["MODEL_TYPE", "UNUSED", "Options", "form_of", "is_raven", "read_options"]
 
 MODEL_TYPE = "huginn_raven"
 UNUSED = r"rotary_emb\.(original_)?inv_freq"  # made from the config, whatever is stored
-Form = Literal["huginn", "llama", "olmo"]
 
 # what the public code builds whatever the config says; another value names a model of another kind
 _FIXED = {
@@ -28,7 +28,6 @@ _FIXED = {
     "state_init": "like-init",
 }
 _ALIASES = {"n_embd": "hidden_size", "n_heads": "num_attention_heads"}
-_STARTS = ("random", "embed-init", "skip-adapter")
 _NORMS: Mapping[Form, tuple[str, ...]] = {
     "huginn": ("norm_1", "norm_2", "norm_3", "norm_4"),
     "llama": ("norm_1", "norm_2"),
@@ -143,17 +142,20 @@ def read_options(source: Source) -> Options:
     where, form = source.name, form_of(source.tensors)
     config = dict(source.config)
     for name, alias in _ALIASES.items():
-        if name not in config and alias in config:
-            config[name] = config[alias]
+        if config.setdefault(name, config.get(alias)) != config.get(alias, config[name]):
+            raise CheckpointError(
+                f"{where}: {name} and {alias} are two names of one number; the config says {config[name]!r} and "
+                f"{config[alias]!r}, so leave one out"
+            )
     for name, value in _FIXED.items():
         choice(config, name, where, (value,), default=value)
-    _refuse_noise(config, where)
+    refuse_noise(config, where)
     width, heads = count(config, "n_embd", where), count(config, "n_heads", where)
-    kv_heads, head_size = _heads(config, where, form, width, heads)
+    kv_heads, head_size = read_heads(config, where, form, width, heads)
     words = "padded_vocab_size" if "padded_vocab_size" in config else "vocab_size"
     block = count(config, "block_size", where, default=4096)
     context = block if form == "huginn" else count(config, "max_position_embeddings", where, default=block)
-    embed_scale, std = _scales(config, where, form, width)
+    embed_scale, std = read_scales(config, where, form, width)
     return Options(
         form=form,
         width=width,
@@ -172,66 +174,6 @@ def read_options(source: Source) -> Options:
         tied=flag(config, "tie_embeddings", where, default=True),
         embed_scale=embed_scale,
         std=std,
-        start=_start(config, where, form),
+        start=read_start(config, where, form),
         rope=None if form == "huginn" else read_rope(config, where, size=head_size, context=context),
     )
-
-
-def _refuse_noise(config: Mapping[str, Any], where: str) -> None:
-    noise = number(config, "test_time_noise", where, default=0.0)
-    if noise > 0:
-        raise NotAutonomousError(
-            f"{where}: test_time_noise = {noise}, so noise enters every loop and it is not one map; set it to 0"
-        )
-
-
-def _heads(config: Mapping[str, Any], where: str, form: Form, width: int, heads: int) -> tuple[int, int]:
-    """Return the number of key and value heads and the width of a head."""
-    kv_heads = count(config, "num_key_value_heads", where, default=heads)
-    head_size = width // heads
-    if form == "olmo":
-        head_size = count(config, "head_dim", where, default=head_size)
-    elif width % heads:
-        raise CheckpointError(
-            f"{where}: n_heads must divide n_embd; the config says {heads} and {width}, so correct it"
-        )
-    elif form == "llama" and config.get("head_dim", head_size) != head_size:
-        raise CheckpointError(
-            f"{where}: head_dim must be n_embd / n_heads = {head_size} in the Llama form; the config says "
-            f"{config['head_dim']}, so correct it"
-        )
-    if heads % kv_heads:
-        raise CheckpointError(
-            f"{where}: num_key_value_heads must divide n_heads; the config says {kv_heads} and {heads}, so correct it"
-        )
-    if form == "huginn" and kv_heads not in (1, heads):
-        raise CheckpointError(
-            f"{where}: num_key_value_heads = {kv_heads} of {heads} heads, and Huginn's own code knows no groups; "
-            "correct the config"
-        )
-    if flag(config, "qk_bias", where, default=True) and kv_heads != heads:
-        raise CheckpointError(
-            f"{where}: qk_bias has a row for every one of {heads} heads, and the config says num_key_value_heads = "
-            f"{kv_heads}; dynloop makes a map of qk_bias with as many key heads alone"
-        )
-    if head_size % 2:
-        raise CheckpointError(f"{where}: rotary positions need heads of even width; the config implies {head_size}")
-    return kv_heads, head_size
-
-
-def _scales(config: Mapping[str, Any], where: str, form: Form, width: int) -> tuple[float, float]:
-    """Return what multiplies embeddings, and the standard deviation of the noise before that."""
-    usual = {"embed_scale": width**0.5, "std": (2 / (5 * width)) ** 0.5}
-    values = config.get("init_values", usual)
-    if not isinstance(values, Mapping):
-        raise CheckpointError(f"{where}: the config needs init_values to be an object; it says {str(values)[:40]!r}")
-    std = number(values, "std", f"{where}: init_values")
-    if form == "huginn":  # its code takes √width whatever is written
-        return usual["embed_scale"], std
-    return number(values, "embed_scale", f"{where}: init_values"), std
-
-
-def _start(config: Mapping[str, Any], where: str, form: Form) -> str:
-    if form == "olmo":
-        return choice(config, "initial_state_mode", where, _STARTS, default="random")
-    return choice(config, "initial_state_mode", where, ("random",), default="random")

@@ -188,7 +188,7 @@ def test_a_missing_tensor_is_named(tmp_path):
         ([-1], "input_ids holds -1"),
         (np.ones((1, 4), int), r"Leave the batch axis out: input_ids\[0\]"),
         ([0.5, 1.0], r"input_ids must be integers of shape \(tokens,\)"),
-        ([], r"input_ids must be integers of shape \(tokens,\)"),
+        ([], r"input_ids is empty; give at least one token"),
         (np.ones(65, int), "the prompt has 65 tokens, and the model has positions for 64"),
         ({"input_ids": [1, 2], "attention_mask": [1]}, "attention_mask has 1 entries for 2 tokens"),
         ({"input_ids": [1, 2], "attention_mask": [0, 0]}, "attention_mask is zero everywhere"),

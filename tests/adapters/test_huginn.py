@@ -175,6 +175,7 @@ def test_the_head_of_no_name_is_refused():
         ("num_key_value_heads", 2, "num_key_value_heads = 2 of 4 heads"),
         ("num_key_value_heads", 1, "qk_bias has a row for every one of 4 heads"),
         ("n_embd", None, "n_embd to be a positive int"),
+        ("num_attention_heads", 2, "n_heads and num_attention_heads are two names of one number"),
         ("qk_bias", "yes", "qk_bias to be true or false"),
         ("init_values", 3, "init_values to be an object"),
         ("block_size", 32, "freqs_cis has shape"),
@@ -189,6 +190,12 @@ def test_wrong_and_unsupported_options_are_refused_by_name(field, value, said, t
     with pytest.raises(CheckpointError, match=said) as caught:
         open_checkpoint(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_the_number_of_heads_has_two_names(tmp_path):
+    folder = changed("huginn", tmp_path / "c", config=lambda c: c.update(num_attention_heads=c.pop("n_heads")))
+    m, plain = open_checkpoint(folder, [1, 2]), open_checkpoint(FOLDER, [1, 2])
+    assert torch.equal(m(m.start()), plain(plain.start()))
 
 
 def test_noise_in_every_loop_is_no_map(tmp_path):
@@ -210,6 +217,8 @@ def test_a_tied_head_that_differs_is_refused_and_one_that_agrees_is_not(tmp_path
 
     m = open_checkpoint(changed("huginn", tmp_path / "c", tensors=store), [1, 2])
     assert torch.equal(m.decode(m.start()), open_checkpoint(FOLDER, [1, 2]).decode(m.start()))
+    renamed = changed("huginn", tmp_path / "e", tensors=lambda w: (store(w), w.pop("transformer.wte.weight")))
+    assert torch.equal(open_checkpoint(renamed, [1, 2]).decode(m.start()), m.decode(m.start()))
     other = changed("huginn", tmp_path / "d", tensors=lambda w: (store(w), w["lm_head.weight"].add_(1)))
     with pytest.raises(CheckpointError, match=r"lm_head\.weight differs from transformer\.wte\.weight"):
         open_checkpoint(other)

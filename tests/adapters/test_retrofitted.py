@@ -104,6 +104,7 @@ def test_a_model_that_skips_its_adapter_begins_after_its_first_loop(tmp_path):
     assert "loop n is its loop n + 1" in m.describe()
     e = m.layers[0].e[None]
     torch.testing.assert_close(m.start(), m.layers[1](e), rtol=1e-12, atol=1e-12)
+    assert torch.equal(m.start(kind="embedding"), e)
 
 
 def test_starts_are_noise_or_e(tmp_path):
