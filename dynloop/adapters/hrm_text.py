@@ -16,6 +16,7 @@ from dynloop.adapters.hrm_text_config import GATED, MIXED, STACKS, Options, read
 from dynloop.adapters.hrm_text_prompt import attention_pattern, read_prompt
 from dynloop.adapters.language_prompt import LanguagePrompt
 from dynloop.adapters.rotary_blocks import GatedMLP, TableAttention, WeightlessRMSNorm
+from dynloop.adapters.tied import with_tied
 from dynloop.adapters.two_scales import HIGH, two_scale_layers
 from dynloop.errors import CheckpointError
 from dynloop.nn import Linear, PreNorm
@@ -60,6 +61,8 @@ def _open(
 ) -> Checkpoint:
     options = read_options(source)
     copies = r"lm_head\.weight" if options.tied else None
+    if options.tied:
+        source = with_tied(source, f"{options.layout.root}embed_tokens.weight", "lm_head.weight", "tie_word_embeddings")
     tensors = fitting_tensors(source, options.shapes(), unused=copies)
     read = read_prompt(prompt, source, options)
     table = tensors[f"{options.layout.root}embed_tokens.weight"]

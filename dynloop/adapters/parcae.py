@@ -18,7 +18,7 @@ from dynloop.adapters.language_prompt import read_language_prompt
 from dynloop.adapters.parcae_config import Options
 from dynloop.adapters.parcae_layers import HEAD, TABLE, blocks_of, embedded, injection, read_out
 from dynloop.adapters.parcae_reading import read_options
-from dynloop.errors import CheckpointError
+from dynloop.adapters.tied import with_tied
 from dynloop.maps.base import Starter
 from dynloop.maps.torch import Layer
 
@@ -38,6 +38,8 @@ def _open(
     source: Source, prompt: Any, granularity: Granularity, dtype: torch.dtype | None, device: torch.device | None
 ) -> Checkpoint:
     options = read_options(source)
+    if options.tied:
+        source = with_tied(source, "transformer.wte.weight", HEAD, "tie_embeddings")
     tensors = _checked(source, options)
     read = read_language_prompt(
         prompt, source, vocabulary=options.vocabulary, context=options.context, only_behind=True
@@ -81,13 +83,7 @@ def _checked(source: Source, options: Options) -> dict[str, torch.Tensor]:
     table = (1, options.context, 1, options.outer.head_size // 2, 2)
     if TABLE in source.tensors and options.rope:
         shapes[TABLE] = table
-    tensors = fitting_tensors(source, shapes, unused=rf"{HEAD}|{TABLE}")
-    stored = source.tensors.get(HEAD)
-    if options.tied and stored is not None and not torch.equal(stored, tensors["transformer.wte.weight"]):
-        raise CheckpointError(
-            f"{source.name}: the config says tie_embeddings = True, and the tensor {HEAD} differs from the embedding; "
-            "give the config that belongs to these weights"
-        )
+    tensors = fitting_tensors(source, shapes, unused=rf"{HEAD}|{TABLE}" if options.tied else TABLE)
     if TABLE not in tensors and options.rope:
         frequencies = 1.0 / (_BASE ** (torch.arange(0, 2 * table[3], 2, dtype=torch.float32) / (2 * table[3])))
         angles = torch.outer(torch.arange(options.context, dtype=torch.float32), frequencies)

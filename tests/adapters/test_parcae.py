@@ -249,8 +249,16 @@ def test_options_that_do_not_work_are_refused_by_name(tmp_path, change, said):
 
 def test_a_tied_head_that_differs_is_refused(tmp_path):
     folder = changed("parcae", tmp_path / "c", tensors=lambda w: w.update({"lm_head.weight": torch.zeros(97, 64)}))
-    with pytest.raises(CheckpointError, match=r"tie_embeddings = True, and the tensor lm_head.weight differs"):
+    with pytest.raises(CheckpointError, match=r"says tie_embeddings, and lm_head.weight differs from transformer.wte"):
         open_checkpoint(folder)
+
+
+def test_a_tied_table_may_bear_the_name_of_the_head(tmp_path):
+    def rename(weights):
+        weights["lm_head.weight"] = weights.pop("transformer.wte.weight")
+
+    a, b = open_checkpoint(changed("parcae", tmp_path / "c", tensors=rename), IDS), open_checkpoint(FOLDER, IDS)
+    assert torch.equal(a.decode(a(a.start())), b.decode(b(b.start())))
 
 
 @pytest.mark.parametrize("name", ["transformer.adapter.A_log", "transformer.C.weight", "value_embeds.3.weight"])
