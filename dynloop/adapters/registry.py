@@ -20,7 +20,9 @@ from dynloop.errors import CheckpointError, DynloopWarning, InvalidArgumentError
 __all__ = ["demos", "families", "open_checkpoint", "register_adapter"]
 
 ENTRY_POINTS = "dynloop.adapters"
-_BUILT_IN = ("albert", "huginn", "looped_icl", "looped_lm", "ouro", "retrofitted")
+_BUILT_IN = (
+    "albert", "hrm", "hrm_text", "huginn", "looped_icl", "looped_lm", "ouro", "parcae", "retrofitted", "trm",
+)  # fmt: skip
 _DEMOS = Path(__file__).parent / "demo"
 _registered: dict[str, Family] = {}
 

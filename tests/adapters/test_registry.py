@@ -73,7 +73,7 @@ def test_public_names_lead_here():
 
 def test_built_in_families_are_known_and_described():
     assert [family.name for family in families()] == [
-        "albert", "huginn", "looped_icl", "looped_lm", "ouro", "retrofitted",
+        "albert", "hrm", "hrm_text", "huginn", "looped_icl", "looped_lm", "ouro", "parcae", "retrofitted", "trm",
     ]  # fmt: skip
     assert all(family.description and family.identifies for family in families())
 
@@ -104,7 +104,7 @@ def test_an_entry_point_that_does_not_load_is_left_out_with_a_warning(monkeypatc
     entries = [importlib.metadata.EntryPoint("x", value, "dynloop.adapters") for value in ("gone:F", "math:pi")]
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: entries)
     with pytest.warns(DynloopWarning) as caught:
-        assert len(families()) == 6
+        assert len(families()) == len(registry._BUILT_IN)
     assert "the adapter gone:F was not loaded" in str(caught[0].message)
     assert "the adapter math:pi is no Family" in str(caught[1].message)
 
