@@ -276,7 +276,7 @@ class TorchMap(LoopMap):
         Rounding shows in the fourth difference along a line: a smooth map leaves h⁴ there, noise of relative size u
         leaves √70·u (Hamming's difference table; Moré and Wild, SIAM J. Sci. Comput. 33 (2011) 1292).
         """
-        step, most = (1e-5, 1e-11) if self.dtype is torch.float64 else (1e-2, 1e-4)
+        step, most = (1e-5, 1e-11) if self.dtype is torch.float64 else (3e-3, 1e-4)
         generator = torch.Generator().manual_seed(0)
         x, v = torch.randn((2, *self.state_shape), generator=generator, dtype=torch.float64).to(self.device)
         line = torch.stack([x + step * i * v for i in range(5)]).to(self.dtype)

@@ -13,10 +13,10 @@ from dynloop.orbits.polygon import lengths, polygon
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
-__all__ = ["diverged", "growing", "grows"]
+__all__ = ["LOST", "diverged", "growing", "grows"]
 
 
-_LOST = Finding(regime=Regime.DIVERGENT, reason="a state stopped being finite", status=Status.DIVERGED)
+LOST = Finding(regime=Regime.DIVERGENT, reason="a state stopped being finite", status=Status.DIVERGED)
 _AHEAD, _FAR = 8, 1e2  # loops, and times the state
 _MANY = 8  # starts that grow, from which the map far out is asked of all at once first
 
@@ -25,12 +25,12 @@ def diverged(q: Inquiry, starts: Array) -> None:
     """Conclude where a state stopped being finite."""
     finite = q.every(q.watcher.finite[starts])
     if not q.m.causal:
-        q.share(starts[~finite[:, 0]], 0, _LOST)
+        q.share(starts[~finite[:, 0]], 0, LOST)
         return
     for b, alive in zip(starts[~finite.all(axis=1)], finite[~finite.all(axis=1)], strict=True):
         groups = q.open(int(b))
         caught = undecided("another token left every bound before this one was decided", Status.DIVERGED)
-        q.put(int(b), groups, [caught if alive[g] else _LOST for g in groups])
+        q.put(int(b), groups, [caught if alive[g] else LOST for g in groups])
 
 
 def grows(q: Inquiry, starts: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from dynloop.maps.base import Array
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.frequencies import spectral_lines
-from dynloop.orbits.growing import grows
+from dynloop.orbits.growing import LOST, grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
 from dynloop.orbits.turning import on_a_torus, projections
@@ -65,6 +65,8 @@ def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool)
                 q.put(b, [g], [_driven(q, b, g, one, paths[:, g])])
             elif one.positive:
                 q.put(b, [g], [_chaotic(q, b, one)])
+            elif longest and g in neutral and not np.isfinite(signals[:, g]).all():
+                q.put(b, [g], [LOST.noting(f"within {len(signals)} loops after the budget")])
             elif longest and g in neutral:
                 q.put(b, [g], [on_a_torus(m, q.final[b], g, signals[:, g], _zero(one), _numbers(one))])
             elif one.negative or (longest and one.value <= 0):
