@@ -25,6 +25,7 @@ __all__ = ["conclude", "conclude_unpolished", "named"]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
 _RESOLVED = 1e-3  # increments that are known no better than this, relative to the state, are not called zero
+_SQUARINGS = 20  # DF^(p·2^20) at most is asked whether it vanishes
 _DENSE = 512  # most coordinates of which all multipliers are asked
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -57,6 +58,8 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
     if (found.ahead or np.any(distance > FAR)) and not attracted(m, found, solved.point, float(radius.max())):
         return None
     slack = np.maximum(_NEUTRAL, error)
+    if not m.causal and 1 - slack[0] <= radius[0] < 1 - _NEUTRAL and _powers_vanish(m, solved.point, p):
+        slack = np.array([_NEUTRAL])
     neutral = np.abs(radius - 1) <= slack
     continuum = bool(neutral.any()) and _is_continuum(m, solved.point, p, largest)
     if continuum and adds_up(m, found, solved.point):
@@ -214,6 +217,27 @@ def _return_gap(m: LoopMap, point: Array, q: int, found: Candidate) -> Array:
     later = m.numpy(m.watch(m.native(point[None]), q, m.native(point[None])).states)[0]
     gap = m.displacement(later, point)
     return by_group(m, relative_residual(m, point, gap, float(found.largest.max())), found.groups)
+
+
+def _powers_vanish(m: LoopMap, point: Array, period: int) -> bool:
+    """Say whether some power of DF^p has a norm below one half, so that its spectral radius is below 1.
+
+    It decides where eigenvalues are known too badly, as those of a large Jordan block are: rounding moves a power by no
+    more than n·u times the square of the largest norm met on the way, which must be small too.
+    """
+    if m.dimension > _DENSE:
+        return False
+    power = dense_jacobian(m.power(period), point)
+    largest = 1.0
+    for _ in range(_SQUARINGS):
+        size = float(np.linalg.norm(power))
+        largest = max(largest, size)
+        if not m.dimension * _EPS * largest**2 < 0.1:
+            return False
+        if size < 0.5:
+            return True
+        power = power @ power
+    return False
 
 
 def _is_continuum(m: LoopMap, point: Array, period: int, largest: float) -> bool:

@@ -88,9 +88,9 @@ def test_low_precision_goes_on_in_its_twin(dtype):
 
 
 def test_memory_does_not_grow_with_loops():
-    m = dl.TorchMap([lambda x: x / (1 + x.abs())], (1,))
+    m = dl.zoo.logistic(3.569945671870944)
     sizes = [
-        sum(a.size for name, a in dl.classify(m, [[1.0]], loops=loops).unfinished.memory.items() if a.ndim < 3)
+        sum(a.size for name, a in dl.classify(m, [[0.3]], loops=loops).unfinished.memory.items() if a.ndim < 3)
         for loops in (64, 4096)
     ]
     assert sizes[0] == sizes[1]

@@ -42,7 +42,7 @@ class Hasty(dl.TorchMap):
 class OtherTwin(dl.TorchMap):
     """A float32 map whose float64 twin has other weights."""
 
-    def twin(self):
+    def twin(self, dtype="float64"):  # noqa: ARG002 - one twin for all
         return dl.TorchMap([lambda x: 0.5 * x + 1.1], self.state_shape, dtype=torch.float64)
 
 

@@ -20,6 +20,7 @@ from tests.testing.broken import Counting, hidden
 CONVERGES = "the orbit converges"
 SUMS = "the steps sum"
 POINT = "the orbit comes to a point with F^p(x) = x"
+RADIUS = "ρ(DF^p) < 1"
 LIMIT = "the orbit comes to a fixed point or a cycle"
 STABLE = "ρ(DF^p) < 1"
 RAY = "every ‖x_i‖ → ∞ and directions converge"
@@ -88,8 +89,8 @@ OUTSIDE = {
     "C16": Outside("T5", LIMIT, never_rests),
     "C16b": Outside("T5", LIMIT, lambda x: np.abs(x[1200:] - x[1197:-3]).max() > 0.1, loops=3000),
     "C17": Outside("T12", RAY, lambda x: steps(x)[-1] < 0.5 * steps(x)[0], loops=8000),  # growth ends: no ray
-    "C18": Outside("T6", POINT, lambda x: abs(x[-1, 0]) > 0.5 / np.sqrt(2 * 4000), loops=4000),  # no factor per loop
-    "C18b": Outside("T6", POINT, lambda x: steps(x)[-1] > 0.9 * steps(x)[-100], loops=4000),
+    "C18": Outside("T6", RADIUS, lambda x: abs(x[-1, 0]) > 0.5 / np.sqrt(2 * 4000), loops=4000),  # no factor per loop
+    "C18b": Outside("T6", RADIUS, lambda x: steps(x)[-1] > 0.9 * steps(x)[-100], loops=4000),
     "C19c": Outside("T6", POINT, lambda x: abs(x[-1, 0]) == 0 and np.linalg.norm(x[-1]) < 1e-9, loops=64),
     "C20": Outside("T5", LIMIT, never_rests),
     "C20b": Outside("T5", LIMIT, never_rests),

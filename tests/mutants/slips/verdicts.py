@@ -59,7 +59,7 @@ def sides_swapped(patch):
     def wrap(right):
         return lambda kind, *args: right(other.get(kind, kind), *args)
 
-    patch.function("dynloop.orbits.convergence", "_named", wrap)
+    patch.function("dynloop.orbits.convergence", "named", wrap)
 
 
 def inside_out(patch):
@@ -102,7 +102,7 @@ def one_limit_for_all(patch):
 
         return nearness
 
-    patch.function("dynloop.orbits.resting", "_nearness", wrap)
+    patch.function("dynloop.orbits.limits", "_nearness", wrap)
 
 
 def small_steps_sum(patch):
