@@ -224,6 +224,7 @@ def test_every_block_can_be_saved_and_opened(tmp_path, norm, injection):
     assert all(p.requires_grad for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_the_training_script_writes_checkpoints_that_open(tmp_path):
     options = ["--out", str(tmp_path), "--steps", "2", "--only", "hop-plain", "--threads", "1"]
     ran = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True, timeout=120)

@@ -48,6 +48,7 @@ def test_the_first_tokens_alone():
     np.testing.assert_array_equal(token_radii(m, x, 2)[0], token_radii(m, x)[0][:2])
 
 
+@pytest.mark.slow
 def test_growth_at_a_fixed_point_is_the_logarithm_of_the_radius():
     m = block()
     x = m.watch(m.start(0), 400, m.start(0)).states

@@ -69,6 +69,7 @@ def test_changed_code_is_compiled_anew(tmp_path):
         assert after != before, change
 
 
+@pytest.mark.slow
 def test_processes_that_compile_at_once_do_not_get_each_others_code(tmp_path):
     names = ["henon", "lozi", "cat"]
     with ThreadPoolExecutor(3) as pool:

@@ -438,7 +438,7 @@ def states_alive(m, k, loops):
     return live.peak / (x.numel() * x.element_size()) + k
 
 
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_memory_of_a_wide_loop(layers):
     """The frame, which is worked in, and all that is alive in between: at most 3(k + 1) states."""
     k = 16

@@ -127,6 +127,7 @@ def test_one_prompt_of_a_checkpoint_against_another():
     assert found.settings["dtype"] == "float32"
 
 
+@pytest.mark.slow
 def test_without_injection_another_prompt_is_another_start_of_one_map():
     found = dl.path_independence(dl.open_checkpoint("demo:hop-plain"), loops=256)
     assert found.verdict == "undecided"
