@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.calculus.jacobian import dense_jacobian
 from dynloop.calculus.spectrum import point_multipliers
 from dynloop.calculus.token_radius import token_radii
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.floor import row_norms
+from dynloop.orbits.marginal import is_continuum, powers_vanish
 from dynloop.orbits.nearness import FAR, adds_up, attracted, by_group, close_enough, distance_ahead, relative_distance
 from dynloop.orbits.polygon import lengths, polygon
 from dynloop.orbits.recurrence import divides
@@ -25,8 +24,6 @@ __all__ = ["conclude", "conclude_unpolished", "named"]
 
 _NEUTRAL = 1e-7  # |ρ − 1| below this is not told from 1: the accuracy of eigenvalues of a mildly non-normal Jacobian
 _RESOLVED = 1e-3  # increments that are known no better than this, relative to the state, are not called zero
-_SQUARINGS = 20  # DF^(p·2^20) at most is asked whether it vanishes
-_DENSE = 512  # most coordinates of which all multipliers are asked
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -58,10 +55,10 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
     if (found.ahead or np.any(distance > FAR)) and not attracted(m, found, solved.point, float(radius.max())):
         return None
     slack = np.maximum(_NEUTRAL, error)
-    if not m.causal and 1 - slack[0] <= radius[0] < 1 - _NEUTRAL and _powers_vanish(m, solved.point, p):
+    if not m.causal and 1 - slack[0] <= radius[0] < 1 - _NEUTRAL and powers_vanish(m, solved.point, p):
         slack = np.array([_NEUTRAL])
     neutral = np.abs(radius - 1) <= slack
-    continuum = bool(neutral.any()) and _is_continuum(m, solved.point, p, largest)
+    continuum = bool(neutral.any()) and is_continuum(m, solved.point, p, largest)
     if continuum and adds_up(m, found, solved.point):
         return None
     if p > 1 and np.any(radius > 1 + slack):
@@ -217,48 +214,3 @@ def _return_gap(m: LoopMap, point: Array, q: int, found: Candidate) -> Array:
     later = m.numpy(m.watch(m.native(point[None]), q, m.native(point[None])).states)[0]
     gap = m.displacement(later, point)
     return by_group(m, relative_residual(m, point, gap, float(found.largest.max())), found.groups)
-
-
-def _powers_vanish(m: LoopMap, point: Array, period: int) -> bool:
-    """Say whether some power of DF^p has a norm below one half, so that its spectral radius is below 1.
-
-    It decides where eigenvalues are known too badly, as those of a large Jordan block are: rounding moves a power by no
-    more than n·u times the square of the largest norm met on the way, which must be small too.
-    """
-    if m.dimension > _DENSE:
-        return False
-    power = dense_jacobian(m.power(period), point)
-    largest = 1.0
-    for _ in range(_SQUARINGS):
-        size = float(np.linalg.norm(power))
-        largest = max(largest, size)
-        if not m.dimension * _EPS * largest**2 < 0.1:
-            return False
-        if size < 0.5:
-            return True
-        power = power @ power
-    return False
-
-
-def _is_continuum(m: LoopMap, point: Array, period: int, largest: float) -> bool:
-    """Say whether the neutral directions at a solution lead to other solutions; no beyond some hundred dimensions.
-
-    A shift of 1 % along a null direction of DF^p − I, polished, must stay where it was shifted to. At an isolated
-    marginal point it does not: it falls back, or leaves a residual.
-    """
-    if m.dimension > _DENSE:
-        return False
-    A = dense_jacobian(m.power(period), point) - np.eye(m.dimension)
-    _, sizes, rows = np.linalg.svd(A)
-    values = np.linalg.eigvals(A) + 1
-    null = rows[sizes <= 1e-6 * max(1.0, sizes[0])]
-    if len(null) == 0 or len(null) < np.sum(np.abs(values) >= 1 - 1e-6):
-        return False
-    size = 1e-2 * max(largest, float(np.linalg.norm(point)), 1e-300)
-    for direction in (null[0], null.sum(axis=0) / np.sqrt(len(null)), -null[-1]):
-        shifted = point + size * direction.reshape(m.state_shape)
-        again = polish(m, shifted, period=period, largest=largest, steps=6)
-        moved = row_norms(m, m.displacement(again.point, point)[None]).max()
-        if again.status is not Status.SOLVED or moved < 0.5 * size:
-            return False
-    return True
