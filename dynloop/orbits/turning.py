@@ -120,7 +120,8 @@ def on_a_torus(
     """
     fit = quasiperiodic_fit(signals)
     found = turn(fit)
-    lines = f"{fit.lines} lines at combinations of {len(fit.frequencies)} frequencies"
+    bases = len(fit.frequencies)
+    lines = f"{fit.lines} lines at combinations of {bases} frequenc{'y' if bases == 1 else 'ies'}"
     if not found.predicts:
         return undecided(
             f"bounded and moving, {zero}, and the motion is not seen to be a torus: {lines}, fitted to either half of "
