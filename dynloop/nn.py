@@ -252,12 +252,13 @@ class GatedMLP(nn.Module):
     """``x ← W₂ (act(W_g x) ⊙ W₁ x)``; with `act` SiLU, the default, SwiGLU (Shazeer 2020, arXiv 2002.05202)."""
 
     def __init__(
-        self, width: int, inner: int, *, act: Activation = functional.silu, dtype: torch.dtype | None = None
-    ) -> None:
+        self, width: int, inner: int, *, act: Activation = functional.silu, bias: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.gate = Linear(width, inner, dtype=dtype)
-        self.up = Linear(width, inner, dtype=dtype)
-        self.down = Linear(inner, width, dtype=dtype)
+        self.gate = Linear(width, inner, bias=bias, dtype=dtype)
+        self.up = Linear(width, inner, bias=bias, dtype=dtype)
+        self.down = Linear(inner, width, bias=bias, dtype=dtype)
         self.act = act
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -268,6 +268,7 @@ def test_no_colour_and_80_columns_without_a_terminal():
     assert not any(line.endswith(" ") for line in done.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_colour_only_where_it_is_wanted():
     terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
     assert "\x1b[" in shell("classify", BLOCK, env=terminal).stdout

@@ -15,11 +15,11 @@ from dynloop.adapters.fitting import build, fitting_tensors, widest
 from dynloop.adapters.hrm_text_config import GATED, MIXED, STACKS, Options, read_options
 from dynloop.adapters.hrm_text_prompt import attention_pattern, read_prompt
 from dynloop.adapters.language_prompt import LanguagePrompt
-from dynloop.adapters.rotary_blocks import GatedMLP, TableAttention, WeightlessRMSNorm
+from dynloop.adapters.rotary_blocks import TableAttention, WeightlessRMSNorm
 from dynloop.adapters.tied import with_tied
 from dynloop.adapters.two_scales import HIGH, two_scale_layers
 from dynloop.errors import CheckpointError
-from dynloop.nn import Linear, PreNorm
+from dynloop.nn import GatedMLP, Linear, PreNorm
 
 __all__ = ["FAMILY", "GatedAttention", "ReadOut"]
 

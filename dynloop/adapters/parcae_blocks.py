@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from dynloop.adapters.parcae_config import GATE_CHANNELS, BlockSizes, Options
-from dynloop.adapters.rotary_blocks import GatedMLP, TableAttention
-from dynloop.nn import MLP, Activation, LayerNorm, Linear, PreNorm, RMSNorm, rotate_neighbours
+from dynloop.adapters.rotary_blocks import TableAttention
+from dynloop.nn import MLP, Activation, GatedMLP, LayerNorm, Linear, PreNorm, RMSNorm, rotate_neighbours
 
 __all__ = ["Decay", "Injection", "OffsetRMSNorm", "ReadOut", "ValueAttention", "branch_modules", "make_norm", "pairs"]
 

@@ -16,9 +16,9 @@ from dynloop.adapters.fitting import build, fitting_tensors, parts, widest
 from dynloop.adapters.live import config_of
 from dynloop.adapters.puzzle_config import ARCHITECTURES, Kind, Options, read_options, section_of
 from dynloop.adapters.puzzle_prompt import read_puzzle
-from dynloop.adapters.rotary_blocks import GatedMLP, TableAttention, WeightlessRMSNorm, float32_tables
+from dynloop.adapters.rotary_blocks import TableAttention, WeightlessRMSNorm, float32_tables
 from dynloop.adapters.two_scales import HIGH, two_scale_layers
-from dynloop.nn import Linear, PostNorm
+from dynloop.nn import GatedMLP, Linear, PostNorm
 
 __all__ = ["Halting", "OverPositions", "ReadOut", "live_config", "open_puzzle", "own_output", "recognises"]
 

@@ -1,4 +1,4 @@
-"""Layers that `dynloop.nn` has not: attention with given rotary tables, gated MLP, weightless norm."""
+"""Layers that `dynloop.nn` has not: attention with given rotary tables, weightless norm."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dynloop.nn import Activation, Linear, rotate_half
+from dynloop.nn import Linear, rotate_half
 
-__all__ = ["GatedMLP", "TableAttention", "WeightlessRMSNorm", "float32_tables"]
+__all__ = ["TableAttention", "WeightlessRMSNorm", "float32_tables"]
 
 
 def float32_tables(tokens: int, size: int, base: float) -> torch.Tensor:
@@ -33,22 +33,6 @@ class WeightlessRMSNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise ``(…, width)``."""
         return functional.rms_norm(x, x.shape[-1:], None, self.eps)
-
-
-class GatedMLP(nn.Module):
-    """``x ← W₂ (act(W_g x) ⊙ W₁ x)``; with `act` SiLU, SwiGLU (Shazeer 2020, arXiv 2002.05202)."""
-
-    def __init__(self, width: int, inner: int, *, act: Activation = functional.silu, bias: bool = False) -> None:
-        super().__init__()
-        self.gate = Linear(width, inner, bias=bias)
-        self.up = Linear(width, inner, bias=bias)
-        self.down = Linear(inner, width, bias=bias)
-        self.act = act
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map ``(…, width)`` to the same shape."""
-        out: torch.Tensor = self.down(self.act(self.gate(x)) * self.up(x))
-        return out
 
 
 class TableAttention(nn.Module):

@@ -241,6 +241,7 @@ def test_the_share_of_a_layer_that_only_scales_is_its_logarithm():
     np.testing.assert_allclose(found.by_layer[2], math.log(8), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_shares_of_compiled_layers():
     def turn(x, params, out):
         out[0] = x[1]

@@ -92,6 +92,7 @@ def test_the_zero_map(n):
     assert found.spectral_radius == found.norm == found.departure == found.departure_ratio == 0
 
 
+@pytest.mark.slow
 def test_estimates_of_a_causal_block_against_exact_values(monkeypatch):
     m = block(width=8, tokens=3)
     x = m.start(0)[0]

@@ -118,6 +118,7 @@ def block(gain):
     return dl.synthetic.looped_transformer(layers=2, width=8, heads=2, tokens=3, gain=float(gain))
 
 
+@pytest.mark.slow
 def test_a_family_of_blocks():
     gains = [0.5, 1.0]
     orbits = dl.orbit_diagram(block, gains, loops=3, transient=300)

@@ -56,6 +56,7 @@ def step(x, params, out):
 """
 
 
+@pytest.mark.slow
 def test_changed_code_is_compiled_anew(tmp_path):
     lines = "import numba; import mine; mine.helper = numba.njit(mine.helper); m = dl.KernelMap(mine.step, 1)"
     settings = {"factor": 0.5, "body": "helper(x[0])", "helper": "2 * x"}
@@ -93,6 +94,7 @@ def test_a_large_array_has_no_key_and_does_no_harm():
     assert KernelMap(step, 1)([[1.0]]) == [[0.5]]
 
 
+@pytest.mark.slow
 def test_what_has_no_key_is_not_kept(tmp_path):
     lines = """
 class Settings: factor = 0.5

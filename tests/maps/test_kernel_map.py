@@ -340,7 +340,7 @@ def test_a_derivative_that_is_right_almost_everywhere_is_taken():
     assert dl.jacobian(dl.KernelMap(kinked, 1, jacobian=slope), [0.7]) == 1.0
 
 
-@pytest.mark.parametrize("dim", [2, 9, 12])
+@pytest.mark.parametrize("dim", [pytest.param(2, marks=pytest.mark.slow), 9, pytest.param(12, marks=pytest.mark.slow)])
 def test_large_and_small_maps_give_the_same_tangents(dim):
     """Up to 8 coordinates arrays lie on the stack, beyond in scratch memory: two blocks beside each other tell."""
 

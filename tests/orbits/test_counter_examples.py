@@ -35,6 +35,7 @@ def test_plain_cases_are_decided(key, name):
     assert str(np.ravel(dl.classify(row.make(), row.start).regime)[0].name) == name
 
 
+@pytest.mark.slow
 def test_verdicts_are_the_same_without_the_compiler():
     keys = ["C1", "C3", "C5b", "C6", "C7", "C10c", "C12", "C16", "C19", "C20c"]
     program = f"""

@@ -9,7 +9,7 @@ from dynloop.testing import strategies
 from tests.theory.cases import cases
 
 
-@cases(150, row=strategies.contractions(), loops=st.integers(1, 12))
+@cases(125, row=strategies.contractions(), loops=st.integers(1, 12))
 def test_the_error_is_at_most_what_the_first_step_allows(row, loops):
     """‖x_t − x*‖ ≤ q^t / (1 − q) · ‖x_1 − x_0‖; x* by iterating far further."""
     m, q = row.map, row.q
@@ -24,7 +24,7 @@ def test_the_error_is_at_most_what_the_first_step_allows(row, loops):
     np.testing.assert_allclose(limit, np.broadcast_to(limit[:1], limit.shape), rtol=0, atol=1e-9 * scale)
 
 
-@cases(450, row=strategies.contractions())
+@cases(375, row=strategies.contractions())
 def test_no_pair_of_states_moves_apart(row):
     m, x = row.map, row.starts
     y = m.numpy(m(m.native(x)))
@@ -45,7 +45,7 @@ def test_a_search_finds_the_one_fixed_point(row):
     assert found.stability[0] in ("sink", "superstable")
 
 
-@cases(40, row=strategies.contractions(max_dim=3, max_q=0.8))
+@cases(35, row=strategies.contractions(max_dim=3, max_q=0.8))
 def test_every_start_gets_one_verdict_with_one_limit(row):
     found = dl.classify(row.map, row.starts)
     names = {regime.name for regime in found.regime} - {"UNDECIDED"}

@@ -41,37 +41,37 @@ def differences(m, states, tolerance=1e-6):
     return J
 
 
-@cases(840, row=strategies.layered_maps(), seed=SEEDS)
+@cases(695, row=strategies.layered_maps(), seed=SEEDS)
 def test_pull_is_the_adjoint_of_push(row, seed):
     adjoint(row.map, row.starts, seed)
 
 
-@cases(220, m=kernels(), seed=SEEDS)
+@cases(185, m=kernels(), seed=SEEDS)
 def test_so_it_is_of_compiled_layers(m, seed):
     adjoint(m, np.random.default_rng(seed).uniform(-1, 1, (2, 2)), seed)
 
 
-@cases(110, row=strategies.blocks(gains=(1.0, 0.3, 2.0)), seed=SEEDS)
+@cases(90, row=strategies.blocks(gains=(1.0, 0.3, 2.0)), seed=SEEDS)
 def test_so_it_is_of_blocks(row, seed):
     adjoint(row.map, row.starts[:1], seed, k=1)
 
 
-@cases(670, row=strategies.layered_maps())
+@cases(555, row=strategies.layered_maps())
 def test_jacobians_are_limits_of_differences(row):
     differences(row.map, row.starts)
 
 
-@cases(220, m=kernels(), seed=SEEDS)
+@cases(185, m=kernels(), seed=SEEDS)
 def test_jacobians_of_compiled_layers_are(m, seed):
     differences(m, np.random.default_rng(seed).uniform(-1, 1, (1, 2)))
 
 
-@cases(150, row=strategies.blocks(gains=(1.0, 0.3, 2.0)))
+@cases(125, row=strategies.blocks(gains=(1.0, 0.3, 2.0)))
 def test_jacobians_of_blocks_are(row):
     differences(row.map, row.starts, 1e-5)
 
 
-@cases(170, row=strategies.layered_maps(max_dim=3, max_layers=3), p=st.integers(1, 2), turn=st.integers(0, 2))
+@cases(140, row=strategies.layered_maps(max_dim=3, max_layers=3), p=st.integers(1, 2), turn=st.integers(0, 2))
 def test_the_chain_rule_holds_over_layers_loops_and_permutations(row, p, turn):
     m = row.map.rotate(turn).power(p)
     x = m.native(row.starts[:1])
@@ -82,7 +82,7 @@ def test_the_chain_rule_holds_over_layers_loops_and_permutations(row, p, turn):
     np.testing.assert_allclose(reduce(lambda J, A: A @ J, parts), whole, rtol=0, atol=1e-12 * scale)
 
 
-@cases(150, row=strategies.layered_maps(max_dim=4, max_layers=3), seed=SEEDS)
+@cases(125, row=strategies.layered_maps(max_dim=4, max_layers=3), seed=SEEDS)
 def test_the_operator_multiplies_by_the_jacobian_and_its_transpose(row, seed):
     m, v = row.map, np.random.default_rng(seed).standard_normal((row.map.dimension, 2))
     J, A = dl.jacobian(m, row.start), dl.jacobian_operator(m, row.start)
@@ -92,7 +92,7 @@ def test_the_operator_multiplies_by_the_jacobian_and_its_transpose(row, seed):
     np.testing.assert_allclose(A @ v, J @ v, **tolerance)
 
 
-@cases(280, row=strategies.affine_cycles())
+@cases(230, row=strategies.affine_cycles())
 def test_the_jacobian_of_affine_layers_is_the_product_of_their_matrices(row):
     J = dense_jacobian(row.map, row.start)
     np.testing.assert_allclose(

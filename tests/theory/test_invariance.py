@@ -36,7 +36,7 @@ def test_burn_in(row, loops):
     same(dl.classify(m, row.start), found)
 
 
-@cases(200, window=windows(), loops=st.integers(1, 200), seed=st.integers(0, 2**31))
+@cases(165, window=windows(), loops=st.integers(1, 200), seed=st.integers(0, 2**31))
 def test_burn_in_of_a_compiled_map(window, loops, seed):
     m = dl.zoo.logistic(window[1])
     start = np.random.default_rng(seed).uniform(0.05, 0.95, (1, 1))
@@ -72,7 +72,7 @@ def test_coordinates(row):
         assert found.period[()] == row.original.period[0]
 
 
-@cases(150, window=windows(1, 2, 4), seed=st.integers(0, 2**31))
+@cases(125, window=windows(1, 2, 4), seed=st.integers(0, 2**31))
 def test_company_and_order_in_a_batch(window, seed):
     """Rows finish by themselves: a start has one verdict, alone, among others, and wherever it stands."""
     m, rng = dl.zoo.logistic(window[1]), np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def test_company_and_order_in_a_batch(window, seed):
     assert alone.period[()] == together.period[2]
 
 
-@cases(25, rate=st.floats(1.05, 1.9), seed=st.integers(0, 2**31))
+@cases(20, rate=st.floats(1.05, 1.9), seed=st.integers(0, 2**31))
 def test_divergence_is_seen_in_every_unit(rate, seed):
     unit = 10.0 ** np.random.default_rng(seed).integers(-5, 6)
     m = dl.TorchMap([lambda x: rate * x + unit * torch.sin(x / unit)], (1,))
@@ -93,7 +93,7 @@ def test_divergence_is_seen_in_every_unit(rate, seed):
     assert found.dichotomy[()] == "not applicable"
 
 
-@cases(300, seed=st.integers(0, 2**31), turns=st.tuples(st.integers(-3, 3), st.integers(-3, 3)))
+@cases(250, seed=st.integers(0, 2**31), turns=st.tuples(st.integers(-3, 3), st.integers(-3, 3)))
 def test_whole_turns_of_an_angle_move_nothing(seed, turns):
     """The standard map lives on a torus: displacements go the shortest way round."""
     m = dl.zoo.standard()

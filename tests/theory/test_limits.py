@@ -9,7 +9,7 @@ from dynloop.testing import strategies
 from tests.theory.cases import cases
 
 
-@cases(80, row=strategies.contractions(max_q=0.8))
+@cases(65, row=strategies.contractions(max_q=0.8))
 def test_sections_converge_to_a_closed_polygon(row):
     m = row.map
     found = dl.trajectory(m, row.starts, 8, transient=150, sections=True)
@@ -23,7 +23,7 @@ def test_sections_converge_to_a_closed_polygon(row):
     np.testing.assert_allclose(limit[0], limit[0][:1].repeat(len(limit[0]), axis=0), rtol=0, atol=1e-11 * scale)
 
 
-@cases(670, row=strategies.affine_cycles(max_rate=0.9))
+@cases(555, row=strategies.affine_cycles(max_rate=0.9))
 def test_the_polygon_at_an_exact_limit_is_closed_and_has_the_exact_sides(row):
     m, exact = row.map, row.sections
     sides = np.linalg.norm(np.diff(exact, axis=0), axis=1)
@@ -37,7 +37,7 @@ def test_the_polygon_at_an_exact_limit_is_closed_and_has_the_exact_sides(row):
     np.testing.assert_allclose(found.section_distance[0], min(gaps, default=0.0) / size, rtol=1e-9, atol=1e-9)
 
 
-@cases(560, row=strategies.layered_maps(), scale=st.integers(-3, 3))
+@cases(465, row=strategies.layered_maps(), scale=st.integers(-3, 3))
 def test_the_polygon_of_any_point_misses_closure_by_the_step(row, scale):
     """Nowhere near a fixed point: closure · perimeter is the length of the step, whatever the unit of length."""
     m = row.map
@@ -53,7 +53,7 @@ def test_the_polygon_of_any_point_misses_closure_by_the_step(row, scale):
     assert 0 <= found.closure[0] <= 1 + 1e-12
 
 
-@cases(220, row=strategies.blocks(granularity="sublayer"))
+@cases(185, row=strategies.blocks(granularity="sublayer"))
 def test_polygons_of_tokens_are_measured_one_by_one(row):
     m = row.map
     sections = m.numpy(m.sections(m.native(row.starts[:1])))[:, 0]
@@ -65,7 +65,7 @@ def test_polygons_of_tokens_are_measured_one_by_one(row):
     np.testing.assert_allclose(found.closure * found.perimeter * size, step, rtol=1e-9, atol=1e-12)
 
 
-@cases(60, row=strategies.affine_cycles(max_rate=0.8))
+@cases(50, row=strategies.affine_cycles(max_rate=0.8))
 def test_the_classifier_finds_the_exact_limit_rate_and_polygon(row):
     found = dl.classify(row.map, row.start)
     exact = row.sections

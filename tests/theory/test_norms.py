@@ -26,7 +26,7 @@ def normed(seed, width, kind, eps, tokens=1):
     return m, norm.weight.numpy(), rng.standard_normal((1, tokens, width))
 
 
-@cases(340, seed=SEEDS, width=st.integers(2, 6), tokens=st.integers(1, 2))
+@cases(280, seed=SEEDS, width=st.integers(2, 6), tokens=st.integers(1, 2))
 def test_the_image_over_the_squared_weights_is_a_left_null_vector(seed, width, tokens):
     """yᵀ diag(γ⁻²) DF = 0 token by token, for eps = 0."""
     m, weight, x = normed(seed, width, "rms", 0.0, tokens)
@@ -39,7 +39,7 @@ def test_the_image_over_the_squared_weights_is_a_left_null_vector(seed, width, t
     assert (sizes[-tokens:] <= 1e-10 * (1 + sizes[0])).all()
 
 
-@cases(280, seed=SEEDS, width=st.integers(2, 6), eps=st.sampled_from([0.0, 1e-6, 1e-2, 1.0]))
+@cases(230, seed=SEEDS, width=st.integers(2, 6), eps=st.sampled_from([0.0, 1e-6, 1e-2, 1.0]))
 def test_the_mean_that_a_layer_norm_removes_is_an_exact_null_direction(seed, width, eps):
     m, weight, x = normed(seed, width, "layer", eps)
     y = m.numpy(m(m.native(x)))[0, 0]
@@ -48,7 +48,7 @@ def test_the_mean_that_a_layer_norm_removes_is_an_exact_null_direction(seed, wid
     np.testing.assert_allclose((1 / weight) @ J, 0, rtol=0, atol=1e-11 * (1 + np.abs(J).max()))
 
 
-@cases(220, seed=SEEDS, width=st.integers(2, 5), k=st.integers(3, 6))
+@cases(185, seed=SEEDS, width=st.integers(2, 5), k=st.integers(3, 6))
 def test_with_eps_the_smallest_stretch_falls_in_proportion(seed, width, k):
     """A slope of 1: of log|det DF| in log eps."""
     eps = 10.0**-k
@@ -60,7 +60,7 @@ def test_with_eps_the_smallest_stretch_falls_in_proportion(seed, width, k):
         assert one - tenth == pytest.approx(np.log(10), abs=0.02 + 5 * eps / square)
 
 
-@cases(170, row=strategies.blocks(norms=("ouro",), causal=None, max_layers=1, max_tokens=2, gains=(1.0, 2.0)))
+@cases(140, row=strategies.blocks(norms=("ouro",), causal=None, max_layers=1, max_tokens=2, gains=(1.0, 2.0)))
 def test_blocks_that_close_with_a_norm_have_one_small_stretch_a_token(row):
     """Ouro's RMSNorm of unit weights: yᵀDF = eps / (mean square + eps) · yᵀDG / r, G what comes before it."""
     m = row.map
@@ -75,7 +75,7 @@ def test_blocks_that_close_with_a_norm_have_one_small_stretch_a_token(row):
     np.testing.assert_allclose(np.einsum("ti,tij->tj", y, J), exact, rtol=0, atol=1e-11 * (1 + np.abs(J).max() * width))
 
 
-@cases(220, seed=SEEDS, n=st.integers(2, 4), rank=st.integers(1, 3), loops=st.integers(1, 3))
+@cases(185, seed=SEEDS, n=st.integers(2, 4), rank=st.integers(1, 3), loops=st.integers(1, 3))
 def test_directions_that_are_gone_have_exponent_minus_infinity(seed, n, rank, loops):
     """A layer of deficient rank, as an untrained adapter [0 | I]: plain QR would print −33 … −36."""
     rng = np.random.default_rng(seed)
@@ -90,7 +90,7 @@ def test_directions_that_are_gone_have_exponent_minus_infinity(seed, n, rank, lo
     assert (logs[np.isfinite(logs)] > -25).all()
 
 
-@cases(60, seed=SEEDS, rate=st.floats(0.1, 0.9))
+@cases(50, seed=SEEDS, rate=st.floats(0.1, 0.9))
 def test_a_spectrum_tells_how_many_directions_are_gone(seed, rate):
     Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))[0]
     A = torch.as_tensor(Q @ np.diag([rate, -rate / 2, 0.0]) @ Q.T)

@@ -163,6 +163,7 @@ def test_every_token_must_meet_a_rule():
     assert both.state_error[STEP, 0] == slow.state_error[STEP, 0]
 
 
+@pytest.mark.slow
 def test_the_demos_show_when_rules_can_be_trusted():
     settling = dl.halting_rules(dl.open_checkpoint("demo:hop-injected"), loops=64)
     assert settling.right.all()
