@@ -32,14 +32,12 @@ from albert_weights import NotInstalledError, make_checkpoint
 from matplotlib.figure import Figure
 
 import dynloop as dl
-from dynloop.orbits.frequencies import spectral_lines
+from dynloop.orbits.quasiperiodic_fit import quasiperiodic_fit
 
 SYMBOLS, SEED = 8, 8
 PROMPTS = (0, 3, 9, 4, 1)  # of those that the seed draws
 TRAINED_LOOPS = 12
-TORUS = (
-    1e-6  # share of the power outside the lines, and drift of the strongest, up to which the motion is called a torus
-)
+TORUS = 1e-6  # what lines fitted to one half may miss of the other, up to which the motion is called a torus
 
 
 def draw_prompts(chosen: tuple[int, ...], vocabulary: int) -> list[list[int]]:
@@ -105,8 +103,8 @@ def orbits(states: np.ndarray[Any, Any], titles: list[str]) -> Figure:
 def row(prompt: list[int], found: dl.Classification, states: np.ndarray[Any, Any]) -> tuple[str, str]:
     """Return the verdict on one prompt in a line, and what it rests on.
 
-    The lines of the first principal component are further evidence: the classifier reads two random projections, in
-    which weak harmonics of a torus may pass for a background.
+    The lines of the first principal component are further evidence: the classifier reads two random projections, which
+    hold more harmonics.
     """
     regime, period = found.regime[0], int(found.period[0])
     exponent, error = float(found.evidence.exponent[0]), float(found.evidence.exponent_error[0])
@@ -115,12 +113,13 @@ def row(prompt: list[int], found: dl.Classification, states: np.ndarray[Any, Any
         said += f", contraction {found.rate[0]:.3f} a loop"
     elif not np.isnan(exponent):
         said += f", largest exponent {exponent:.4f} ± {error:.4f}"
-        lines = spectral_lines(two_components(states)[:, 0])
+        fit = quasiperiodic_fit(two_components(states)[:, :1])
+        bases = ", ".join(f"{f:.7f}" for f in fit.frequencies)
         reason += (
-            f"\n    1st principal component: {lines.count} lines, {lines.background:.0e} of the power outside; the "
-            f"strongest at {lines.frequency:.7f} per loop, moving by {lines.drift:.0e} between halves"
+            f"\n    1st principal component: {fit.lines} lines at combinations of {bases} per loop, fitted to either "
+            f"half of {fit.loops} loops, miss {fit.prediction:.0e} of the other"
         )
-        if abs(exponent) <= 3 * error and max(lines.background, lines.drift) <= TORUS:
+        if abs(exponent) <= 3 * error and fit.prediction <= TORUS:
             reason += ": few stable lines and no positive exponent, as on a torus"
     return f"{' '.join(map(str, prompt))}: {said}", reason
 

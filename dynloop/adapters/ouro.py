@@ -95,7 +95,7 @@ def _layers(
         stored = f"{options.prefix}layers.{i}"
         weights = {f"f.{name}.weight": tensors[f"{stored}.self_attn.{name}_proj.weight"] for name in "qkvo"}
         weights |= _norms(tensors, f"{stored}.input_layernorm")
-        attention = build(lambda: _attention(options, tables, attend, window), weights, dtype, device)  # noqa: B023
+        attention = build(lambda: _attention(options, tables, attend, window), weights, dtype, device)  # noqa: B023 - called at once
         weights = {f"f.{name}.weight": tensors[f"{stored}.mlp.{name}_proj.weight"] for name in ("gate", "up", "down")}
         weights |= _norms(tensors, f"{stored}.post_attention_layernorm")
         mlp = build(lambda: _mlp(options), weights, dtype, device)

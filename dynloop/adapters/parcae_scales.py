@@ -1,5 +1,7 @@
 """What the ``init_strategy`` of a Parcae decides beside its first weights: scales of embedding, start and logits."""
 
+# ruff: noqa: ARG005 - every scheme is a function of width and depth
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -33,31 +35,31 @@ def _small(d: int) -> float:
 
 # by strategy, from the width d and the expected depth n: the layers of one forward pass at ``mean_recurrence`` loops
 _RULES: Mapping[str, Callable[[int, int], Scales]] = {
-    **dict.fromkeys(("mitchell", "normal"), lambda d, n: Scales(deviation=1 / sqrt(d))),  # noqa: ARG005
+    **dict.fromkeys(("mitchell", "normal"), lambda d, n: Scales(deviation=1 / sqrt(d))),
     **dict.fromkeys(
         ("small", "scaled", "scaled-geiping", "scaled-zero", "scaled-stuck"),
-        lambda d, n: Scales(deviation=_small(d)),  # noqa: ARG005
+        lambda d, n: Scales(deviation=_small(d)),
     ),
     **dict.fromkeys(
         ("llama", "llama-by-dim", "bernstein", "illiterate", "scaled-large-embed"),
-        lambda d, n: Scales(deviation=1.0),  # noqa: ARG005
+        lambda d, n: Scales(deviation=1.0),
     ),
     **dict.fromkeys(
         ("llama-by-dim-ls", "noci-anagnostidis", "shaped", "scaled-and-logit-scale"),
-        lambda d, n: Scales(deviation=1.0, logits=1 / sqrt(d)),  # noqa: ARG005
+        lambda d, n: Scales(deviation=1.0, logits=1 / sqrt(d)),
     ),
     **dict.fromkeys(
         ("bert", "megatron", "deepnorm-straight", "deepnorm-subln"),
-        lambda d, n: Scales(deviation=0.02),  # noqa: ARG005
+        lambda d, n: Scales(deviation=0.02),
     ),
     **dict.fromkeys(
         ("deep-scale-simple", "deep-scale-full"),
-        lambda d, n: Scales(deviation=sqrt(1 / 3), logits=1 / sqrt(d)),  # noqa: ARG005
+        lambda d, n: Scales(deviation=sqrt(1 / 3), logits=1 / sqrt(d)),
     ),
-    "kaiming": lambda d, n: Scales(deviation=sqrt(2 / d)),  # noqa: ARG005
-    "megatron2": lambda d, n: Scales(deviation=sqrt(1 / (3 * d))),  # noqa: ARG005
-    "takase": lambda d, n: Scales(deviation=_small(d), embedding=sqrt(d)),  # noqa: ARG005
-    "takase-scaled": lambda d, n: Scales(deviation=_small(d), embedding=sqrt(d), logits=_small(d)),  # noqa: ARG005
+    "kaiming": lambda d, n: Scales(deviation=sqrt(2 / d)),
+    "megatron2": lambda d, n: Scales(deviation=sqrt(1 / (3 * d))),
+    "takase": lambda d, n: Scales(deviation=_small(d), embedding=sqrt(d)),
+    "takase-scaled": lambda d, n: Scales(deviation=_small(d), embedding=sqrt(d), logits=_small(d)),
     "wang": lambda d, n: Scales(deviation=2 / n / sqrt(d)),
 }
 

@@ -52,7 +52,7 @@ def tokenize(text: str, source: Source) -> tuple[dict[str, Any], list[str]]:
             return _from_transformers(text, folder)
         except ImportError:
             raise
-        except Exception:
+        except Exception:  # every tokenizer fails in its own way; tokenizer.json may do without its class
             if not (folder / _FAST).is_file():
                 raise
             return _from_file(text, folder)

@@ -8,10 +8,10 @@ import numpy as np
 
 from dynloop.maps.base import Array
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.frequencies import spectral_lines
 from dynloop.orbits.growing import LOST, grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
+from dynloop.orbits.spectral_background import spectral_background
 from dynloop.orbits.turning import on_a_torus, projections
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
@@ -140,7 +140,7 @@ def _driven(q: Inquiry, b: int, g: int, one: LeadingExponent, signals: Array) ->
     """Return the finding of a token after a chaotic one: chaotic too, unless it does not look at it."""
     if (period := int(q.watcher.period[b, g])) > 0:
         how = f"returns after {period} loops"
-    elif any(w.background <= _NO_NOISE and w.count <= len(signals) // 32 for w in map(spectral_lines, signals.T)):
+    elif any(w.share <= _NO_NOISE and w.lines <= len(signals) // 32 for w in map(spectral_background, signals.T)):
         how = "moves in a few lines"
     else:
         return _chaotic(q, b, one)

@@ -7,8 +7,8 @@ A finite window gives candidates; each candidate is tested by evaluating the map
 2. growing norms: the map far out says RAY or DIVERGENT, or neither (`growing`, `infinity`).
 3. returns: solve for the cycle, its stability there, its least period (`resting`, `convergence`).
 4. steps that fall without reaching the floor, or near returns: solve ahead of the orbit (`falling`, `closing`).
-5. at the end of the budget, bounded and moving: the largest exponent, then frequencies (`motion`).
-6. at the end of the budget: the law of octaves (`falling`).
+5. at the end of the budget, bounded and moving: the largest exponent, then frequencies (`motion`, `turning`).
+6. at the end of the budget: the law of octaves, or of a power (`falling`, `algebraic`).
 
 What is left is UNDECIDED, with the reason.
 """
@@ -142,7 +142,9 @@ def _resumed(
         return replace(earlier, settings=settings)
     worked = m if left.dtype == m.dtype_name else m.twin(left.dtype)
     left.check(worked)
-    q = Inquiry.resumed(worked, left, budget, settings["polish"], rng)
+    # a low dtype was left alone because no twin was to be had: one that is to be had now has not seen the start
+    polish = settings["polish"] if worked.precision <= np.finfo(np.float64).eps else "never"
+    q = Inquiry.resumed(worked, left, budget, polish, rng)
     _decide(q, progress)
     shape = q.decided.shape if m.causal else q.decided.shape[:1]
     later = q.close(states=q.final, shape=shape, settings=settings)

@@ -198,8 +198,8 @@ def _unbounded(m: LoopMap, found: Classification, sections: Array, verdicts: tup
     for l in range(1, len(regime)):
         states = sections[l][starts]
         fine = np.isfinite(states).reshape(len(states), -1).all(axis=1)
-        for own in starts[~fine]:
-            reason[l, own][loose[own]] = "not finite"
+        for lost in starts[~fine]:
+            reason[l, lost][loose[lost]] = "not finite"
         if fine.any():
             rows = starts[fine]
             own = classify(

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
+from dynloop.orbits.denominators import least_denominator
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.frequencies import least_denominator
 from dynloop.orbits.long_return import first_returns
 from dynloop.orbits.quasiperiodic_fit import QuasiperiodicFit, quasiperiodic_fit
 from dynloop.orbits.trajectory import stream

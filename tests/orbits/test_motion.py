@@ -178,3 +178,10 @@ def test_an_orbit_that_is_lost_in_the_window_of_frequencies_is_divergent():
     found = dl.classify(m, [[-0.5]], loops=64)
     assert found.regime[0] is dl.Regime.DIVERGENT
     assert "a state stopped being finite" in found.reason[0]
+
+
+@pytest.mark.parametrize("rate", [1e-6, 1e-5])
+def test_a_slow_contraction_is_not_quasiperiodic(rate):
+    """Bug of 2026-11: what is left of a slow exponential after its mean was read as one line of 1.2 turns."""
+    m = dl.TorchMap([lambda x: 1 + (1 - rate) * (x - 1)], (1,))
+    assert dl.classify(m, [[1.5]]).regime[0] is not dl.Regime.QUASIPERIODIC

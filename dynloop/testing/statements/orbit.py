@@ -47,7 +47,8 @@ class Orbit:
     """
 
     def __init__(self, m: LoopMap, start: Any, found: Classification | None, row: int, trouble: str = "") -> None:
-        self.map, self.start, self.trouble, self.group = m, start, trouble, None
+        self.map, self.start, self.trouble = m, start, trouble
+        self.group: int | None = None
         groups = m.state_shape[0] if m.causal else 1
         try:
             self.exact, self.has_twin = m.twin(), True
@@ -72,9 +73,9 @@ class Orbit:
     def token(self, i: int) -> Orbit:
         """Return the same orbit, token `i` of it being spoken of."""
         _ = self.limit  # solved once, for all tokens
-        one: Any = copy.copy(self)
+        one = copy.copy(self)
         one.group = i
-        return one  # type: ignore[no-any-return]
+        return one
 
     def tokens(self) -> Iterator[Orbit]:
         """Return the orbit of every token of a causal map."""
@@ -83,7 +84,7 @@ class Orbit:
     @property
     def upto(self) -> int:
         """How many leading groups decide: a token with all tokens before it, which are a map of their own."""
-        return len(self.regimes) if self.group is None else int(self.group) + 1
+        return len(self.regimes) if self.group is None else self.group + 1
 
     @property
     def rows(self) -> slice:
