@@ -74,9 +74,10 @@ def render(found: Reports, *, title: str = "", about: Sequence[str] = ()) -> Ren
     verdicts = "; ".join(dict.fromkeys(found.regimes))
     parts += [_indented(one_line(line)) for line in (*about, f"orbit: {verdicts}", found.summary())]
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for head, justify in (("", "left"), ("statement", "left"), ("outcome", "left"), ("number", "right")):
-        table.add_column(head, justify=justify, no_wrap=head == "number")  # type: ignore[arg-type]
-    table.add_column("bound", justify="right", no_wrap=True)
+    for head in ("", "statement", "outcome"):
+        table.add_column(head)
+    for head in ("number", "bound"):
+        table.add_column(head, justify="right", no_wrap=True)
     table.add_column("of what; or the hypothesis that fails or is open", overflow="fold")
     for report in found.reports:
         table.add_row(*_row(report))
