@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection, Mapping
-from typing import Any
-
-import torch
-
-from dynloop.adapters.base import Checkpoint, Family, Granularity, Source
-from dynloop.adapters.puzzle import live_config, open_puzzle, own_output, recognises
+from dynloop.adapters.puzzle import puzzle_family
 
 __all__ = ["FAMILY"]
 
-
-def _recognises(config: Mapping[str, Any], names: Collection[str]) -> bool:
-    return recognises(config, names, "hrm")
-
-
-def _open(
-    source: Source, prompt: Any, granularity: Granularity, dtype: torch.dtype | None, device: torch.device | None
-) -> Checkpoint:
-    return open_puzzle(FAMILY, "hrm", source, prompt, granularity, dtype, device)
-
-
-FAMILY = Family(
-    name="hrm",
+FAMILY = puzzle_family(
+    "hrm",
     description="L_cycles × z_L ← L(z_L + z_H + e), then z_H ← H(z_H + z_L); L, H stacks of branches rms(x + f(x))",
     identifies="architectures or name HierarchicalReasoningModel_ACTV1; tensors inner.L_level and inner.H_level",
-    recognises=_recognises,
-    open=_open,
-    own_output=own_output,
-    live_config=functools.partial(live_config, kind="hrm"),
 )

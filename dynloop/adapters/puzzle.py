@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from dynloop.adapters.rotary_blocks import TableAttention, WeightlessRMSNorm, fl
 from dynloop.adapters.two_scales import HIGH, two_scale_layers
 from dynloop.nn import GatedMLP, Linear, PostNorm
 
-__all__ = ["Halting", "OverPositions", "ReadOut", "live_config", "open_puzzle", "own_output", "recognises"]
+__all__ = ["Halting", "OverPositions", "ReadOut", "puzzle_family"]
 
 Tensors = Mapping[str, torch.Tensor]
 _ROOT_TWO = 0.707106781  # the authors' constant, to nine digits
@@ -76,7 +77,22 @@ def recognises(config: Mapping[str, Any], names: Collection[str], kind: Kind) ->
     return low and high == (kind == "hrm")
 
 
-def open_puzzle(
+def puzzle_family(kind: Kind, *, description: str, identifies: str) -> Family:
+    """Return the family of one of the two kinds."""
+
+    def opened(
+        source: Source, prompt: Any, granularity: Granularity, dtype: torch.dtype | None, device: torch.device | None
+    ) -> Checkpoint:
+        return _open(family, kind, source, prompt, granularity, dtype, device)
+
+    family = Family(
+        name=kind, description=description, identifies=identifies, recognises=partial(recognises, kind=kind),
+        open=opened, own_output=own_output, live_config=partial(live_config, kind=kind),
+    )  # fmt: skip
+    return family
+
+
+def _open(
     family: Family,
     kind: Kind,
     source: Source,

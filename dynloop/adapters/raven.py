@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,14 @@ from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start
 from dynloop.adapters.fitting import build, fitting_tensors, widest
 from dynloop.adapters.language_prompt import LanguagePrompt, read_language_prompt
 from dynloop.adapters.raven_blocks import Blocks, Tensors
-from dynloop.adapters.raven_config import UNUSED, Options, read_options
+from dynloop.adapters.raven_config import UNUSED, Options, form_of, is_raven, read_options
 from dynloop.adapters.tied import with_tied
 from dynloop.maps.base import Starter
 from dynloop.maps.synthetic import Bound
 from dynloop.maps.torch import Layer
 from dynloop.nn import Linear, RMSNorm
 
-__all__ = ["Adapter", "open_raven", "own_output", "truncated_normal"]
+__all__ = ["Adapter", "raven_family", "truncated_normal"]
 
 _BEYOND = 3.0  # noise is cut at three standard deviations
 
@@ -38,7 +39,25 @@ class Adapter(nn.Module):
         return mixed
 
 
-def open_raven(
+def raven_family(name: str, forms: Collection[str], *, description: str, identifies: str) -> Family:
+    """Return the family of the Raven checkpoints whose blocks have one of the forms."""
+
+    def recognises(config: Mapping[str, Any], names: Collection[str]) -> bool:
+        return is_raven(config, names) and form_of(names) in forms
+
+    def opened(
+        source: Source, prompt: Any, granularity: Granularity, dtype: torch.dtype | None, device: torch.device | None
+    ) -> Checkpoint:
+        return _open(family, source, prompt, granularity, dtype, device)
+
+    family = Family(
+        name=name, description=description, identifies=identifies, recognises=recognises, open=opened,
+        own_output=own_output,
+    )  # fmt: skip
+    return family
+
+
+def _open(
     family: Family,
     source: Source,
     prompt: Any,
