@@ -248,7 +248,15 @@ def test_a_process_has_no_traceback_unless_asked():
     assert "UnsafeFileError" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["ls"], ["classify", BLOCK], ["classify", BLOCK, "--json"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        pytest.param(["ls"], marks=pytest.mark.slow),
+        pytest.param(["classify", BLOCK], marks=pytest.mark.slow),
+        ["classify", BLOCK, "--json"],
+    ],
+)
 def test_a_reader_that_goes_away(arguments):
     """`dynloop … | true`: whatever the code, nothing is said about the pipe."""
     reading, writing = os.pipe()
@@ -261,6 +269,7 @@ def test_a_reader_that_goes_away(arguments):
     assert done.returncode in (1, 141)
 
 
+@pytest.mark.slow
 def test_no_colour_and_80_columns_without_a_terminal():
     done = shell("classify", BLOCK)
     assert "\x1b" not in done.stdout

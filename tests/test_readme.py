@@ -57,6 +57,7 @@ def test_the_quoted_exponents_are_what_the_command_prints():
     assert without_digits(done.stdout) == without_digits(block)
 
 
+@pytest.mark.slow
 def test_the_quoted_table_of_theorems_is_what_the_command_prints():
     page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
     [(command, block)] = re.findall(r"```\n\$ dynloop (theorems .*?)\n(.*?)```", page, re.DOTALL)
@@ -157,6 +158,7 @@ def test_the_python_of_the_page_on_classification_shows_what_the_page_says(capsy
     assert names["found"].unfinished is None
 
 
+@pytest.mark.slow
 def test_the_python_of_the_page_on_halting_prints_what_the_page_says(capsys):
     _, names = run("docs/halting.md")
     printed = capsys.readouterr().out.splitlines()

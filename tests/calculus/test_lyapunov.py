@@ -262,6 +262,7 @@ def test_shares_of_compiled_layers():
 # -- tokens -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_union_of_the_tokens_is_the_spectrum_up_to_its_bias():
     m = moving_block()
     loops = 400

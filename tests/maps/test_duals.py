@@ -1,6 +1,7 @@
 """Dual numbers in compiled steps: every operation against its exact derivative, and against differences."""
 
 import math
+from functools import lru_cache
 
 import numba
 import numpy as np
@@ -13,11 +14,17 @@ from dynloop.maps.compiled.jit import jit  # noqa: E402
 from dynloop.maps.compiled.tangents import central_tangent, dual_tangent  # noqa: E402
 
 
+@lru_cache
+def tangents(step, n):
+    """The two tangents of a step; each costs seconds to compile."""
+    return dual_tangent(jit(step), n), central_tangent(jit(step), n, (0.0,) * n)
+
+
 def products(step, x, params=(0.7, 3.0)):
     """The Jacobian of a step by dual numbers, (n, n), and by differences."""
     n, x, params = len(x), np.array(x, dtype=float), np.array(params)
     found = []
-    for tangent in (dual_tangent(jit(step), n), central_tangent(jit(step), n, (0.0,) * n)):
+    for tangent in tangents(step, n):
         y, W = np.empty(n), np.empty((n, n))
         tangent.call(x, np.eye(n), params, y, W, np.empty(max(4, tangent.fixed)))
         out = np.empty(n)

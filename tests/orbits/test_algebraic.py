@@ -36,7 +36,9 @@ def test_the_fixtures_are_decided(key):
     np.testing.assert_allclose(found.states, limit, atol=1e-9)
 
 
-@pytest.mark.parametrize(("power", "sign"), [(2, 1), (3, 1), pytest.param(3, -1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("power", "sign"), [(2, 1), pytest.param(3, 1, marks=pytest.mark.slow), pytest.param(3, -1, marks=pytest.mark.slow)]
+)
 def test_in_several_hidden_coordinates(power, sign):
     row = algebraic(np.random.default_rng(2), power=power, sign=sign, dim=4)
     found = dl.classify(row.map, row.start)

@@ -51,7 +51,7 @@ def moved(layers, to, back):
     return [lambda x, f=f: to(f(back(x))) for f in layers]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", DEAR)
 def test_the_cases_are_what_they_are(name):
     layers, start, regime, period = CASES[name]
     assert verdict(layers, start, regime) == (regime, period)

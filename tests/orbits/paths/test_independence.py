@@ -157,6 +157,7 @@ def test_a_ray_has_no_limit():
     assert found.cosine[0, 1, 0] > 0.99
 
 
+@pytest.mark.slow
 def test_leading_tokens_that_settled_can_differ_alone():
     m = tokens(sink, lambda x: 4 * x[:, 1] * (1 - x[:, 1]))
     apart = dl.path_independence(m, [[[0.5], [0.3]], [[-0.5], [0.3]]])
