@@ -82,3 +82,16 @@ def test_bad_names(polish):
 def test_no_dtype_below_the_maps_own():
     with pytest.raises(InvalidArgumentError, match="polish is float32, and the map works in float64; give a"):
         dl.classify(block(torch.float64), polish="float32")
+
+
+def test_a_float32_twin_is_gone_on_with_though_memory_has_room_now(monkeypatch):
+    """A float64 twin of the last state would not be one of the start."""
+    m = dl.TorchMap([Weights(torch.bfloat16)], (2,), name="heavy")
+    monkeypatch.setattr(torch_maps, "free_bytes", lambda _: 6 * 4)
+    first = dl.classify(m, [[0.0, 0.0]], loops=8)
+    assert first.unfinished.dtype == "float32"
+    monkeypatch.undo()
+    later = dl.classify(m, resume=first, loops=256)
+    assert "said of the float32 twin from the same start" in later.reason[0]
+    assert "float64" not in later.reason[0]
+    np.testing.assert_array_equal(later.regime, dl.classify(m, [[0.0, 0.0]], polish="float32", loops=256).regime)
