@@ -3,6 +3,7 @@
 =================================  =============================================================
 ``FOLDER`` or ``FILE``             a checkpoint, as `dynloop.open_checkpoint` takes it
 ``demo``, ``demo:NAME``            all checkpoints that ship with dynloop, or one of them
+``hf-cache:ORG/NAME[@REVISION]``   a checkpoint in the Hugging Face cache; nothing is downloaded
 ``zoo:NAME?a=1.2&b=0.3``           a map of the zoo; parameters as keyword arguments
 ``synthetic:NORM+INJECTION?…``     a looped transformer with random weights
 =================================  =============================================================

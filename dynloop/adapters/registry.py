@@ -14,6 +14,7 @@ import torch
 
 from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, check_granularity
 from dynloop.adapters.files import read_source
+from dynloop.adapters.hub_cache import SCHEME, cached_snapshot
 from dynloop.adapters.live import live_source
 from dynloop.errors import CheckpointError, DynloopWarning, InvalidArgumentError, UnknownFamilyError
 
@@ -41,8 +42,9 @@ def open_checkpoint(
     ----------
     path_or_model : path-like or model object
         A folder with ``config.json`` and weights; a weights file with ``config.json`` beside it; ``"demo"`` or
-        ``"demo:NAME"`` for the checkpoints that ship with dynloop (see `demos`; a bare ``"demo"`` is the first); or a
-        live model object, whose weights are shared and which is never changed. Nothing is downloaded, no code that
+        ``"demo:NAME"`` for the checkpoints that ship with dynloop (see `demos`; a bare ``"demo"`` is the first);
+        ``"hf-cache:ORG/NAME"`` (or ``…@REVISION``) for one that lies in the Hugging Face cache; or a live model
+        object, whose weights are shared and which is never changed. Nothing is downloaded, no code that
         comes with a checkpoint is run, and pickles are read for their tensors alone.
     prompt : str, array or dict, optional
         Text, token ids ``(tokens,)``, or a dict of arrays named as the model's own inputs, without a batch axis. Left
@@ -162,10 +164,13 @@ def _source(path_or_model: Any) -> Source:
     if not isinstance(path_or_model, str | os.PathLike):
         return live_source(path_or_model, families())
     text = os.fspath(path_or_model)
-    if not isinstance(path_or_model, str) or text.partition(":")[0] != "demo":
+    scheme, _, name = text.partition(":") if isinstance(path_or_model, str) else ("", "", "")
+    if scheme == SCHEME:
+        return read_source(cached_snapshot(name), text)
+    if scheme != "demo":
         return read_source(Path(text))
     known = demos()
-    name = text.partition(":")[2] or (known[0] if known else "")
+    name = name or (known[0] if known else "")
     if name not in known:
         has = f"the demos are {', '.join(known)}" if known else "none came with this installation, so install it again"
         raise CheckpointError(f"there is no demo {name!r}; {has}")
