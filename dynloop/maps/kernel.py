@@ -265,7 +265,7 @@ class KernelMap(LoopMap):
         trend: bool,
     ) -> Survey:  # fmt: skip
         """Iterate `loops` times and sum up the window, compiled: see `LoopMap.survey`."""
-        states, found = states.copy(), np.empty((len(states), len(NUMBERS)))
+        states, found = states.copy(), np.empty((len(NUMBERS), len(states)))
         survey = survey_loop(self._steps[: self._cycle], self.dimension, self.periods is not None)
         work = loops * self.layer_count * self.dimension
         survey(
@@ -275,7 +275,7 @@ class KernelMap(LoopMap):
         kinds = {"settled": bool, "finite": bool, "period": np.int64, "near": np.int64}
         numbers: dict[str, Any] = {
             name: values[:, None].astype(kinds.get(name, np.float64), copy=False)
-            for name, values in zip(NUMBERS, np.ascontiguousarray(found.T), strict=True)
+            for name, values in zip(NUMBERS, found, strict=True)
         }
         if not trend:
             del numbers["decay"]

@@ -97,8 +97,24 @@ class Limits:
                     starts = _shared(q, limit, starts, floor, fits, note)
             seen = len(self._known)
             if len(starts):
+                verdicts = q.verdicts
                 solve(int(starts[0]))
-                starts = starts[1:]
+                unsolved = period > 1 and q.verdicts == verdicts
+                starts = self._without_coming(q, starts) if unsolved else starts[1:]
+
+    def _without_coming(self, q: Inquiry, starts: Array) -> Array:
+        """Drop the first of the starts, and those that come to the same point as it: they will be seen to rest there.
+
+        An orbit that turns as it closes in on a point may return before its steps are at the floor.
+        """
+        candidate = replace(q.candidate(int(starts[0])), floor=np.full(q.m.rows, FLOOR_AHEAD))
+        found = self.conclude(q.ready_tangents(), candidate)
+        rest = starts[1:]
+        if not found or not _attracts(found):
+            return rest
+        limit, largest = Limit.of(q.ready_tangents(), found, 1), q.watcher.largest[rest].max(axis=1)
+        ahead = np.full((len(rest), q.m.rows), FLOOR_AHEAD)
+        return rest[~_nearness(q.ready_tangents(), limit, q.final[rest], ahead, largest)[2]]
 
 
 def _attracts(findings: list[Finding]) -> bool:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import dynloop as dl
+from dynloop.orbits import limits
+from dynloop.orbits.convergence import conclude
 
 FIELDS = ("regime", "period", "rate", "dichotomy")
 
@@ -57,3 +59,13 @@ def test_each_start_has_its_own_distance():
     found = dl.classify(m, m.start(0, 30))
     assert len(np.unique(found.evidence.distance)) == 30
     assert len(set(found.reason.tolist())) == 1
+
+
+def test_orbits_that_turn_as_they_close_in_on_a_point_are_not_each_solved_for(monkeypatch):
+    """The multiplier −0.92 brings them back after two loops long before their steps are at the floor."""
+    asked = []
+    monkeypatch.setattr(limits, "conclude", lambda m, found: asked.append(found.period) or conclude(m, found))
+    found = dl.classify(dl.zoo.henon(a=0.3), np.random.default_rng(0).uniform(-0.3, 0.3, (2000, 2)))
+    assert {r.name for r in found.regime} == {"VANISHING"}
+    assert max(asked) > 1  # the case is there at all
+    assert len(asked) <= 10
