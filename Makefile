@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 TORCH  := torch==2.13.0
 WORKERS ?= 2
 
-.PHONY: help demo test nightly mutants bench regimes proofs lint format clean
+.PHONY: help demo test nightly mutants bench regimes proofs docs lint format clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -39,6 +39,10 @@ proofs: ## check theory/dichotomy.v with Coq; every theorem must rest on nothing
 	  then echo "theory/dichotomy.v is not proved: see above" >&2; exit 1; fi; \
 	  echo "theory/dichotomy.v: $$(grep -c '^Theorem' theory/dichotomy.v) theorems proved, resting on nothing ($$(coqc --print-version | cut -d' ' -f1))"
 
+docs: $(VENV)/.docs ## build the documentation in docs/_build; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -q -b html -c docs . docs/_build
+	@echo 'open docs/_build/docs/index.html'
+
 lint: $(VENV)/.dev ## check style, types and the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -50,7 +54,7 @@ format: $(VENV)/.dev ## bring the code into the house's format
 	$(BIN)/ruff format .
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache dist build
+	rm -rf $(VENV) docs/_build docs/generated .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: made again when pyproject.toml changes.
@@ -74,4 +78,8 @@ $(VENV)/.test: $(VENV)/.dynloop
 
 $(VENV)/.dev: $(VENV)/.dynloop
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dynloop
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
