@@ -309,3 +309,22 @@ def test_help_is_fast():
         return min(times)
 
     assert best([*RUN, "--help"]) - best([sys.executable, "-c", "pass"]) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["clasify", "demo"], "No such command 'clasify'"),
+        (["classify", HENON, "--nosuch"], "No such option: --nosuch"),
+        (["classify", HENON, "--loops", "0"], "--loops"),
+        (["classify"], "give CHECKPOINT, --recorded FILE or --resume DIR"),
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(arguments, says):
+    done = subprocess.run([sys.executable, "-m", "dynloop", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("dynloop: error: ")
+    assert says in line
+    assert "-h` says what can be given" in line

@@ -107,7 +107,7 @@ def covariant_vectors(
     k = n if k is None else k
     _check(n, k=k, loops=loops, transient=transient, backward=backward)
     generator = as_rng(rng)
-    states, single = m.batch(start, generator)
+    states, single = m.batch(start, generator, argument="start")
     if not single and len(states) > 1:
         raise ShapeError(f"start must be one state of shape {m.state_shape}; got {len(states)}. Pass start[0].")
     m = m.in_dtype_of(states)

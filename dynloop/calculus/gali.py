@@ -107,7 +107,7 @@ def gali(
             rule = f"between {least} and the dimension {n}" if name == "k" else f"at least {least}"
             raise InvalidArgumentError(f"{name} must be an int, {rule}; got {value!r}")
     generator = as_rng(rng)
-    states, single = m.batch(start, generator)
+    states, single = m.batch(start, generator, argument="start")
     if not single and len(states) > 1:
         raise ShapeError(f"start must be one state of shape {m.state_shape}; got {len(states)}. Pass start[0].")
     m = m.in_dtype_of(states)

@@ -197,7 +197,7 @@ def token_blocks(apply: Callable[[Array], Array], state_shape: tuple[int, ...]) 
 
 def one_state(m: LoopMap, state: Any) -> tuple[LoopMap, Any]:
     """Return the map in the dtype of one state, and that state as a batch of one."""
-    states, single = as_map(m).batch(state)
+    states, single = as_map(m).batch(state, argument="state")
     if not single:
         raise ShapeError(f"state must be one state of shape {m.state_shape}; got {np.shape(state)}. Pass state[0].")
     return m.in_dtype_of(states), states

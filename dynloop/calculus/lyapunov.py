@@ -161,7 +161,7 @@ def lyapunov_spectrum(
     """
     options = _Options.checked(as_map(m), k, loops, transient, qr_every, per_layer, per_token, frame)
     generator = as_rng(rng)
-    states, single = m.batch(start, generator)
+    states, single = m.batch(start, generator, argument="start")
     if not single and len(states) > 1:
         raise ShapeError(
             f"start must be one state of shape {m.state_shape}; got a batch of {len(states)}. Pass start[0]."

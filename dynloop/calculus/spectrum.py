@@ -102,7 +102,7 @@ def multipliers(m: LoopMap, state: Any, k: int = 6, *, period: int = 1) -> Spect
     >>> dl.multipliers(dl.zoo.logistic(2.5), [0.6]).values.real.round(12)
     array([-0.5])
     """
-    k, period = checked_count(k), check_power(period)
+    k, period = checked_count(k), check_power(period, "period")
     m, states = checked_state(m, state)
     return point_multipliers(m, states[0], k, period=period)
 

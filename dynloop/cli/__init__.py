@@ -10,14 +10,19 @@ it needs when it runs.
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
 
 import dynloop
 from dynloop.cli import classify, fixed_points, ls, lyapunov, theorems
+from dynloop.cli.terminal import say
 
 __all__ = ["app", "main"]
+
+# typer brings click's or a copy of it, and exports a child of it
+UsageError: Any = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="dynloop",
@@ -31,7 +36,18 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; the entry point of the ``dynloop`` script."""
-    app(prog_name="dynloop")
+    try:
+        sys.exit(app(prog_name="dynloop", standalone_mode=False))
+    except UsageError as error:
+        said = error.format_message().removeprefix("Invalid value: ").replace("Value error, ", "").rstrip(".")
+        if "\n" in said:  # the help, where no command was given
+            error.show()
+        else:
+            command = error.ctx.command_path if error.ctx else "dynloop"
+            say(f"error: {said}; `{command} -h` says what can be given")
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
 
 
 def _version(wanted: bool) -> None:

@@ -346,8 +346,10 @@ class LoopMap(ABC):
             raise InvalidArgumentError(f"n must be a positive int; got {n!r}. Pass n=1 for one start.")
         return self.native(starter(as_rng(rng), n), "start")
 
-    def batch(self, starts: Any, rng: int | np.random.Generator | None = 0) -> tuple[Any, bool]:
-        """Normalise the `starts` argument of an analysis.
+    def batch(
+        self, starts: Any, rng: int | np.random.Generator | None = 0, *, argument: str = "starts"
+    ) -> tuple[Any, bool]:
+        """Normalise the starts that an analysis was given as `argument`.
 
         Returns
         -------
@@ -361,14 +363,15 @@ class LoopMap(ABC):
         single = shape == self.state_shape
         if single:
             starts = starts[None] if hasattr(starts, "ndim") else np.asarray(starts)[None]
-        states = self.native(starts, "starts")
+        states = self.native(starts, argument)
         states = states.clone() if hasattr(states, "clone") else states  # a layer that writes in place spoils no start
         if len(states) == 0:
-            raise ShapeError(f"starts is empty, shape {shape}; give at least one state of shape {self.state_shape}")
+            raise ShapeError(f"{argument} is empty, shape {shape}; give at least one state of shape {self.state_shape}")
         finite = np.isfinite(self.numpy(states)).reshape(len(states), -1).all(axis=1)
         if not finite.all():
             bad = int(np.flatnonzero(~finite)[0])
-            raise InvalidArgumentError(f"starts[{bad}] holds NaN or infinity; every start must be finite, so remove it")
+            where = argument if single else f"{argument}[{bad}]"
+            raise InvalidArgumentError(f"{where} holds NaN or infinity; every state must be finite, so remove it")
         return states, single
 
     def displacement(self, a: Array, b: Array) -> Array:
@@ -410,10 +413,12 @@ def as_map(m: Any) -> LoopMap:
     return m
 
 
-def check_power(p: int) -> int:
-    """Return `p` if it is a positive int; raise otherwise."""
+def check_power(p: int, argument: str = "p") -> int:
+    """Return `p`, given as `argument`, if it is a positive int; raise otherwise."""
     if isinstance(p, bool) or not isinstance(p, int | np.integer) or p < 1:
-        raise InvalidArgumentError(f"p must be a positive int, the number of loops; got {p!r}. Pass p=1 for F itself.")
+        raise InvalidArgumentError(
+            f"{argument} must be a positive int, the number of loops; got {p!r}. Pass {argument}=1 for F itself."
+        )
     return int(p)
 
 

@@ -206,7 +206,7 @@ def switch_branch(
 
 def _solution(m: LoopMap, point: Any, period: int, value: float) -> Array:
     """Return the polished point; refuse what is no solution of this prime period."""
-    states, single = m.batch(point)
+    states, single = m.batch(point, argument="point")
     if not single:
         raise ShapeError(f"point must be one state of shape {m.state_shape}; got {np.shape(point)}. Pass point[0].")
     x = m.numpy(states)[0]

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError
-from dynloop.maps.base import Array, LoopMap, as_rng
+from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.orbits.closing import closing_in
 from dynloop.orbits.falling import octaves, solving_ahead
 from dynloop.orbits.growing import diverged, growing
@@ -116,7 +116,7 @@ def classify(
             raise InvalidArgumentError("starts and resume were both given; resume goes on with the starts it has")
         return _resumed(m, resume, checked_resume(m, resume, loops, polish), generator, progress)
     budget = _checked(loops)
-    states, single = m.batch(starts, generator)
+    states, single = as_map(m).batch(starts, generator)
     m = m.in_dtype_of(states)
     q = Inquiry(m, states, budget, polish, generator)
     _decide(q, progress)

@@ -102,7 +102,7 @@ def rotation_number(
     for name, number, least in (("loops", loops, 16), ("transient", transient, 0)):
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {number!r}")
-    states, single = m.batch(start, rng)
+    states, single = m.batch(start, rng, argument="start")
     if not single and len(states) > 1:
         raise ShapeError(f"start must be one state of shape {m.state_shape}; got {len(states)}. Pass start[0].")
     chosen = _chosen(m, coordinates)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import Array, LoopMap, as_map
 from dynloop.result import Result
 
 __all__ = ["Trajectory", "stream", "trajectory"]
@@ -106,7 +106,7 @@ def trajectory(
     for name, value, least in (("loops", loops, 1), ("transient", transient, 0), ("every", every, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {value!r}")
-    states, single = m.batch(starts)
+    states, single = as_map(m).batch(starts)
     m = m.in_dtype_of(states)
     if transient:
         states = m.watch(states, transient, states).states

@@ -145,7 +145,7 @@ def certify(
     >>> dl.certify(dl.zoo.henon(), [0.5, 0.5]).status.name
     'UNPROVED'
     """
-    m, p = as_map(m), check_power(period)
+    m, p = as_map(m), check_power(period, "period")
     if kind not in (None, "proof", "estimate"):
         raise InvalidArgumentError(f'kind must be "proof", "estimate" or None for the best to be had; got {kind!r}')
     if isinstance(digits, bool) or not isinstance(digits, int | np.integer) or not 1 <= digits <= 100:
@@ -212,7 +212,7 @@ def _proved(m: KernelMap, points: Array, p: int, digits: int) -> Certificate:
 def _estimated(m: LoopMap, point: Any, p: int) -> Certificate:
     shape = tuple(np.shape(point))
     first = point[0] if shape == (p, *m.state_shape) and shape != m.state_shape else point
-    states, single = m.batch(first)
+    states, single = m.batch(first, argument="point")
     if not single:
         raise _wrong_shape(m, shape, p)
     m = m.in_dtype_of(states)
@@ -277,11 +277,11 @@ def _cycle_of(m: LoopMap, point: Any, p: int) -> Array:
     """Return p points of shape (p, *state_shape): as given, or the orbit of the one that is given."""
     shape = tuple(np.shape(point))
     if shape == (p, *m.state_shape):
-        states, _ = m.batch(point)
+        states, _ = as_map(m).batch(point, argument="point")
         return m.numpy(states)
     if shape != m.state_shape:
         raise _wrong_shape(m, shape, p)
-    states, _ = m.batch(point)
+    states, _ = as_map(m).batch(point, argument="point")
     return _iterated(m, m.numpy(states)[0], p)
 
 

@@ -125,7 +125,7 @@ def fixed_points_in_box(
     (True, [[[-1.131354, -0.339406]], [[0.631354, 0.189406]]])
     """
     sides = _checked_box(m, box)
-    p = check_power(period)
+    p = check_power(period, "period")
     if isinstance(resolution, bool) or not isinstance(resolution, int | float) or not 1e-14 <= resolution < 1:
         raise InvalidArgumentError(f"resolution must be a share of the box between 1e-14 and 1; got {resolution!r}")
     if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1:
