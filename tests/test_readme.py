@@ -182,6 +182,22 @@ def test_the_python_of_the_page_on_statements_prints_what_the_page_says(capsys):
         assert f"\n| {one.name} |" in page
 
 
+def test_the_python_of_the_tutorial_prints_what_it_says(capsys):
+    _, names = run("docs/tutorial.md")
+    printed = capsys.readouterr().out
+    assert printed.startswith("PERIODIC 2 ")
+    assert "UNDECIDED → VANISHING" in printed
+    assert "100 % of tokens CYCLIC\n(1, 24)\n" in printed
+    assert "100 % of tokens RAY | not applicable" in printed
+    assert names["found"].summary() == "100 % of starts CYCLIC"
+
+
+@pytest.mark.parametrize("page", ["floor", "which_regime", "hypothesis", "own_block"])
+def test_the_python_of_a_how_to_runs(page, capsys):
+    run(f"docs/howto/{page}.md")
+    assert any(regime in capsys.readouterr().out for regime in ("CYCLIC", "PERIODIC", "T3"))
+
+
 @pytest.mark.parametrize("regime", REGIMES.split("|"))
 def test_every_regime_is_in_the_table(regime):
     assert f"| {regime} |" in README

@@ -154,9 +154,8 @@ class Checkpoint(TorchMap):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__(
-            list(layers.values()),
+            layers,
             state_shape,
-            layer_names=list(layers),
             causal=causal,
             name=f"{family.name} {source.name}",
             dtype=dtype,

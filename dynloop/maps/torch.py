@@ -27,13 +27,13 @@ class TorchMap(LoopMap):
 
     Parameters
     ----------
-    layers : sequence of callables
-        Each maps a tensor ``(batch, *state_shape)`` to one of the same shape and dtype, every row of the batch by
+    layers : sequence of callables, or mapping of names to callables
+        In the order of a loop. Each maps a tensor ``(batch, *state_shape)`` to one of the same shape and dtype, every row of the batch by
         itself. ALL operations of a loop belong here: the injection and the norm that closes the loop too.
     state_shape : tuple of int
         Shape of one state; ``(tokens, width)`` for a transformer.
     layer_names : sequence of str, optional
-        One name a layer; ``layer 0``, ``layer 1``, … if left out.
+        One name a layer; ``layer 0``, ``layer 1``, … if left out. Not with a mapping, whose keys they are.
     causal : bool
         Whether token i of a layer's output depends on tokens ≤ i alone. Verdicts are then given per token.
     periods : sequence of float or None, optional
@@ -67,7 +67,7 @@ class TorchMap(LoopMap):
 
     def __init__(
         self,
-        layers: Sequence[Layer],
+        layers: Sequence[Layer] | Mapping[str, Layer],
         state_shape: Sequence[int],
         *,
         layer_names: Sequence[str] | None = None,
@@ -79,6 +79,10 @@ class TorchMap(LoopMap):
         start: Starter | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
+        if isinstance(layers, Mapping):
+            if layer_names is not None:
+                raise InvalidArgumentError("layers is a mapping and layer_names was given; name the layers in one place")
+            layer_names, layers = list(layers), list(layers.values())
         self.layers = _checked_layers(layers)
         names = [f"layer {l}" for l in range(len(self.layers))] if layer_names is None else list(layer_names)
         if len(names) != len(self.layers):

@@ -258,3 +258,11 @@ def test_misuse_is_named(make, error, words):
 
 def test_repr_names_layers_and_shape():
     assert repr(affine()) == "<TorchMap 'affine' on (2,), 3 layers: layer 0, layer 1, layer 2>"
+
+
+def test_a_mapping_names_its_layers():
+    m = dl.TorchMap({"halve": lambda x: x / 2, "shift": lambda x: x + 1}, (2,))
+    assert m.layer_names == ("halve", "shift")
+    np.testing.assert_array_equal(m.numpy(m(np.ones((1, 2)))), [[1.5, 1.5]])
+    with pytest.raises(InvalidArgumentError, match="mapping and layer_names was given; name the layers in one place"):
+        dl.TorchMap({"halve": lambda x: x / 2}, (2,), layer_names=["half"])
