@@ -1,4 +1,4 @@
-"""Every error class has a section in docs/errors.md, and is what that page says it is."""
+"""Every error class has a row in docs/errors.md and a page of its own, and is what they say it is."""
 
 import inspect
 import re
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dynloop import errors
 
-PAGE = (Path(__file__).parent.parent / "docs" / "errors.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = (DOCS / "errors.md").read_text(encoding="utf-8")
 CLASSES = {name: getattr(errors, name) for name in errors.__all__}
 
 
@@ -18,10 +19,14 @@ def test_every_class_is_public_and_described():
     assert all(value.__doc__ for value in CLASSES.values())
 
 
-def test_every_error_has_a_section_and_a_row():
+def test_every_error_has_a_row_and_a_page():
     raised = {name for name, value in CLASSES.items() if issubclass(value, errors.DynloopError)} - {"DynloopError"}
-    assert set(re.findall(r"^## (\w+)$", PAGE, re.MULTILINE)) == raised
-    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", PAGE, re.MULTILINE)
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in (DOCS / "errors").glob("*.md")}
+    assert set(pages) == raised
+    for name, text in pages.items():
+        assert text.startswith(f"# {name}\n\n> ")
+        assert "**What to do.**" in text
+    rows = re.findall(r"^\| \[`(\w+)`\]\(errors/\1.md\) \| `(\w+)` \|", PAGE, re.MULTILINE)
     assert {name for name, _ in rows} == raised
     for name, base in rows:
         assert base in {parent.__name__ for parent in CLASSES[name].__mro__}
