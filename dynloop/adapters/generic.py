@@ -17,6 +17,7 @@ from dynloop.adapters.captured.names import named_modules
 from dynloop.adapters.captured.read_out import Tail, fed_back, output_of
 from dynloop.adapters.captured.stand_in import stand_in
 from dynloop.adapters.live import config_of
+from dynloop.adapters.working import as_device, as_dtype
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.torch import Layer
 
@@ -100,7 +101,8 @@ def capture_block(
     Notes
     -----
     Everything is checked against the model at two states, the real one and one beside it: every module replayed gives
-    what it gave, its arguments do not depend on the state, and in a model that loops each loop begins where the map says.
+    what it gave, its arguments do not depend on the state, and in a model that loops each loop begins where the map
+    says.
     In float64 the code of the modules is evaluated in float64 throughout, also where it would round to float32 inside.
 
     Examples
@@ -127,8 +129,8 @@ def capture_block(
     own = {id(module): name for name, module in model.named_modules()}
     parts = Parts(
         block=tuple(names),
-        injection=own.get(id(injection), injection),  # type: ignore[arg-type] # a module of the model by its name
-        closing_norm=own.get(id(closing_norm), closing_norm),  # type: ignore[arg-type]
+        injection=own.get(id(injection), injection),  # a module of the model by its name
+        closing_norm=own.get(id(closing_norm), closing_norm),
         embedding=embedding,
         batch_axis=batch_axis,
     )
@@ -138,15 +140,7 @@ def capture_block(
     wish = _Wish(parts=parts, start=start, decode=decode, causal=causal)
     tensors = {name: t.detach() for name, t in model.state_dict().items() if isinstance(t, torch.Tensor)}
     source = Source(name=where, config=config_of(model) or {}, tensors=tensors, model=model)
-    return wish.open(source, prompt, "layer", as_dtype(dtype), None if device is None else torch.device(device))
-
-
-def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    """Return a floating dtype given by itself or by name."""
-    found = getattr(torch, dtype, dtype) if isinstance(dtype, str) else dtype
-    if found is None or (isinstance(found, torch.dtype) and found.is_floating_point):
-        return found
-    raise InvalidArgumentError(f"dtype must be a floating dtype such as torch.float64 or 'float64'; got {dtype!r}")
+    return wish.open(source, prompt, "layer", as_dtype(dtype), as_device(device))
 
 
 class Captured(Checkpoint):
@@ -312,7 +306,7 @@ def _own_output(checkpoint: Checkpoint, loops: int) -> torch.Tensor | None:
                 block.enter(x), batch_axis=axis, own=own,
             )  # fmt: skip
             x, result = block.leave(found.calls[len(block.layers) - 1].out.movedim(axis, 0)), found.result
-        if len(block.rounds) > 1 or block.closing is not None or checkpoint._decode.__class__.__name__ != "Tail":
+        if len(block.rounds) > 1 or block.closing is not None or not isinstance(checkpoint._decode, Tail):
             return checkpoint.decode(x)
         out = output_of(result)
     return None if out is None else out[0].movedim(axis, 0) if axis and out[0].ndim > axis else out[0]

@@ -15,8 +15,9 @@ import torch
 
 from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, check_granularity
 from dynloop.adapters.files import read_source
-from dynloop.adapters.generic import as_dtype, capture_block
+from dynloop.adapters.generic import capture_block
 from dynloop.adapters.live import live_source
+from dynloop.adapters.working import as_device, as_dtype
 from dynloop.errors import CheckpointError, DynloopWarning, InvalidArgumentError, UnknownFamilyError
 
 __all__ = ["demos", "families", "open_checkpoint", "register_adapter"]
@@ -88,21 +89,15 @@ def open_checkpoint(
     >>> m.decode(m(x)).dtype
     torch.float64
     """
-    granularity, dtype, device = check_granularity(granularity), as_dtype(dtype), _checked_device(device)
+    granularity, dtype, device = check_granularity(granularity), as_dtype(dtype), as_device(device)
     if block is not None:
         if granularity != "layer":
             raise InvalidArgumentError(
                 "granularity='sublayer' does not go with block=: every module named is one factor"
             )
-        return capture_block(
-            path_or_model,
-            prompt,
-            block=block,
-            injection=injection,
-            closing_norm=closing_norm,
-            dtype=dtype,
-            device=device,
-        )
+        model: Any = path_or_model  # what is no module is refused there
+        options: dict[str, Any] = {"injection": injection, "closing_norm": closing_norm}
+        return capture_block(model, prompt, block=block, **options, dtype=dtype, device=device)
     if injection is not None or closing_norm is not None:
         raise InvalidArgumentError("injection and closing_norm belong to block=, the modules of one loop; give it too")
     source = _source(path_or_model)
@@ -208,14 +203,3 @@ def _family_of(source: Source) -> Family:
         f"no adapter recognises {source.name} (model_type {says!r}, tensors such as {', '.join(names[:2])}). "
         f"Known families: {known}. Register one of your own with dynloop.register_adapter"
     )
-
-
-def _checked_device(device: torch.device | str | None) -> torch.device | None:
-    if device is None:
-        return None
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise InvalidArgumentError(
-            f"device {device!r} cannot be used here; pass device='cpu' or leave it out"
-        ) from error

@@ -1,4 +1,4 @@
-"""The block of one loop, captured: its modules, what they are given, what stands at its ends, and how far it is exact."""
+"""The block of one loop, captured: its modules, what they are given, and what stands at its ends."""
 
 from __future__ import annotations
 
@@ -168,8 +168,8 @@ def _check_state(call: Call, parts: Parts, where: str) -> None:
     shape = tuple(call.state.shape)
     if len(shape) <= max(1, parts.batch_axis) or shape[parts.batch_axis] != 1:
         raise ShapeError(
-            f"{where}: {parts.block[0]} takes a state of shape {shape}, whose axis {parts.batch_axis} is no batch of one; "
-            "give one prompt, and batch_axis= if the batch is another axis"
+            f"{where}: {parts.block[0]} takes a state of shape {shape}, whose axis {parts.batch_axis} is no batch of "
+            "one; give one prompt, and batch_axis= if the batch is another axis"
         )
     if not torch.isfinite(call.state).all():
         raise InvalidArgumentError(
@@ -191,8 +191,7 @@ def _nearby(
     generator = torch.Generator().manual_seed(0)
     size = 0.1 * (float(x.double().square().mean().sqrt()) or 1.0)
     near = x + size * torch.randn(x.shape, generator=generator).to(x)
-    found = record(model, recorded, forward, where, slots=slots, replace=lambda i, state: near if i == entry else state)
-    return found
+    return record(model, recorded, forward, where, slots=slots, replace=lambda i, state: near if i == entry else state)
 
 
 def _ends(model: nn.Module, parts: Parts, forward: Forward, where: str, first: Call, *, closes: bool) -> dict[str, Any]:
@@ -262,8 +261,8 @@ def _check_ends(block: Block, where: str) -> None:
             )
         if not gap(together, alone) <= 8 * tolerance(x.dtype):
             raise NotAutonomousError(
-                f"{where}: {end.argument} mixes the states of a batch; let it act on every row of (batch, *state_shape) "
-                "by itself"
+                f"{where}: {end.argument} mixes the states of a batch; let it act on every row of (batch, "
+                "*state_shape) by itself"
             )
 
 

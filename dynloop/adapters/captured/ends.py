@@ -41,8 +41,8 @@ class End(nn.Module):
         if not isinstance(out, torch.Tensor) or out.shape != x.shape:
             got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
             raise ShapeError(
-                f"{self.argument} must return states of shape {tuple(x.shape)}, like its input; got {got}. It is called "
-                "on (batch, *state_shape)"
+                f"{self.argument} must return states of shape {tuple(x.shape)}, like its input; got {got}. It is "
+                "called on (batch, *state_shape)"
             )
         return out
 

@@ -81,8 +81,8 @@ def read_inputs(prompt: Any, source: Source, batch_axis: int) -> Inputs:
     named = {name: _array(value, name, source) for name, value in prompt.items()}
     if named.get("use_cache") or any(named.get(name) is not None for name in ("past_key_values", "past_key_value")):
         raise NotAutonomousError(
-            f"{source.name}: the prompt asks for a key-value cache, with which a loop depends on the ones before; leave "
-            "use_cache and past_key_values out"
+            f"{source.name}: the prompt asks for a key-value cache, with which a loop depends on the ones before; "
+            "leave use_cache and past_key_values out"
         )
     cacheless = {"use_cache": False} if "use_cache" in parameters and "use_cache" not in named else {}
     weight = next((p for p in model.parameters() if p.is_floating_point()), None)
@@ -119,8 +119,8 @@ def _default(source: Source, parameters: Mapping[str, inspect.Parameter]) -> tup
     vocabulary = source.config.get("vocab_size")
     if "input_ids" not in parameters or not isinstance(vocabulary, int):
         raise PromptError(
-            f"{source.name} has no default prompt; give prompt=, the model's inputs without a batch axis, or a callable "
-            "that runs it"
+            f"{source.name} has no default prompt; give prompt=, the model's inputs without a batch axis, or a "
+            "callable that runs it"
         )
     most = source.config.get("max_position_embeddings", source.config.get("n_positions", _DEFAULT_TOKENS))
     n = min(_DEFAULT_TOKENS, most)

@@ -60,8 +60,7 @@ class CapturedLayer(nn.Module):
         else:
             kwargs = {**kwargs, self.slot: state}
         out: Any = state_in(self.module(*args, **kwargs))
-        out = out.movedim(self.batch_axis, 0) if self.batch_axis else out
-        return out  # type: ignore[no-any-return]
+        return out.movedim(self.batch_axis, 0) if self.batch_axis else out  # type: ignore[no-any-return]
 
     def _expanded(self, tensor: torch.Tensor, n: int) -> torch.Tensor:
         axis = self.batch_axis

@@ -60,7 +60,7 @@ def named_modules(model: nn.Module, block: Any, where: str) -> tuple[list[str], 
 
 def named_module(model: nn.Module, name: str, argument: str, where: str) -> nn.Module:
     """Return the module of a dotted name; `argument` is who asks."""
-    known = dict(model.named_modules(remove_duplicate=False))
+    known: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
     if name and name in known:
         return known[name]
     close = difflib.get_close_matches(name, list(known), n=1)
@@ -82,8 +82,8 @@ def _members(model: nn.Module, text: str, where: str) -> list[str]:
     container: Any = named_module(model, stem, "block", where) if stem else model
     if not isinstance(container, nn.ModuleList | nn.Sequential):
         raise InvalidArgumentError(
-            f"block takes the slice {last} of {stem!r}, a {type(container).__name__}; only a ModuleList or a Sequential "
-            "has slices, so list the names one by one"
+            f"block takes the slice {last} of {stem!r}, a {type(container).__name__}; only a ModuleList or a "
+            "Sequential has slices, so list the names one by one"
         )
     keys = list(_children(container))
     chosen = keys[slice(*(int(g) if g else None for g in found.groups()))] if found.group(3) != "0" else []

@@ -47,9 +47,10 @@ def check_replay(
             with same_randomness(seed + 1):
                 found.append(layer.plain(loop[i].state.movedim(layer.batch_axis, 0)))
         allowed = tolerance(loops[0][i].state.dtype)
-        if not gap(found[-1], found[0]) <= allowed:
+        again = gap(found[-1], found[0])
+        if not again <= allowed:
             raise NotAutonomousError(
-                f"{where}: {names[i]} gives different outputs at one state, relative gap {gap(found[-1], found[0]):.2g}: "
+                f"{where}: {names[i]} gives different outputs at one state (relative gap {again:.2g}): "
                 "it draws random numbers or keeps something from call to call; switch that off"
             )
         for loop, out in zip(loops, found, strict=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -61,7 +62,7 @@ def rounds_of(recording: Recording, order: Sequence[int], names: Sequence[str], 
 
 def check_chain(loop: Sequence[Call], names: Sequence[str], where: str) -> None:
     """Raise `InvalidArgumentError` unless every module takes what the one before it returned."""
-    for one, other in zip(loop, loop[1:], strict=False):
+    for one, other in pairwise(loop):
         if one.out.shape != other.state.shape or gap(other.state, one.out) > 0:
             raise InvalidArgumentError(
                 f"block: between {names[one.module]} and {names[other.module]} {where} does something that the block "
