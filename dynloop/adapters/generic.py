@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,9 +19,12 @@ from dynloop.adapters.captured.stand_in import stand_in
 from dynloop.adapters.live import config_of
 from dynloop.adapters.working import as_device, as_dtype
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.maps.torch import Layer
+from dynloop.maps.memory import free_bytes, weight_count
+from dynloop.maps.torch import Layer, TorchMap
 
 __all__ = ["FAMILY", "capture_block"]
+
+_SHARE = 16  # a twin whose weights take less than this part of the free memory has copies of them
 
 
 def capture_block(
@@ -157,6 +160,17 @@ class Captured(Checkpoint):
     block: Block
     inputs: Inputs
 
+    def twin(self, dtype: str = "float64") -> TorchMap:
+        """Return the same map in float64: see `TorchMap.twin`. Weights that take little room are copied, for speed."""
+        wanted: torch.dtype = getattr(torch, dtype)
+        modules = [layer.module for layer in self.block.layers]
+        needed, free = weight_count(modules) * wanted.itemsize, free_bytes(self.device)
+        if self.dtype is wanted or free is None or needed > free // _SHARE:
+            return super().twin(dtype)
+        wide = dict(zip(map(id, self.block.layers), _widened(self.block, wanted).layers, strict=True))
+        twin = self._with([wide.get(id(f), f) for f in self.layers], self.layer_names, self.name, wanted)
+        return self._same_kind(twin) if twin._runs() else super().twin(dtype)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Wish:
@@ -198,7 +212,7 @@ class _Wish:
             model = model.to(work)
             block, own = capture(model, self.parts, inputs.forward, source.name), work
         elif work is not own:
-            _widen(block, work)
+            block = _widened(block, work)
         layers = _layers(block, self.parts)
         shape, device = tuple(block.state.shape[1:]), block.state.device
         first, said = _first(block, self.start, shape)
@@ -242,13 +256,15 @@ def _positions(shape: tuple[int, ...]) -> int:
     return shape[-2] if len(shape) > 1 else 1
 
 
-def _widen(block: Block, dtype: torch.dtype) -> None:
-    """Give the layers modules of a wider dtype: copies, made once for a module that is used twice."""
+def _widened(block: Block, dtype: torch.dtype) -> Block:
+    """Return the block with copies of its weights in a wider dtype."""
     made: dict[int, nn.Module] = {}
-    for layer in block.layers:
-        if id(layer.module) not in made:
-            made[id(layer.module)] = stand_in(layer.module).to(dtype)
-        layer.module = made[id(layer.module)]
+    with torch.no_grad():
+        states = [
+            call.state.movedim(layer.batch_axis, 0) for layer, call in zip(block.layers, block.rounds[0], strict=True)
+        ]
+        layers = [layer.widened(dtype, x, made) for layer, x in zip(block.layers, states, strict=True)]
+    return replace(block, layers=layers)
 
 
 def _layers(block: Block, parts: Parts) -> dict[str, Layer]:

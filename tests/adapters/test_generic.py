@@ -11,7 +11,7 @@ from dynloop.adapters.registry import families
 from dynloop.errors import DynloopError, InvalidArgumentError, NotAutonomousError, PromptError, ShapeError
 from dynloop.testing.adapter import check_adapter
 from dynloop.testing.untouched import global_state, module_state
-from tests.adapters.golden import derivative_gap, gap
+from tests.adapters.golden import derivative_gap
 
 IDS = [3, 1, 4, 1, 5, 9]
 
@@ -19,7 +19,7 @@ IDS = [3, 1, 4, 1, 5, 9]
 # -- feed-forward models, looped -------------------------------------------------------------------------------------
 
 transformers = pytest.importorskip("transformers")
-from tests.adapters.unrolled import MODELS, model_of, unrolled  # noqa: E402
+from tests.adapters.unrolled import MODELS, gap, model_of, unrolled  # noqa: E402
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -61,6 +61,7 @@ def test_every_rule_of_adapters_is_kept(name):
 def test_float64_is_float64_throughout_whatever_the_code_rounds(name):
     m = dl.open_checkpoint(model_of(name), IDS, block=f"{MODELS[name][1]}.1:3", dtype="float64", injection=half)
     x = m.start()
+    x = m(x)
     assert derivative_gap(m, x) <= 1e-8
     shifted = x + 1e-12 * torch.ones_like(x)
     assert not torch.equal(m(shifted), m(x))
@@ -82,10 +83,11 @@ def test_a_looped_feed_forward_model_with_a_weak_loop_converges_and_is_classifie
     assert float(points.residual.max()) <= 1e-13
 
 
+@pytest.mark.slow
 def test_without_injection_a_pre_norm_block_only_adds():
     """x ← x + f(norm x): the stream of a looped plain transformer grows for ever, so nothing can settle."""
     m = dl.open_checkpoint(model_of("gpt2"), IDS, block="transformer.h.1:3")
-    found = dl.classify(m, loops=2000)
+    found = dl.classify(m, loops=200)
     assert not {dl.Regime.VANISHING, dl.Regime.CYCLIC, dl.Regime.PERIODIC} & set(found.regime.ravel())
 
 
@@ -215,7 +217,7 @@ class Block(nn.Module):
         self.norm, self.linear, self.p, self.writes = nn.LayerNorm(width), nn.Linear(width, width), p, writes
 
     def forward(self, x, scale=None):
-        y = functional.dropout(self.linear(self.norm(x)).tanh(), self.p, training=True)
+        y = functional.dropout(self.linear(x if self.writes else self.norm(x)).tanh(), self.p, training=True)
         y = y if scale is None else y * scale
         if self.writes:
             x += y
@@ -290,7 +292,8 @@ def test_a_looped_model_is_followed_loop_after_loop(kind):
         model.loops = 4
         assert gap(m.decode(m.power(n)(m.start())), expected) <= 1e-12
     check_adapter(m)
-    assert derivative_gap(m, m.start(rng=1, n=2)) <= 1e-8
+    with torch.no_grad():  # an injection that is the user's own has weights that may be trained
+        assert derivative_gap(m, m.start(rng=1, n=2)) <= 1e-8
 
 
 def test_a_random_start_is_no_hindrance_and_another_start_can_be_given():
@@ -302,6 +305,10 @@ def test_a_random_start_is_no_hindrance_and_another_start_can_be_given():
     for block in model.core:
         x = block(x)
     assert gap(m(m.start()), x.detach()) <= 1e-14
+
+
+def two_rows(model):
+    return model(torch.tensor([[1, 2, 3], [4, 5, 6]]))
 
 
 @pytest.mark.parametrize(
@@ -331,7 +338,7 @@ def test_a_random_start_is_no_hindrance_and_another_start_can_be_given():
         ("plain", {"injection": lambda x: x + torch.rand(())}, NotAutonomousError, "injection gives different outputs"),
         ("plain", {"embedding": np.ones(3)}, ShapeError, r"embedding has shape \(3,\)"),
         ("plain", {"start": np.ones(3)}, ShapeError, r"start has shape \(3,\)"),
-        ("plain", {"batch_axis": 1}, ShapeError, "whose axis 1 is no batch of one"),
+        ("plain", {"prompt": two_rows}, ShapeError, "whose axis 0 is no batch of one"),
         ("plain", {"batch_axis": -1}, InvalidArgumentError, "batch_axis must be an int ≥ 0"),
         ("plain", {"dtype": "int8"}, InvalidArgumentError, "dtype must be a floating dtype"),
         ("plain", {"prompt": [1, 99]}, PromptError, "its own forward pass fails on this prompt"),
@@ -378,8 +385,7 @@ class Cached(nn.Module):
         self.layers = nn.ModuleList([Block(4)])
 
     def forward(self, x, past_key_values=None, use_cache=True):
-        keys = {"past_key_values": torch.ones(3)} if use_cache else {}
-        return self.layers[0](x, **({"scale": None} if not keys else {"scale": DynamicCache()}))
+        return self.layers[0](x, DynamicCache() if use_cache else past_key_values)
 
 
 class DynamicCache:
@@ -395,7 +401,7 @@ def test_key_value_caches_are_switched_off_or_refused():
     assert m.state_shape == (3, 4)
     with pytest.raises(NotAutonomousError, match="the prompt asks for a key-value cache"):
         dl.capture_block(Cached(), {"x": x, "use_cache": True}, block="layers")
-    with pytest.raises(NotAutonomousError, match=r"layers.0 is given a key-value cache \(scale, a DynamicCache\)"):
+    with pytest.raises(NotAutonomousError, match=r"layers.0 is given a key-value cache \(argument 1, a DynamicCache\)"):
         dl.capture_block(Cached(), lambda model: model(x[None]), block="layers")
     llama = model_of("llama")
     with pytest.raises(NotAutonomousError, match="is given a key-value cache"):
@@ -421,7 +427,7 @@ class Mixing(nn.Module):
 
 @pytest.mark.parametrize(("kind", "rows"), [("sized", "expanded"), ("mixing", "one by one")])
 def test_rows_of_a_batch_are_what_they_are_alone(kind, rows):
-    m = dl.capture_block(Mixing(kind), torch.arange(6.0).reshape(3, 2), block="layers")
+    m = dl.capture_block(Mixing(kind), torch.arange(6.0).reshape(3, 2) / 9, block="layers")
     assert m.layers[0].rows == rows
     x = m.start(rng=0, n=4)
     assert torch.equal(m(x), torch.cat([m(x[i : i + 1]) for i in range(4)]))

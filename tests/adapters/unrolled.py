@@ -26,9 +26,7 @@ _GROUPED = {**_COMMON, "num_key_value_heads": 1}
 # the name, what makes it, and the list of its layers
 MODELS = {
     "gpt2": (
-        lambda: GPT2LMHeadModel(
-            GPT2Config(n_embd=WIDTH, n_head=2, n_layer=LAYERS, n_positions=32, vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=0)
-        ),
+        lambda: GPT2LMHeadModel(GPT2Config(**_COMMON, n_inner=32)),
         "transformer.h",
     ),
     "llama": (lambda: LlamaForCausalLM(LlamaConfig(**_GROUPED)), "model.layers"),
@@ -42,6 +40,11 @@ MODELS = {
     "bert": (lambda: BertForMaskedLM(BertConfig(**_COMMON)), "bert.encoder.layer"),
     "neox": (lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**_COMMON)), "gpt_neox.layers"),
 }  # fmt: skip
+
+
+def gap(found, expected):
+    """max |a − b| / max |b| of two tensors."""
+    return ((found - expected).abs().max() / expected.abs().max()).item()
 
 
 def model_of(name, *, gain=1.0):

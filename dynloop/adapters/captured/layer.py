@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dynloop.adapters.captured.recording import Call
+from dynloop.adapters.captured.stand_in import stand_in
 from dynloop.adapters.captured.state_dtype import following
 from dynloop.adapters.captured.trees import map_tensors, state_in
 
@@ -48,6 +49,31 @@ class CapturedLayer(nn.Module):
         if self.rows == "one by one" and len(x) != 1:
             return torch.cat([self._call(x[i : i + 1]) for i in range(len(x))])
         return self._call(x)
+
+    def widened(self, dtype: torch.dtype, state: torch.Tensor, made: dict[int, nn.Module]) -> CapturedLayer:
+        """Return the layer with a copy of its weights in another dtype.
+
+        Parameters
+        ----------
+        dtype : torch.dtype
+            Of more digits than its own.
+        state : tensor, (1, *state_shape)
+            Where it is tried whether the module's own code rounds inside; if it does not, it need not be watched.
+        made : dict
+            The copies made so far, by the id of their modules.
+        """
+        if id(self.module) not in made:
+            made[id(self.module)] = stand_in(self.module).to(dtype)
+        new = stand_in(self)
+        assert isinstance(new, CapturedLayer)  # noqa: S101 - for type checkers
+        new.module = made[id(self.module)]
+        if self.follows:
+            x = state.to(dtype)
+            try:
+                new.follows = not bool((new.plain(x) - new(x)).abs().max() <= 4e-16 * x.abs().max())
+            except (RuntimeError, TypeError, ValueError):  # it mixes dtypes
+                new.follows = True
+        return new
 
     def _call(self, x: torch.Tensor) -> torch.Tensor:
         state = x.movedim(0, self.batch_axis) if self.batch_axis else x

@@ -35,15 +35,18 @@ class _Following(TorchFunctionMode):
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
+        self.narrow = {narrow for narrow, digits in _DIGITS.items() if digits < _DIGITS[dtype]}
 
     def _narrow(self, dtype: Any) -> bool:
-        return dtype is not self.dtype and _DIGITS.get(dtype, 3) < _DIGITS[self.dtype]
+        return dtype in self.narrow
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a torch function on widened arguments, asking for no narrower result."""
+        if not self._mixed(args) and not (kwargs and self._mixed(kwargs.values())) and func not in _NARROWING:
+            return func(*args, **(kwargs or {}))
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if name == "__get__" or not self._touches(args, kwargs):
+        if not self._touches(args, kwargs):
             return func(*args, **kwargs)
         if func in _NARROWING and args[0].dtype is self.dtype:
             return args[0]
@@ -56,6 +59,19 @@ class _Following(TorchFunctionMode):
             return func(*args, **kwargs)
         wide = (*args[:kept], *(self._wide(a) for a in args[kept:]))
         return func(*wide, **{k: v if k == "out" else self._wide(v) for k, v in kwargs.items()})
+
+    def _mixed(self, values: Any) -> bool:
+        """Say whether an argument is, holds, or asks for fewer digits; most calls end here."""
+        for value in values:
+            if isinstance(value, torch.Tensor):
+                if value.dtype in self.narrow:
+                    return True
+            elif isinstance(value, torch.dtype):
+                if value in self.narrow:
+                    return True
+            elif isinstance(value, tuple | list) and self._mixed(value):
+                return True
+        return False
 
     def _touches(self, args: Any, kwargs: Any) -> bool:
         """Say whether an argument is of the dtype of the state."""
