@@ -89,6 +89,14 @@ def check_arguments(
                 f"{where}: {names[call.module]} is given a key-value cache ({cached}), so that a loop depends on the "
                 "ones before; run the model without one (use_cache=False)"
             )
+    for one, other in zip(rounds[0], again[0], strict=True):
+        where_differs = first_difference(one.others, other.others)
+        if where_differs is not None:
+            raise NotAutonomousError(
+                f"{where}: {where_differs} of {names[one.module]} depends on the state of the block or on random "
+                "numbers, so the state that was captured is not all that a loop hands on; name a block that takes one "
+                "tensor"
+            )
     for t, loop in enumerate(rounds):
         for one, other in zip(rounds[0], loop, strict=True):
             where_differs = first_difference(one.others, other.others)
@@ -97,14 +105,6 @@ def check_arguments(
                     f"{where}: {where_differs} of {names[one.module]} differs between loop 0 and loop {t}, so the loop "
                     "is not one map; fix that argument for all loops, or make it part of the state"
                 )
-    for one, other in zip((c for loop in rounds for c in loop), (c for loop in again for c in loop), strict=True):
-        where_differs = first_difference(one.others, other.others)
-        if where_differs is not None:
-            raise NotAutonomousError(
-                f"{where}: {where_differs} of {names[one.module]} depends on the state of the block or on random "
-                "numbers, so the state that was captured is not all that a loop hands on; name a block that takes one "
-                "tensor"
-            )
 
 
 def _cache(others: dict[str, Any]) -> str | None:
