@@ -24,7 +24,7 @@ __all__ = ["demos", "families", "open_checkpoint", "register_adapter"]
 
 ENTRY_POINTS = "dynloop.adapters"
 _BUILT_IN = (
-    "albert", "generic", "hrm", "hrm_text", "huginn", "looped_icl", "looped_lm", "ouro", "parcae", "retrofitted",
+    "albert", "deq", "generic", "hrm", "hrm_text", "huginn", "looped_icl", "looped_lm", "ouro", "parcae", "retrofitted",
     "trm", "x_transformers",
 )  # fmt: skip
 _DEMOS = Path(__file__).parent / "demo"

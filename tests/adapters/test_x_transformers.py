@@ -54,9 +54,9 @@ def test_every_rule_of_adapters_is_kept(options):
     assert {"square 1: output", "square 16: output", "granularity", "float64", "live model"} <= set(report.gaps)
 
 
-@pytest.mark.parametrize(("options", "allowed"), [({}, 1e-10), ({"rotary_pos_emb": True}, 1e-6)])
+@pytest.mark.parametrize(("options", "allowed"), [({}, 1e-6), ({"rotary_pos_emb": True}, 1e-6)])
 def test_float64_is_exact_and_its_derivatives_too(options, allowed):
-    """Its own code rotates in float32 whatever the dtype; the map does not."""
+    """Its own code takes the softmax in float32 whatever the dtype; the map does not."""
     model = wrapper(**options).double()
     m = dl.open_checkpoint(model, IDS)
     for n in (1, 4, 16):
