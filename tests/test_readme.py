@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from dynloop.adapters.registry import families
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 REGIMES = "VANISHING|CYCLIC|PERIODIC|QUASIPERIODIC|CHAOTIC|RAY|DRIFT|DIVERGENT|UNDECIDED"
 
@@ -182,6 +184,32 @@ def test_the_python_of_the_page_on_statements_prints_what_the_page_says(capsys):
         assert f"\n| {one.name} |" in page
 
 
+FAMILY_PAGES = sorted((Path(__file__).parent.parent / "docs" / "adapters").glob("*.md"))
+
+
+@pytest.mark.parametrize(
+    "path", [page for page in FAMILY_PAGES if page.stem != "two_scales"], ids=lambda page: page.stem
+)
+def test_the_python_of_a_page_on_a_family_prints_what_its_comments_say(path, capsys, monkeypatch):
+    if path.stem == "x_transformers":
+        pytest.importorskip("x_transformers")
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    page, _ = run(f"docs/adapters/{path.name}")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    said = [line for code in blocks for line in re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)]
+    assert capsys.readouterr().out.splitlines() == said
+    assert said
+
+
+def test_every_family_has_a_page_that_the_index_names():
+    index = (Path(__file__).parent.parent / "docs" / "adapters.md").read_text(encoding="utf-8")
+    for family in families():
+        assert f"| `{family.name}` |" in index
+        page = (Path(__file__).parent.parent / "docs" / "adapters" / f"{family.name}.md").read_text(encoding="utf-8")
+        for asked in ("ranularity", "Traps", "Weights", "Memory"):
+            assert asked in page, f"{family.name}: {asked}"
+
+
 @pytest.mark.parametrize("regime", REGIMES.split("|"))
 def test_every_regime_is_in_the_table(regime):
     assert f"| {regime} |" in README
@@ -189,6 +217,6 @@ def test_every_regime_is_in_the_table(regime):
 
 def test_every_link_leads_somewhere():
     root = Path(__file__).parent.parent
-    for page in [root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").glob("*.md")]:
+    for page in [root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
