@@ -15,6 +15,7 @@ from dynloop.adapters.captured.causality import is_causal
 from dynloop.adapters.captured.inputs import Inputs, read_inputs
 from dynloop.adapters.captured.names import named_modules
 from dynloop.adapters.captured.read_out import Tail, fed_back, output_of
+from dynloop.adapters.captured.rounds import gap, tolerance
 from dynloop.adapters.captured.stand_in import stand_in
 from dynloop.adapters.live import config_of
 from dynloop.adapters.working import as_device, as_dtype
@@ -288,7 +289,7 @@ def _first(block: Block, start: Any, shape: tuple[int, ...]) -> tuple[torch.Tens
     if block.injection is not None:
         with torch.no_grad():
             for candidate, said in ((entered, "the state that entered it"), (torch.zeros_like(entered), "0")):
-                if torch.equal(block.injection(candidate[None])[0], entered):
+                if gap(block.injection(candidate[None])[0], entered) <= tolerance(entered.dtype):
                     return candidate, said
     return entered, "the state that entered it"
 

@@ -144,7 +144,7 @@ def _cut(model: Any, forward: Forward, where: str, own: torch.dtype) -> tuple[Re
     slots = [call.slot for call in rounds[0]]
     x = recording.calls[0].state
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
-    near = x + 0.1 * x.double().square().mean().sqrt().to(x.dtype) * noise
+    near = x + x.double().square().mean().sqrt().to(x.dtype) * noise
     again = record(model, names, forward, where, slots=slots, replace=lambda i, s: near if i == 0 else s)
     passes = [*rounds, *rounds_of(again, order, names, where)]
     check_arguments(rounds, passes[len(rounds) :], names, where)
@@ -169,7 +169,7 @@ def _check_cut(layers: Sequence[nn.Module], passes: Sequence[Sequence[Call]], wh
         for layer in layers:
             x = layer(x)
         # in float64 the layers are evaluated in float64 throughout
-        if not gap(x, loop[0].out) <= max(8 * tolerance(x.dtype), 1e-5 * (x.dtype is torch.float64)):
+        if not gap(x, loop[0].out) <= max(tolerance(x.dtype, other_order=True), 1e-5 * (x.dtype is torch.float64)):
             raise _uncut(where, f"an option by which its layers differ by {gap(x, loop[0].out):.2g}")
         following_one = passes[t + 1] if t % _LOOPS < _LOOPS - 1 else None
         if following_one is not None and gap(following_one[0].state, loop[0].out) > 0:

@@ -1,5 +1,7 @@
 """A block of any model: against models unrolled by hand, twins and derivatives, and every refusal."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -354,6 +356,66 @@ def test_what_is_no_map_is_refused_by_name_and_reason(kind, options, error, said
         dl.capture_block(looped(kind, loops=1 if "injection" in options and kind == "plain" else 4), **given)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, DynloopError)
+
+
+def test_noise_is_seen_in_few_digits_too():
+    with pytest.raises(NotAutonomousError, match="gives different outputs at one state"):
+        dl.capture_block(looped("noise").bfloat16(), [1, 2, 3], block="core")
+    m = dl.capture_block(looped("plain").bfloat16(), [1, 2, 3], block="core")
+    assert m(m.start()).dtype is torch.bfloat16
+    assert m.twin()(m.twin().start()).dtype is torch.float64
+
+
+class Switching(nn.Module):
+    """An argument that depends on the state by a threshold alone, and a token in the middle that sees a later one."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.layers, self.kind = nn.ModuleList([Block(4), Block(4)]), kind
+
+    def forward(self, x):
+        x = self.layers[0](x)
+        return self.layers[1](x, (x.abs().max() > 3.0).to(x) if self.kind == "threshold" else None)
+
+
+def test_arguments_that_switch_with_the_state_are_refused():
+    with pytest.raises(NotAutonomousError, match=r"argument 1 of layers.1 depends on the state"):
+        dl.capture_block(Switching("threshold"), torch.full((9, 4), 1.5), block="layers")
+
+
+class Span(nn.Module):
+    """Causal but for tokens 20 and 21, which see each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Identity()])
+        mask = torch.ones(40, 40).tril()
+        mask[20, 21] = 1.0
+        self.layers[0].forward = lambda x: (mask.to(x) / 9 @ x).tanh()
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+def test_one_pair_of_tokens_is_enough_not_to_be_causal():
+    m = dl.capture_block(Span(), torch.ones(40, 2), block="layers")
+    assert m.causal is False
+
+
+def test_compiled_submodules_and_inference_mode_leave_a_map_with_derivatives():
+    model = looped("plain")
+    m = dl.capture_block(model, [1, 2, 3], block="core")
+    with warnings.catch_warnings():  # torch's own, on import
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model.core[0] = torch.compile(model.core[0])  # compiles when called, and the stand-in never calls it
+    again = dl.capture_block(
+        model, torch.inference_mode()(lambda model: model(torch.tensor([[1, 2, 3]]))), block="core"
+    )
+    x = m.start()
+    assert torch.equal(again(x), m(x))
+    v = torch.ones_like(x)[:, None]
+    assert torch.equal(again.pull(x, v)[1], m.pull(x, v)[1])
+    assert again.pull(x, v)[1].any()
 
 
 class Remembering(nn.Module):

@@ -186,10 +186,10 @@ def _nearby(
     recording: Recording,
     entry: int,
 ) -> Recording:
-    """Run the model with a state beside the real one at the entry of the block."""
+    """Run the model with the state at the entry of the block moved by its own size: far enough to switch branches."""
     x = recording.calls[entry].state
     generator = torch.Generator().manual_seed(0)
-    size = 0.1 * (float(x.double().square().mean().sqrt()) or 1.0)
+    size = float(x.double().square().mean().sqrt()) or 1.0
     near = x + size * torch.randn(x.shape, generator=generator).to(x)
     return record(model, recorded, forward, where, slots=slots, replace=lambda i, state: near if i == entry else state)
 
@@ -259,7 +259,7 @@ def _check_ends(block: Block, where: str) -> None:
             raise NotAutonomousError(
                 f"{where}: {end.argument} gives different outputs at one state; make it a function"
             )
-        if not gap(together, alone) <= 8 * tolerance(x.dtype):
+        if not gap(together, alone) <= tolerance(x.dtype, other_order=True):
             raise NotAutonomousError(
                 f"{where}: {end.argument} mixes the states of a batch; let it act on every row of (batch, "
                 "*state_shape) by itself"
@@ -272,7 +272,7 @@ def _check_loops(block: Block, passes: Sequence[Sequence[Sequence[Call]]], where
         for t in range(len(rounds) - 1):
             begun = block._first(rounds[t + 1][0].state)
             off = gap(block.enter(block.after(rounds[t])), begun)
-            if not off <= 8 * tolerance(begun.dtype):
+            if not off <= tolerance(begun.dtype, other_order=True):
                 raise NotAutonomousError(
                     f"{where}: between loop {t} and loop {t + 1} the model does something that the block leaves out "
                     f"(relative gap {off:.2g}); name all modules of a loop, or give injection= and closing_norm="

@@ -92,7 +92,8 @@ def read_inputs(prompt: Any, source: Source, batch_axis: int) -> Inputs:
         return stand_in(**{name: _batched(value, own, batch_axis) for name, value in named.items()}, **cacheless)
 
     kept = {name: v.cpu().numpy() if isinstance(v, torch.Tensor) else v for name, v in named.items()}
-    ids = next((v for v in named.values() if isinstance(v, torch.Tensor) and v.ndim == 1 and _integer(v)), None)
+    rows = {k: v for k, v in named.items() if isinstance(v, torch.Tensor) and v.ndim == 1 and _integer(v)}
+    ids = rows.get("input_ids", next((v for k, v in rows.items() if "mask" not in k and "type" not in k), None))
     tokens = None if ids is None else tuple(words or ids.tolist())
     return Inputs(forward=forward, prompt=kept, tokens=tokens, said=said)
 

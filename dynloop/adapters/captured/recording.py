@@ -136,6 +136,9 @@ def record(
             )
             stack.callback(module.register_forward_hook(lambda _, __, result, i=i: after(i, result)).remove)
         result = _run(model, forward, where)
+    for call in calls:  # tensors made in inference mode could not be differentiated through
+        call.args, call.kwargs, call.result = map_tensors(_ordinary, (call.args, call.kwargs, call.result))
+        call.state, call.out = _ordinary(call.state), _ordinary(call.out)
     return Recording(calls=calls, result=result)
 
 
@@ -180,6 +183,10 @@ def _find_state(call: Call, name: str, where: str) -> None:
 
 def _said(tensor: torch.Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
+
+
+def _ordinary(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def _version(tensor: torch.Tensor) -> int:

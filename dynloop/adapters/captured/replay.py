@@ -79,7 +79,7 @@ def choose_rows(layer: CapturedLayer, state: torch.Tensor) -> Rows:
     """Return how a layer is to be called on several states, so that every row is what it is alone."""
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn((3, *state.shape[1:]), generator=generator).to(state)
-    x = state + 0.1 * state.double().square().mean().sqrt().to(state.dtype) * noise
+    x = state + (state.double().square().mean().sqrt().to(state.dtype) or 1.0) * noise
     alone = torch.cat([layer.plain(x[i : i + 1]) for i in range(len(x))])
     for rows in ("together", "expanded"):
         layer.rows = rows
@@ -87,6 +87,6 @@ def choose_rows(layer: CapturedLayer, state: torch.Tensor) -> Rows:
             found = layer.plain(x)
         except Exception:  # noqa: S112 - a module may refuse several rows in any way; one by one is left
             continue
-        if found.shape == alone.shape and gap(found, alone) <= 8 * tolerance(state.dtype):
+        if found.shape == alone.shape and gap(found, alone) <= tolerance(state.dtype, other_order=True):
             return rows
     return "one by one"

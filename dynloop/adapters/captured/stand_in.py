@@ -33,6 +33,10 @@ def stand_in(model: nn.Module) -> nn.Module:
 def _module(module: nn.Module, made: dict[int, nn.Module], tensors: dict[int, torch.Tensor]) -> nn.Module:
     if id(module) in made:
         return made[id(module)]
+    inner = module._modules.get("_orig_mod")
+    if inner is not None:  # compiled: the module itself
+        made[id(module)] = _module(inner, made, tensors)
+        return made[id(module)]
     new: nn.Module = object.__new__(type(module))
     own: dict[str, Any] = {name: _own(value, module, new) for name, value in vars(module).items()}
     made[id(module)] = new
@@ -41,6 +45,7 @@ def _module(module: nn.Module, made: dict[int, nn.Module], tensors: dict[int, to
     }
     own["_parameters"] = {name: _parameter(p, tensors) for name, p in module._parameters.items()}
     own["_buffers"] = {name: _buffer(b, tensors) for name, b in module._buffers.items()}
+    own["_compiled_call_impl"] = None
     vars(new).update(own)
     return new
 
