@@ -14,7 +14,7 @@ Llama with random weights; with ``--model FOLDER --block model.layers.10:14 --no
 model of transformers that lies in FOLDER (nothing is downloaded). The plain form and ``add`` are unbounded and take
 minutes; ``--ways`` chooses.
 
-What was seen with the random Llama: plain grows and stays UNDECIDED (no ray is proved), add is a RAY, and the other three
+What was seen with the random Llama: plain grows and stays UNDECIDED (no ray is proved), add is a RAY, the other three
 converge within tens of loops to a cycle of the layers (spectral radius 0.79, 0.85 and 0.61 to 0.67 by token), each
 solved to a residual of 1e-14. Random weights: this shows the method, and says nothing about trained models.
 """
