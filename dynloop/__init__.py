@@ -16,6 +16,7 @@ _HOME = {
     "TorchMap": "dynloop.maps.torch",
     "interpolate": "dynloop.maps.blocks",
     "vary": "dynloop.maps.blocks",
+    "capture_block": "dynloop.adapters.generic",
     "open_checkpoint": "dynloop.adapters.registry",
     "register_adapter": "dynloop.adapters.registry",
     "orbit_diagram": "dynloop.diagrams.orbits",
@@ -95,6 +96,7 @@ __all__ = [*sorted(_HOME), "synthetic", "testing", "zoo"]
 
 if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop import testing as testing
+    from dynloop.adapters.generic import capture_block as capture_block
     from dynloop.adapters.registry import open_checkpoint as open_checkpoint
     from dynloop.adapters.registry import register_adapter as register_adapter
     from dynloop.calculus.covariant import CovariantVectors as CovariantVectors

@@ -138,3 +138,21 @@ def test_the_albert_of_pypi_reaches_a_cycle_and_chaos(example, albert, tmp_path)
     assert cycle.regime[0] is dl.Regime.PERIODIC
     assert chaos.regime[0] is dl.Regime.CHAOTIC
     assert chaos.evidence.exponent[0] > 4 * chaos.evidence.exponent_error[0]
+
+
+def test_a_looped_feed_forward_model_converges_where_its_loop_forgets_or_is_normed(example, capsys):
+    pytest.importorskip("transformers")
+    looped = example("looped_feed_forward")
+    found = looped.main(["--ways", "half", "norm", "add, norm"])
+    for way, one in found.items():
+        assert set(one.regime.ravel()) == {dl.Regime.CYCLIC}, way
+        assert (one.rate < 1).all()
+    assert capsys.readouterr().out.count("100 % of tokens CYCLIC, contraction 0.") == 3
+
+
+@pytest.mark.slow
+def test_a_looped_feed_forward_model_that_only_adds_is_never_said_to_converge(example):
+    pytest.importorskip("transformers")
+    found = example("looped_feed_forward").main(["--ways", "plain", "add"])
+    for one in found.values():
+        assert set(one.regime.ravel()) <= {dl.Regime.RAY, dl.Regime.DRIFT, dl.Regime.UNDECIDED}

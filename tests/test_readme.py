@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from dynloop.adapters.registry import families
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 REGIMES = "VANISHING|CYCLIC|PERIODIC|QUASIPERIODIC|CHAOTIC|RAY|DRIFT|DIVERGENT|UNDECIDED"
 
@@ -196,6 +198,32 @@ def test_the_python_of_the_tutorial_prints_what_it_says(capsys):
 def test_the_python_of_a_how_to_runs(page, capsys):
     run(f"docs/howto/{page}.md")
     assert any(regime in capsys.readouterr().out for regime in ("CYCLIC", "PERIODIC", "T3"))
+
+
+FAMILY_PAGES = sorted((Path(__file__).parent.parent / "docs" / "adapters").glob("*.md"))
+
+
+@pytest.mark.parametrize(
+    "path", [page for page in FAMILY_PAGES if page.stem != "two_scales"], ids=lambda page: page.stem
+)
+def test_the_python_of_a_page_on_a_family_prints_what_its_comments_say(path, capsys, monkeypatch):
+    if path.stem == "x_transformers":
+        pytest.importorskip("x_transformers")
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    page, _ = run(f"docs/adapters/{path.name}")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    said = [line for code in blocks for line in re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)]
+    assert capsys.readouterr().out.splitlines() == said
+    assert said
+
+
+def test_every_family_has_a_page_that_the_index_names():
+    index = (Path(__file__).parent.parent / "docs" / "adapters.md").read_text(encoding="utf-8")
+    for family in families():
+        assert f"| `{family.name}` |" in index
+        page = (Path(__file__).parent.parent / "docs" / "adapters" / f"{family.name}.md").read_text(encoding="utf-8")
+        for asked in ("ranularity", "Traps", "Weights", "Memory"):
+            assert asked in page, f"{family.name}: {asked}"
 
 
 @pytest.mark.parametrize("regime", REGIMES.split("|"))

@@ -47,7 +47,7 @@ def live_source(model: Any, families: Iterable[Family]) -> Source:
     if config is None:
         raise CheckpointError(
             f"a live {kind} carries no config, so nothing says which family it is; save its state_dict with a "
-            "config.json beside it, and open that"
+            "config.json beside it and open that, or name the modules of its loop with block="
         )
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items() if hasattr(tensor, "detach")}
     return Source(name=f"live {kind}", config=config, tensors=without_wrappers(tensors), model=model)

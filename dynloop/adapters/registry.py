@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ import torch
 from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, check_granularity
 from dynloop.adapters.files import read_source
 from dynloop.adapters.hub_cache import SCHEME, cached_snapshot
+from dynloop.adapters.generic import capture_block
 from dynloop.adapters.live import live_source
+from dynloop.adapters.working import as_device, as_dtype
 from dynloop.errors import CheckpointError, DynloopWarning, InvalidArgumentError, UnknownFamilyError
 
 __all__ = ["demos", "families", "open_checkpoint", "register_adapter"]
 
 ENTRY_POINTS = "dynloop.adapters"
 _BUILT_IN = (
-    "albert", "hrm", "hrm_text", "huginn", "looped_icl", "looped_lm", "ouro", "parcae", "retrofitted", "trm",
+    "albert", "deq", "generic", "hrm", "hrm_text", "huginn", "looped_icl", "looped_lm", "ouro", "parcae", "retrofitted",
+    "trm", "x_transformers",
 )  # fmt: skip
 _DEMOS = Path(__file__).parent / "demo"
 _registered: dict[str, Family] = {}
@@ -35,6 +39,9 @@ def open_checkpoint(
     granularity: Granularity = "layer",
     dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
+    block: Any = None,
+    injection: Callable[..., Any] | str | None = None,
+    closing_norm: Callable[..., Any] | str | None = None,
 ) -> Checkpoint:
     """Turn a checkpoint, its prompt held fixed, into a map.
 
@@ -55,6 +62,9 @@ def open_checkpoint(
         The working dtype, such as ``torch.float64`` or ``"float64"``; that of the weights if left out.
     device : torch.device or str, optional
         Where to compute; where the weights are (the CPU, for files) if left out.
+    block, injection, closing_norm : optional
+        For a live model of any kind: the modules of one loop by name, such as ``"transformer.h.3:7"``, what is injected
+        at its start and what closes it; see `capture_block`, which is called and has further options.
 
     Returns
     -------
@@ -82,7 +92,17 @@ def open_checkpoint(
     >>> m.decode(m(x)).dtype
     torch.float64
     """
-    granularity, dtype, device = check_granularity(granularity), _checked_dtype(dtype), _checked_device(device)
+    granularity, dtype, device = check_granularity(granularity), as_dtype(dtype), as_device(device)
+    if block is not None:
+        if granularity != "layer":
+            raise InvalidArgumentError(
+                "granularity='sublayer' does not go with block=: every module named is one factor"
+            )
+        model: Any = path_or_model  # what is no module is refused there
+        options: dict[str, Any] = {"injection": injection, "closing_norm": closing_norm}
+        return capture_block(model, prompt, block=block, **options, dtype=dtype, device=device)
+    if injection is not None or closing_norm is not None:
+        raise InvalidArgumentError("injection and closing_norm belong to block=, the modules of one loop; give it too")
     source = _source(path_or_model)
     return _family_of(source).open(source, prompt, granularity, dtype, device)
 
@@ -189,21 +209,3 @@ def _family_of(source: Source) -> Family:
         f"no adapter recognises {source.name} (model_type {says!r}, tensors such as {', '.join(names[:2])}). "
         f"Known families: {known}. Register one of your own with dynloop.register_adapter"
     )
-
-
-def _checked_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    found = getattr(torch, dtype, dtype) if isinstance(dtype, str) else dtype
-    if found is None or (isinstance(found, torch.dtype) and found.is_floating_point):
-        return found
-    raise InvalidArgumentError(f"dtype must be a floating dtype such as torch.float64 or 'float64'; got {dtype!r}")
-
-
-def _checked_device(device: torch.device | str | None) -> torch.device | None:
-    if device is None:
-        return None
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise InvalidArgumentError(
-            f"device {device!r} cannot be used here; pass device='cpu' or leave it out"
-        ) from error

@@ -73,7 +73,8 @@ def test_public_names_lead_here():
 
 def test_built_in_families_are_known_and_described():
     assert [family.name for family in families()] == [
-        "albert", "hrm", "hrm_text", "huginn", "looped_icl", "looped_lm", "ouro", "parcae", "retrofitted", "trm",
+        "albert", "deq", "generic", "hrm", "hrm_text", "huginn", "looped_icl", "looped_lm", "ouro", "parcae",
+        "retrofitted", "trm", "x_transformers",
     ]  # fmt: skip
     assert all(family.description and family.identifies for family in families())
 

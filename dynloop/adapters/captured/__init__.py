@@ -1,0 +1,1 @@
+"""A block of any PyTorch model, captured from one real forward pass."""

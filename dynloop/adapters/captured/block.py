@@ -1,0 +1,279 @@
+"""The block of one loop, captured: its modules, what they are given, and what stands at its ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from dynloop.adapters.captured.ends import End, takes_embedding
+from dynloop.adapters.captured.layer import CapturedLayer
+from dynloop.adapters.captured.names import named_module
+from dynloop.adapters.captured.recording import Call, Forward, Recording, Slot, record
+from dynloop.adapters.captured.replay import check_replay, choose_rows
+from dynloop.adapters.captured.rounds import check_arguments, check_chain, gap, rounds_of, tolerance
+from dynloop.adapters.captured.trees import state_in
+from dynloop.errors import InvalidArgumentError, NotAutonomousError, ShapeError
+
+__all__ = ["Block", "Parts", "capture"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Parts:
+    """What a user says about a loop.
+
+    Attributes
+    ----------
+    block : tuple of str
+        Its modules by dotted name, in the order of one loop.
+    injection, closing_norm : callable, str or None
+        See `dynloop.capture_block`; a str is the name of a module.
+    embedding : str, array or None
+        What e is.
+    batch_axis : int
+        Of the state of the modules.
+    """
+
+    block: tuple[str, ...]
+    injection: Callable[..., Any] | str | None
+    closing_norm: Callable[..., Any] | str | None
+    embedding: Any
+    batch_axis: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Block:
+    """A captured loop.
+
+    Attributes
+    ----------
+    injection, closing : End or None
+        What is done at the ends by something else than modules of the block.
+    layers : list of CapturedLayer
+        One a module.
+    names : list of str
+        One a layer, no two alike.
+    recorded : list of str
+        The modules whose calls the recording holds.
+    slots : list of int or str
+        Where each of these takes the state.
+    recording : Recording
+        The real pass.
+    rounds : list of loops
+        The same, cut into loops.
+    entry, last : int
+        Which calls of the recording take and give the state.
+    e : tensor, (1, *state_shape)
+        What the prompt contributes.
+    gap : float
+        By how much replayed layers differ from the model's.
+    """
+
+    injection: End | None
+    closing: End | None
+    layers: list[CapturedLayer]
+    names: list[str]
+    recorded: list[str]
+    slots: list[Slot]
+    recording: Recording
+    rounds: list[list[Call]]
+    entry: int
+    last: int
+    e: torch.Tensor
+    gap: float
+
+    @property
+    def state(self) -> torch.Tensor:
+        """The state that entered the block, ``(1, *state_shape)``."""
+        return self._first(self.rounds[0][0].state)
+
+    def _first(self, x: torch.Tensor) -> torch.Tensor:
+        return x.movedim(self.layers[0].batch_axis, 0)
+
+    def enter(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the injection."""
+        found: torch.Tensor = x if self.injection is None else self.injection(x)
+        return found
+
+    def leave(self, y: torch.Tensor) -> torch.Tensor:
+        """Apply the closing norm, where it is no layer of the block."""
+        found: torch.Tensor = y if self.closing is None else self.closing(y)
+        return found
+
+    def after(self, loop: Sequence[Call]) -> torch.Tensor:
+        """Return the state after a recorded loop, ``(1, *state_shape)``."""
+        return self.leave(self._first(loop[-1].out))
+
+
+def capture(model: nn.Module, parts: Parts, forward: Forward, where: str) -> Block:
+    """Capture a block of a stand-in.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the names do not describe a block of modules that hand on one state.
+    NotAutonomousError
+        If its loop is not one map.
+    """
+    unique = list(dict.fromkeys(parts.block))
+    order = [unique.index(name) for name in parts.block]
+    norm = parts.closing_norm if isinstance(parts.closing_norm, str) else None
+    if norm is not None:
+        named_module(model, norm, "closing_norm", where)
+    recorded = [*unique, *([norm] if norm is not None and norm not in unique else [])]
+    recording = record(model, recorded, forward, where)
+    closes = len(recorded) > len(unique) and _closes(recording, order, recorded, where)
+    if not closes:
+        recorded = unique
+        recording.calls = [call for call in recording.calls if call.module < len(unique)]
+    order = [*order, len(unique)] if closes else order
+    rounds = rounds_of(recording, order, recorded, where)
+    slots = [next(c.slot for c in recording.calls if c.module == i) for i in range(len(recorded))]
+    entry = next(i for i, call in enumerate(recording.calls) if call is rounds[0][0])
+    _check_state(rounds[0][0], parts, where)
+    again = rounds_of(_nearby(model, recorded, forward, where, slots, recording, entry), order, recorded, where)
+    for loop in (*rounds, *again):
+        check_chain(loop, recorded, where)
+    check_arguments(rounds, again, recorded, where)
+    layers = [CapturedLayer(model.get_submodule(recorded[c.module]), c, parts.batch_axis) for c in rounds[0]]
+    names = _distinct([recorded[i] for i in order])
+    worst = check_replay(layers, [*rounds, *again], names, where)
+    with torch.no_grad():
+        for layer, call in zip(layers, rounds[0], strict=True):
+            layer.rows = choose_rows(layer, call.state.movedim(parts.batch_axis, 0))
+        block = Block(
+            **_ends(model, parts, forward, where, rounds[0][0], closes=closes), layers=layers, names=names,
+            recorded=recorded, slots=slots, recording=recording, rounds=rounds, entry=entry,
+            last=len(recording.calls) - 1, gap=worst,
+        )  # fmt: skip
+        _check_ends(block, where)
+        _check_loops(block, [rounds, again], where)
+    return block
+
+
+def _closes(recording: Recording, order: Sequence[int], names: Sequence[str], where: str) -> bool:
+    """Say whether the norm, the last of the modules, follows the block in every loop of the real pass."""
+    try:
+        rounds = rounds_of(recording, [*order, len(names) - 1], names, where)
+    except InvalidArgumentError:
+        return False
+    pairs = [(loop[-2].out, loop[-1].state) for loop in rounds]
+    return all(y.shape == x.shape and gap(x, y) == 0 for y, x in pairs)
+
+
+def _check_state(call: Call, parts: Parts, where: str) -> None:
+    shape = tuple(call.state.shape)
+    if len(shape) <= max(1, parts.batch_axis) or shape[parts.batch_axis] != 1:
+        raise ShapeError(
+            f"{where}: {parts.block[0]} takes a state of shape {shape}, whose axis {parts.batch_axis} is no batch of "
+            "one; give one prompt, and batch_axis= if the batch is another axis"
+        )
+    if not torch.isfinite(call.state).all():
+        raise InvalidArgumentError(
+            f"{where}: the state that enters {parts.block[0]} holds NaN or infinity; see its weights"
+        )
+
+
+def _nearby(
+    model: nn.Module,
+    recorded: Sequence[str],
+    forward: Forward,
+    where: str,
+    slots: Sequence[Slot],
+    recording: Recording,
+    entry: int,
+) -> Recording:
+    """Run the model with the state at the entry of the block moved by its own size: far enough to switch branches."""
+    x = recording.calls[entry].state
+    generator = torch.Generator().manual_seed(0)
+    size = float(x.double().square().mean().sqrt()) or 1.0
+    near = x + size * torch.randn(x.shape, generator=generator).to(x)
+    return record(model, recorded, forward, where, slots=slots, replace=lambda i, state: near if i == entry else state)
+
+
+def _ends(model: nn.Module, parts: Parts, forward: Forward, where: str, first: Call, *, closes: bool) -> dict[str, Any]:
+    """Return what is injected and what closes a loop, and e."""
+    own = first.state.dtype
+    state = first.state.movedim(parts.batch_axis, 0)
+    e = _embedding(model, parts, forward, where, state)
+    injection, closing = parts.injection, parts.closing_norm
+    found: dict[str, Any] = {"e": e, "injection": None, "closing": None}
+    if injection is not None:
+        f: Any = _add if injection == "add" else injection
+        f = named_module(model, f, "injection", where) if isinstance(f, str) else f
+        found["injection"] = End(f, own, "injection", e if takes_embedding(f) else None)
+    if closing is not None and not closes:
+        f = model.get_submodule(closing) if isinstance(closing, str) else closing
+        found["closing"] = End(f, own, "closing_norm")
+    return found
+
+
+def _add(x: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+    return x + e
+
+
+def _embedding(model: nn.Module, parts: Parts, forward: Forward, where: str, state: torch.Tensor) -> torch.Tensor:
+    """Return e ``(1, *state_shape)``: the state that entered, what a module put out, or what was given."""
+    given = parts.embedding
+    if given is None:
+        return state
+    if isinstance(given, str):
+        module, outputs = named_module(model, given, "embedding", where), []
+        hook = module.register_forward_hook(lambda _, __, result: outputs.append(state_in(result)))
+        try:
+            record(model, [], forward, where)
+        finally:
+            hook.remove()
+        if not outputs or outputs[0] is None:
+            raise InvalidArgumentError(f"embedding names {given!r}, which puts out no floating tensor in {where}")
+        e = outputs[0].detach().clone()
+        e = e.movedim(parts.batch_axis, 0) if e.ndim == state.ndim else e[None]
+    else:
+        e = torch.as_tensor(given).detach().to(state)[None]
+    if tuple(e.shape) != tuple(state.shape):
+        raise ShapeError(
+            f"embedding has shape {tuple(e.shape[1:])}, and the state of {where} {tuple(state.shape[1:])}; give one of "
+            "the shape of the state"
+        )
+    return e
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return the names with the 2nd, 3rd … use of one numbered."""
+    return [f"{n} ({names[:i].count(n) + 1})" if names.count(n) > 1 else n for i, n in enumerate(names)]
+
+
+def _check_ends(block: Block, where: str) -> None:
+    """Raise unless injection and closing norm are functions of each state by itself."""
+    generator = torch.Generator().manual_seed(2)
+    x = block.state + torch.randn((3, *block.state.shape[1:]), generator=generator).to(block.state)
+    for end in (block.injection, block.closing):
+        if end is None:
+            continue
+        together, again = end(x), end(x)
+        alone = torch.cat([end(x[i : i + 1]) for i in range(len(x))])
+        if not gap(together, again) == 0:
+            raise NotAutonomousError(
+                f"{where}: {end.argument} gives different outputs at one state; make it a function"
+            )
+        if not gap(together, alone) <= tolerance(x.dtype, other_order=True):
+            raise NotAutonomousError(
+                f"{where}: {end.argument} mixes the states of a batch; let it act on every row of (batch, "
+                "*state_shape) by itself"
+            )
+
+
+def _check_loops(block: Block, passes: Sequence[Sequence[Sequence[Call]]], where: str) -> None:
+    """Raise `NotAutonomousError` unless each loop of the real pass begins as the map says."""
+    for rounds in passes:
+        for t in range(len(rounds) - 1):
+            begun = block._first(rounds[t + 1][0].state)
+            off = gap(block.enter(block.after(rounds[t])), begun)
+            if not off <= tolerance(begun.dtype, other_order=True):
+                raise NotAutonomousError(
+                    f"{where}: between loop {t} and loop {t + 1} the model does something that the block leaves out "
+                    f"(relative gap {off:.2g}); name all modules of a loop, or give injection= and closing_norm="
+                )
