@@ -35,8 +35,8 @@ def jackknifed_slope(sizes: Array, counts: Array, totals: Array) -> tuple[float,
     return whole, float(np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum()))
 
 
-def weighted_slope(sizes: Array, counts: Array, total: int) -> tuple[float, float]:
-    """Return the slope of counts out of `total` independent draws for every size, and its standard error.
+def weighted_slope(sizes: Array, counts: Array, totals: Array) -> tuple[float, float]:
+    """Return the slope of counts out of so many independent draws for every size, and its standard error.
 
     Weights are the reciprocal binomial variances of the logarithms; where the points scatter more than these allow,
     the error is raised in proportion. Sizes without a count are left out; nan if fewer than two are left.
@@ -44,9 +44,10 @@ def weighted_slope(sizes: Array, counts: Array, total: int) -> tuple[float, floa
     use = counts > 0
     if use.sum() < 2:
         return float("nan"), float("nan")
-    x, p = np.log(sizes[use]), (counts[use] + 0.5) / (total + 1)
-    w = total * p / (1 - p)
-    y = np.log(counts[use] / total)
+    x, n = np.log(sizes[use]), totals[use]
+    p = (counts[use] + 0.5) / (n + 1)
+    w = n * p / (1 - p)
+    y = np.log(counts[use] / n)
     mean = (w * x).sum() / w.sum()
     sxx = (w * (x - mean) ** 2).sum()
     b = (w * (x - mean) * y).sum() / sxx

@@ -12,6 +12,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from dynloop.basins.boundaries.labels import checked_labels, known
 from dynloop.basins.boundaries.perturbed import perturbed_counts
+from dynloop.basins.given import labels_on, mapper_of
 from dynloop.basins.boundaries.power_law import jackknifed_slope, local_slopes, weighted_slope
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap
@@ -117,7 +118,7 @@ def uncertainty_exponent(
     if isinstance(m, LoopMap):
         if perturbations is not None:
             return _by_perturbation(m, grid, perturbations, samples, mapper, rng)
-        labels = _labelled(m, grid, mapper)
+        labels = labels_on(m, grid, mapper)
     elif grid is not None or mapper is not None or perturbations is not None:
         raise InvalidArgumentError(
             "labels are given, so grid, mapper and perturbations have no use; pass the map in place of the labels"
@@ -194,12 +195,6 @@ def _pieces(shape: tuple[int, ...]) -> tuple[Array, int]:
     return number.ravel(), total
 
 
-def _labelled(m: LoopMap, grid: Any, mapper: Callable[[Any], Array] | None) -> Array:
-    from dynloop.basins.boundaries.gridded import labels_on
-
-    return labels_on(m, grid, mapper)
-
-
 def _by_perturbation(
     m: LoopMap, grid: Any, perturbations: Sequence[float], samples: int, mapper: Any, rng: Any
 ) -> UncertaintyExponent:
@@ -208,7 +203,7 @@ def _by_perturbation(
         raise InvalidArgumentError(
             f"perturbations must be two or more positive, finite sizes; got {perturbations!r}"
         )
-    counts, drawn, lost = perturbed_counts(m, grid, sizes, samples, mapper, rng)
+    counts, drawn, lost = perturbed_counts(m, grid, sizes, samples, mapper_of(m, mapper, grid), rng)
     alpha, error = weighted_slope(sizes, counts, drawn)
     share = counts / np.maximum(drawn, 1)
     return UncertaintyExponent(
