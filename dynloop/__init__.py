@@ -18,6 +18,9 @@ _HOME = {
     "vary": "dynloop.maps.blocks",
     "open_checkpoint": "dynloop.adapters.registry",
     "register_adapter": "dynloop.adapters.registry",
+    "Attractor": "dynloop.basins.attractors",
+    "Mapper": "dynloop.basins.attractors",
+    "by_recurrence": "dynloop.basins.recurrence",
     "orbit_diagram": "dynloop.diagrams.orbits",
     "OrbitDiagram": "dynloop.diagrams.orbits",
     "exponent_diagram": "dynloop.diagrams.exponents",
@@ -97,6 +100,9 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop import testing as testing
     from dynloop.adapters.registry import open_checkpoint as open_checkpoint
     from dynloop.adapters.registry import register_adapter as register_adapter
+    from dynloop.basins.attractors import Attractor as Attractor
+    from dynloop.basins.attractors import Mapper as Mapper
+    from dynloop.basins.recurrence import by_recurrence as by_recurrence
     from dynloop.calculus.covariant import CovariantVectors as CovariantVectors
     from dynloop.calculus.covariant import covariant_vectors as covariant_vectors
     from dynloop.calculus.gali import Gali as Gali
