@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dynloop.basins.recurrence import MOST, by_recurrence
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.kernel import KernelMap
 
 __all__ = ["labels_on", "mapper_of"]
 
@@ -17,6 +19,8 @@ def mapper_of(m: LoopMap, mapper: Callable[[Any], Array] | None, starts: Any) ->
         if not callable(mapper):
             raise InvalidArgumentError(f"mapper must be callable, labels = mapper(starts); got {mapper!r}")
         return mapper
+    if isinstance(m, KernelMap) and m.dimension <= MOST:
+        return by_recurrence(m, starts)
     raise NotImplementedError(m, starts)
 
 

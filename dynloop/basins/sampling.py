@@ -17,7 +17,7 @@ Sampler = Callable[[np.random.Generator, int], Any]
 
 def checked_axes(m: LoopMap, grid: Any) -> tuple[Array, ...]:
     """Return the axes of a grid over all coordinates of a map, increasing 1-D arrays, one a coordinate."""
-    if not isinstance(grid, tuple | list):
+    if not isinstance(grid, tuple | list) or isinstance(grid, str):
         raise InvalidArgumentError(
             f"grid must be a tuple of 1-D arrays, one a coordinate of {m.name}; got {type(grid).__name__}"
         )
