@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.basins.slices import Slice, grid_of
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap
 
@@ -46,15 +47,29 @@ def extent_of(m: LoopMap, grid: Any) -> Array:
 def sampler_of(m: LoopMap, source: Any) -> Sampler:
     """Return a sampler of starts ``(n, *state_shape)``.
 
-    `source` is a callable ``(generator, n)``, a grid or pairs (low, high), one a coordinate, whose box is sampled
-    uniformly; or None for the starts of the map itself.
+    `source` is a callable ``(generator, n)``; a grid, a slice, or pairs (low, high), one a coordinate, whose extent is
+    sampled uniformly; or None for the starts of the map itself.
     """
     if source is None:
         return lambda rng, n: m.start(rng, n)
     if callable(source):
         return lambda rng, n: _checked(m, source(rng, n), n)
+    if isinstance(source, Slice):
+        return _within(m, source)
     box = extent_of(m, source)
     return lambda rng, n: m.native(rng.uniform(box[:, 0], box[:, 1], (n, len(box))).reshape(n, *m.state_shape))
+
+
+def _within(m: LoopMap, source: Slice) -> Sampler:
+    """Return a sampler of the parallelogram, or its like, that a slice spans."""
+    grid_of(m, source)
+    low, high = (np.array([end(axis) for axis in source.axes]) for end in (np.min, np.max))
+
+    def draw(rng: np.random.Generator, n: int) -> Any:
+        weights = rng.uniform(low, high, (n, len(low)))
+        return m.native(source.origin + np.tensordot(weights, source.directions, axes=1))
+
+    return draw
 
 
 def _checked(m: LoopMap, drawn: Any, n: int) -> Any:
