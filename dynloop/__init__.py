@@ -84,6 +84,28 @@ _HOME = {
     "path_independence": "dynloop.orbits.paths.independence",
     "halting_rules": "dynloop.orbits.halting.rules",
     "HaltingRules": "dynloop.orbits.halting.verdict",
+    "track_edge": "dynloop.basins.boundaries.edge",
+    "EdgeOrbit": "dynloop.basins.boundaries.edge",
+    "basin_entropy": "dynloop.basins.boundaries.entropy",
+    "BasinEntropy": "dynloop.basins.boundaries.entropy",
+    "minimal_critical_shock": "dynloop.basins.boundaries.shock",
+    "CriticalShock": "dynloop.basins.boundaries.shock",
+    "uncertainty_exponent": "dynloop.basins.boundaries.uncertainty",
+    "UncertaintyExponent": "dynloop.basins.boundaries.uncertainty",
+    "wada_test": "dynloop.basins.boundaries.wada",
+    "WadaTest": "dynloop.basins.boundaries.wada",
+    "cell_graph": "dynloop.basins.cells.graph",
+    "CellGraph": "dynloop.basins.cells.graph",
+    "ulam_matrix": "dynloop.basins.cells.ulam",
+    "UlamMatrix": "dynloop.basins.cells.ulam",
+    "continue_fractions": "dynloop.basins.following",
+    "FractionsBranch": "dynloop.basins.following",
+    "basin_fractions": "dynloop.basins.fractions",
+    "BasinFractions": "dynloop.basins.fractions",
+    "path_independence_of_prompts": "dynloop.basins.prompts",
+    "PromptIndependence": "dynloop.basins.prompts",
+    "basin_stability": "dynloop.basins.stability",
+    "BasinStability": "dynloop.basins.stability",
     "Regime": "dynloop.orbits.verdict",
     "Status": "dynloop.result",
     "load": "dynloop.result",
@@ -103,6 +125,28 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.basins.attractors import Attractor as Attractor
     from dynloop.basins.attractors import Mapper as Mapper
     from dynloop.basins.recurrence import by_recurrence as by_recurrence
+    from dynloop.basins.boundaries.edge import EdgeOrbit as EdgeOrbit
+    from dynloop.basins.boundaries.edge import track_edge as track_edge
+    from dynloop.basins.boundaries.entropy import BasinEntropy as BasinEntropy
+    from dynloop.basins.boundaries.entropy import basin_entropy as basin_entropy
+    from dynloop.basins.boundaries.shock import CriticalShock as CriticalShock
+    from dynloop.basins.boundaries.shock import minimal_critical_shock as minimal_critical_shock
+    from dynloop.basins.boundaries.uncertainty import UncertaintyExponent as UncertaintyExponent
+    from dynloop.basins.boundaries.uncertainty import uncertainty_exponent as uncertainty_exponent
+    from dynloop.basins.boundaries.wada import WadaTest as WadaTest
+    from dynloop.basins.boundaries.wada import wada_test as wada_test
+    from dynloop.basins.cells.graph import CellGraph as CellGraph
+    from dynloop.basins.cells.graph import cell_graph as cell_graph
+    from dynloop.basins.cells.ulam import UlamMatrix as UlamMatrix
+    from dynloop.basins.cells.ulam import ulam_matrix as ulam_matrix
+    from dynloop.basins.following import FractionsBranch as FractionsBranch
+    from dynloop.basins.following import continue_fractions as continue_fractions
+    from dynloop.basins.fractions import BasinFractions as BasinFractions
+    from dynloop.basins.fractions import basin_fractions as basin_fractions
+    from dynloop.basins.prompts import PromptIndependence as PromptIndependence
+    from dynloop.basins.prompts import path_independence_of_prompts as path_independence_of_prompts
+    from dynloop.basins.stability import BasinStability as BasinStability
+    from dynloop.basins.stability import basin_stability as basin_stability
     from dynloop.calculus.covariant import CovariantVectors as CovariantVectors
     from dynloop.calculus.covariant import covariant_vectors as covariant_vectors
     from dynloop.calculus.gali import Gali as Gali

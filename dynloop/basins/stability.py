@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.basins.attractors import UNDECIDED, Attractor
-from dynloop.basins.given import mapper_of
+from dynloop.basins.given import Learner
 from dynloop.basins.proportions import checked_confidence, standard_error, wilson
 from dynloop.basins.sampling import unit_directions
 from dynloop.errors import InvalidArgumentError
@@ -130,11 +130,13 @@ def basin_stability(
     pushes = unit_directions(generator, n, m.state_shape)
     if within == "ball":
         pushes *= (generator.uniform(0, 1, n) ** (1 / m.dimension)).reshape(-1, *(1,) * len(m.state_shape))
-    ask = mapper_of(m, mapper, m.native(np.concatenate([points, centres + lengths.max() * pushes])))
-    label = _own(ask(m.native(points)))
+    ask = Learner(m, mapper, np.concatenate([points, centres + lengths.max() * pushes]))
+    label = _own(ask(points))
     counts, undecided = np.zeros(len(lengths), dtype=np.int64), np.zeros(len(lengths))
     for i, size in enumerate(lengths):
-        labels = np.asarray(ask(m.native(centres + size * pushes)))
+        version, labels = ask.version, ask(centres + size * pushes)
+        if ask.version != version:
+            label = _own(ask(points))
         counts[i], undecided[i] = (labels == label).sum(), (labels == UNDECIDED).mean()
         if progress is not None:
             progress(i + 1, len(lengths))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.basins.boundaries.labels import UNKNOWN
-from dynloop.basins.given import mapper_of
+from dynloop.basins.given import AnyMapper, Learner
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map
 from dynloop.orbits.paths.apart import apart
@@ -19,6 +19,7 @@ __all__ = ["EdgeOrbit", "track_edge"]
 
 Progress = Callable[[int, int], None]
 _CUTS = 15  # points that a segment is cut by, at once
+_FIRST = 62  # states of the first segment, from which attractors are found
 _FLOOR, _RATIO = 16, 100  # units of roundoff, to which a segment can be cut; and wide over narrow, at least
 _RETURNS = 32  # loops after which a return is looked for
 
@@ -123,7 +124,7 @@ def track_edge(
     tolerance = max(tolerance, wide)
     pair = np.stack([_one_state(m, one, "one"), _one_state(m, other, "other")])
     scale = float(np.linalg.norm(pair.reshape(2, -1), axis=1).max())
-    cut = _Cutter(m, mapper_of(m, mapper, pair), pair, narrow, scale)
+    cut = _Cutter(m, mapper, pair, narrow, scale)
     pair, done = cut.narrowed(pair)
     states, gaps = [_middle(m, pair)], [_gap(m, pair)]
     period, residual, status = -1, np.inf, Status.OUT_OF_LOOPS
@@ -148,16 +149,17 @@ def track_edge(
             break
     return EdgeOrbit(
         states=np.stack(states), gap=np.array(gaps), labels=cut.labels, period=period, residual=residual,
-        status=status, evaluations=cut.spent,
+        status=status, evaluations=cut.ask.spent,
     )  # fmt: skip
 
 
 class _Cutter:
     """Cuts segments whose ends go different ways."""
 
-    def __init__(self, m: LoopMap, mapper: Callable[[Any], Array], pair: Array, narrow: float, scale: float) -> None:
-        self.m, self.mapper, self.narrow, self.scale, self.spent = m, mapper, narrow, scale, 0
-        a, b = (int(label) for label in self.label(pair))
+    def __init__(self, m: LoopMap, mapper: AnyMapper | None, pair: Array, narrow: float, scale: float) -> None:
+        self.m, self.narrow, self.scale = m, narrow, scale
+        self.ask = Learner(m, mapper, self._between(pair, _FIRST))
+        a, b = (int(label) for label in self.ask(pair))
         for name, label in (("one", a), ("other", b)):
             if label in UNKNOWN:
                 raise InvalidArgumentError(
@@ -168,27 +170,29 @@ class _Cutter:
             raise InvalidArgumentError(f"both starts go to {a}, so no boundary need lie between them; give two labels")
         self.labels = (a, b)
 
-    def label(self, states: Array) -> Array:
-        self.spent += len(states)
-        return np.asarray(self.mapper(self.m.native(states)))
+    def _between(self, pair: Array, count: int) -> Array:
+        """Return the ends and `count` states between them, evenly."""
+        steps = np.linspace(0, 1, count + 2)[1:-1].reshape(-1, *(1,) * (pair.ndim - 1))
+        inner = pair[0] + steps * self.m.displacement(pair[1], pair[0])
+        return np.concatenate([pair[:1], inner, pair[1:]])
 
     def narrowed(self, pair: Array) -> tuple[Array, bool]:
         """Cut a segment, and say whether it came to be narrow: not if states without a destination are in the way."""
         m = self.m
         while _gap(m, pair) > self.narrow * max(_size(pair), 1e-8 * self.scale):
-            steps = np.linspace(0, 1, _CUTS + 2)[1:-1].reshape(-1, *(1,) * (pair.ndim - 1))
-            inner = pair[0] + steps * m.displacement(pair[1], pair[0])
-            labels = np.array([self.labels[0], *self.label(inner).tolist(), self.labels[1]])
-            points = np.concatenate([pair[:1], inner, pair[1:]])
+            points = self._between(pair, _CUTS)
+            labels = self.ask(points)
+            if labels[0] in UNKNOWN or labels[-1] in UNKNOWN or labels[0] == labels[-1]:
+                return pair, False  # rounding has moved an end into another basin
             at = np.flatnonzero(~np.isin(labels, UNKNOWN))
-            changes = np.flatnonzero((labels[at[:-1]] == self.labels[0]) & (labels[at[1:]] != self.labels[0]))
+            changes = np.flatnonzero((labels[at[:-1]] == labels[0]) & (labels[at[1:]] != labels[0]))
             widths = at[changes + 1] - at[changes]
             k = changes[np.argmin(widths)]
             if at[k + 1] - at[k] > (_CUTS + 1) // 2:
                 return pair, False  # most of the segment has no known destination
             before = _gap(m, pair)
             pair = np.stack([points[at[k]], points[at[k + 1]]])
-            self.labels = (self.labels[0], int(labels[at[k + 1]]))
+            self.labels = (int(labels[0]), int(labels[at[k + 1]]))
             if not 0 < _gap(m, pair) < before:
                 return pair, False  # two neighbouring floats
         return pair, True

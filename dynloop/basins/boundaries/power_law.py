@@ -27,11 +27,12 @@ def local_slopes(sizes: Array, shares: Array) -> Array:
 
 def jackknifed_slope(sizes: Array, counts: Array, totals: Array) -> tuple[float, float]:
     """Return the slope of summed counts over summed totals, ``(pieces, sizes)`` each, and its delete-one error."""
-    whole = float(slope(sizes, counts.sum(axis=0) / totals.sum(axis=0)))
     n = len(counts)
-    if n < 2:
-        return whole, float("nan")
-    left = slope(sizes, (counts.sum(axis=0) - counts) / (totals.sum(axis=0) - totals))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        whole = float(slope(sizes, counts.sum(axis=0) / totals.sum(axis=0)))
+        if n < 2:
+            return whole, float("nan")
+        left = slope(sizes, (counts.sum(axis=0) - counts) / (totals.sum(axis=0) - totals))
     return whole, float(np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum()))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.basins.boundaries.labels import UNKNOWN
-from dynloop.basins.given import mapper_of
+from dynloop.basins.given import AnyMapper, Learner
 from dynloop.basins.sampling import unit_directions
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
@@ -19,6 +19,8 @@ from dynloop.result import Result, Status
 __all__ = ["CriticalShock", "minimal_critical_shock"]
 
 _DOUBLINGS = 30  # from the size that is tried first to the largest
+_SHELLS = 8  # sizes from half of one to that one, between which the first critical shock lies
+_CANDIDATES, _APART = 8, 0.3  # shocks that are shortened, and how far their directions differ
 _SHAKE, _LEANS = 0.1, 6  # of the radius, how far around the boundary is tried; and shares of a step to the normal
 _WIDEST = 0.5  # of the radius, how far a refinement looks aside at first
 
@@ -102,10 +104,11 @@ def minimal_critical_shock(
     Notes
     -----
     The *minimal fatal shock* of Halekotte and Feudel, Sci. Rep. 10 (2020) 11783. Random shocks are tried, each
-    size double the last, until one is critical; then it is leaned towards the normal of the boundary, found from
-    small displacements of its end (as adversarial examples are found from decisions alone: Chen, Jordan and
-    Wainwright, arXiv 1904.02144), and shortened by random draws around it, at all scales. At a fractal boundary there is a smaller one at every scale. An
-    escape to divergence (−1) is a change.
+    size double the last, until some are critical. The shortest in several directions are leaned towards the normal of
+    the boundary, found from small displacements of their ends (as adversarial examples are found from decisions alone:
+    Chen, Jordan and Wainwright, arXiv 1904.02144); the best is shortened by random draws around it, at all scales.
+    A tongue of another basin narrower than the directions are dense is missed; raise `directions`. At a fractal
+    boundary there is a smaller shock at every scale. An escape to divergence (−1) is a change.
 
     Examples
     --------
@@ -117,32 +120,40 @@ def minimal_critical_shock(
     """
     centre = _checked_state(as_map(m), state)
     top = _checked_options(m, centre, largest, directions, budget, tolerance)
-    ask = _Asked(m, centre, mapper_of(m, mapper, centre[None]), int(budget))
-    before = ask.before
+    ask = _Asked(m, centre, mapper, int(budget))
     generator = as_rng(rng)
-    best, safe = _first(ask, generator, top, int(directions))
-    if best is None:
+    candidates, safe = _candidates(ask, generator, top, int(directions))
+    if not candidates:
         nothing = np.full(m.state_shape, np.nan)
         status = Status.NOT_CONVERGED if len(safe) > _DOUBLINGS else Status.OUT_OF_LOOPS
         return CriticalShock(
-            size=math.inf, shock=nothing, label_before=before, label_after=0, status=status, safe=safe,
+            size=math.inf, shock=nothing, label_before=ask.before, label_after=0, status=status, safe=safe,
             evaluations=ask.spent,
         )  # fmt: skip
+    leaned = [_leaned(ask, generator, one, int(directions), float(tolerance)) for one in candidates]
+    best = min(leaned, key=lambda shock: float(np.linalg.norm(shock)))
     best, status = _refined(ask, generator, best, int(directions), float(tolerance))
     after = int(ask.label(best[None])[0])
     size = float(np.linalg.norm(best))
     return CriticalShock(
-        size=size, shock=best, label_before=before, label_after=after, status=status, safe=safe[safe[:, 0] < size],
+        size=size, shock=best, label_before=ask.before, label_after=after, status=status, safe=safe[safe[:, 0] < size],
         evaluations=ask.spent,
     )  # fmt: skip
 
 
 class _Asked:
-    """The mapper around one state, and how often it was asked."""
+    """The labels around one state, and how many were asked for."""
 
-    def __init__(self, m: LoopMap, centre: Array, mapper: Callable[[Any], Array], budget: int) -> None:
-        self.m, self.centre, self.mapper, self.budget, self.spent = m, centre, mapper, budget, 0
-        self.before = int(self.label(np.zeros((1, *m.state_shape)))[0])
+    def __init__(self, m: LoopMap, centre: Array, mapper: AnyMapper | None, budget: int) -> None:
+        self.m, self.centre, self._budget = m, centre, budget
+        self._ask = Learner(m, mapper, centre[None])
+        self._version, self.before = -1, 0
+        self._see_before()
+
+    def _see_before(self) -> None:
+        while self._version != self._ask.version:
+            self._version = self._ask.version
+            self.before = int(self._ask(self.centre[None])[0])
         if self.before in UNKNOWN:
             raise InvalidArgumentError(
                 f"state has no known destination (label {self.before}), so none can change; give one that has, or a "
@@ -150,12 +161,17 @@ class _Asked:
             )
 
     @property
+    def spent(self) -> int:
+        return self._ask.spent
+
+    @property
     def left(self) -> int:
-        return self.budget - self.spent
+        return self._budget - self.spent
 
     def label(self, shocks: Array) -> Array:
-        self.spent += len(shocks)
-        return np.asarray(self.mapper(self.m.native(self.centre + shocks)))
+        labels = self._ask(self.centre + shocks)
+        self._see_before()
+        return labels
 
     def critical(self, shocks: Array) -> tuple[Array, Array]:
         """Say which shocks change the label, and which leave it unknown."""
@@ -164,19 +180,42 @@ class _Asked:
         return (labels != self.before) & ~unknown, unknown
 
 
-def _first(ask: _Asked, rng: np.random.Generator, top: float, directions: int) -> tuple[Array | None, Array]:
-    """Return a critical shock of the first size that has one, from the smallest up, and what was tried before."""
+def _candidates(ask: _Asked, rng: np.random.Generator, top: float, directions: int) -> tuple[list[Array], Array]:
+    """Return critical shocks in different directions, the shortest first, and what was tried before.
+
+    Sizes grow until one has a critical shock; below it, sizes are closer to each other.
+    """
     safe: list[tuple[float, float]] = []
+    found: list[Array] = []
     for k in range(_DOUBLINGS, -1, -1):
         if ask.left < directions:
-            break
+            return [], np.array(safe).reshape(-1, 2)
         size = top * 2.0**-k
-        shocks = size * unit_directions(rng, directions, ask.m.state_shape)
-        critical, unknown = ask.critical(shocks)
-        if critical.any():
-            return shocks[np.argmax(critical)], np.array(safe).reshape(-1, 2)
-        safe.append((size, float(unknown.mean())))
-    return None, np.array(safe).reshape(-1, 2)
+        found, unknown = _shell(ask, rng, size, directions)
+        if found:
+            break
+        safe.append((size, unknown))
+    for share in 2.0 ** (-np.arange(1, _SHELLS) / _SHELLS) if found else ():
+        if ask.left < 2 * directions:
+            break
+        more, unknown = _shell(ask, rng, size * share, directions)
+        if not more:
+            safe.append((size * share, unknown))
+        found += more
+    found.sort(key=lambda shock: float(np.linalg.norm(shock)))
+    apart: list[Array] = []
+    for shock in found:
+        along = shock / np.linalg.norm(shock)
+        if all(np.linalg.norm(along - other / np.linalg.norm(other)) > _APART for other in apart):
+            apart.append(shock)
+    return apart[:_CANDIDATES], np.array(sorted(safe)).reshape(-1, 2)
+
+
+def _shell(ask: _Asked, rng: np.random.Generator, size: float, directions: int) -> tuple[list[Array], float]:
+    """Return the critical ones of random shocks of a size, and the share of them that leave the label unknown."""
+    shocks = size * unit_directions(rng, directions, ask.m.state_shape)
+    critical, unknown = ask.critical(shocks)
+    return list(shocks[critical]), float(unknown.mean())
 
 
 def _cut(ask: _Asked, shocks: Array, tolerance: float) -> Array:
@@ -227,7 +266,6 @@ def _refined(
     ask: _Asked, rng: np.random.Generator, best: Array, directions: int, tolerance: float
 ) -> tuple[Array, Status]:
     """Shorten a critical shock until refinements gain less than the tolerance."""
-    best = _leaned(ask, rng, best, directions, tolerance)
     wide, shape = _WIDEST, (-1, *(1,) * best.ndim)
     while wide > tolerance:
         if ask.left < directions + 1:

@@ -12,7 +12,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from dynloop.basins.boundaries.labels import checked_labels, known
 from dynloop.basins.boundaries.perturbed import perturbed_counts
-from dynloop.basins.given import labels_on, mapper_of
+from dynloop.basins.given import labels_on
 from dynloop.basins.boundaries.power_law import jackknifed_slope, local_slopes, weighted_slope
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap
@@ -165,8 +165,8 @@ def _box_sizes(boxes: Sequence[int] | None, shape: tuple[int, ...]) -> Array:
 def _counts(labels: Array, sizes: Array) -> tuple[Array, Array]:
     """Return how many boxes of each size are uncertain in every piece of the grid, and how many count there."""
     ours = known(labels)
-    limits = np.iinfo(np.int64)
-    low, high = np.where(ours, labels, limits.max).astype(np.int64), np.where(ours, labels, limits.min)
+    numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int64)  # filters work in doubles
+    low, high = np.where(ours, numbers, labels.size), np.where(ours, numbers, -1)
     largest = int(sizes[-1])
     inner = tuple(slice(largest // 2, n - (largest - 1) // 2) for n in labels.shape)
     piece, pieces = _pieces(tuple(s.stop - s.start for s in inner))
@@ -179,8 +179,7 @@ def _counts(labels: Array, sizes: Array) -> tuple[Array, Array]:
         least, most = least[inner].ravel(), most[inner].ravel()
         counts[:, i] = np.bincount(piece, least < most, pieces)
         totals[:, i] = np.bincount(piece, least <= most, pieces)
-    filled = totals.all(axis=1)
-    return counts[filled], totals[filled]
+    return counts, totals
 
 
 def _pieces(shape: tuple[int, ...]) -> tuple[Array, int]:
@@ -203,7 +202,7 @@ def _by_perturbation(
         raise InvalidArgumentError(
             f"perturbations must be two or more positive, finite sizes; got {perturbations!r}"
         )
-    counts, drawn, lost = perturbed_counts(m, grid, sizes, samples, mapper_of(m, mapper, grid), rng)
+    counts, drawn, lost = perturbed_counts(m, grid, sizes, samples, mapper, rng)
     alpha, error = weighted_slope(sizes, counts, drawn)
     share = counts / np.maximum(drawn, 1)
     return UncertaintyExponent(
