@@ -6,6 +6,8 @@ The public names are loaded when they are first used, so that ``import dynloop``
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -20,6 +22,11 @@ _HOME = {
     "register_adapter": "dynloop.adapters.registry",
     "Attractor": "dynloop.basins.attractors",
     "Mapper": "dynloop.basins.attractors",
+    "basins": "dynloop.basins.grid",
+    "Basins": "dynloop.basins.grid",
+    "plane": "dynloop.basins.slices",
+    "box": "dynloop.basins.slices",
+    "Slice": "dynloop.basins.slices",
     "by_recurrence": "dynloop.basins.recurrence",
     "orbit_diagram": "dynloop.diagrams.orbits",
     "OrbitDiagram": "dynloop.diagrams.orbits",
@@ -102,7 +109,12 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.adapters.registry import register_adapter as register_adapter
     from dynloop.basins.attractors import Attractor as Attractor
     from dynloop.basins.attractors import Mapper as Mapper
+    from dynloop.basins.grid import Basins as Basins
+    from dynloop.basins.grid import basins as basins
     from dynloop.basins.recurrence import by_recurrence as by_recurrence
+    from dynloop.basins.slices import Slice as Slice
+    from dynloop.basins.slices import box as box
+    from dynloop.basins.slices import plane as plane
     from dynloop.calculus.covariant import CovariantVectors as CovariantVectors
     from dynloop.calculus.covariant import covariant_vectors as covariant_vectors
     from dynloop.calculus.gali import Gali as Gali
@@ -187,6 +199,17 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"dynloop has no public name {name!r}; `dir(dynloop)` lists them")
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """A package in which `basins` is the function, whatever room of the house was imported last."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOME or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:
