@@ -27,6 +27,12 @@ _HOME = {
     "plane": "dynloop.basins.slices",
     "box": "dynloop.basins.slices",
     "Slice": "dynloop.basins.slices",
+    "by_classification": "dynloop.basins.classification",
+    "by_features": "dynloop.basins.features",
+    "by_proximity": "dynloop.basins.proximity",
+    "plane_along_eigenvectors": "dynloop.basins.planes",
+    "plane_along_orbits": "dynloop.basins.planes",
+    "plane_through": "dynloop.basins.planes",
     "by_recurrence": "dynloop.basins.recurrence",
     "orbit_diagram": "dynloop.diagrams.orbits",
     "OrbitDiagram": "dynloop.diagrams.orbits",
@@ -109,8 +115,14 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.adapters.registry import register_adapter as register_adapter
     from dynloop.basins.attractors import Attractor as Attractor
     from dynloop.basins.attractors import Mapper as Mapper
+    from dynloop.basins.classification import by_classification as by_classification
+    from dynloop.basins.features import by_features as by_features
     from dynloop.basins.grid import Basins as Basins
     from dynloop.basins.grid import basins as basins
+    from dynloop.basins.planes import plane_along_eigenvectors as plane_along_eigenvectors
+    from dynloop.basins.planes import plane_along_orbits as plane_along_orbits
+    from dynloop.basins.planes import plane_through as plane_through
+    from dynloop.basins.proximity import by_proximity as by_proximity
     from dynloop.basins.recurrence import by_recurrence as by_recurrence
     from dynloop.basins.slices import Slice as Slice
     from dynloop.basins.slices import box as box

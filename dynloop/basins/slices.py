@@ -12,7 +12,7 @@ from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.result import Result
 
-__all__ = ["Axes", "Grid", "Slice", "box", "grid_of", "plane"]
+__all__ = ["Axes", "Grid", "Slice", "as_numbers", "box", "grid_of", "plane"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -143,8 +143,8 @@ def box(origin: Any, directions: Sequence[Any], extent: Any = 1.0, n: int | Sequ
     >>> dl.box(np.zeros(4), np.eye(4)[:3], n=5).shape
     (5, 5, 5)
     """
-    start = _numbers(origin, "origin")
-    lines = [_numbers(one, f"direction {i}") for i, one in enumerate(directions)]
+    start = as_numbers(origin, "origin")
+    lines = [as_numbers(one, f"direction {i}") for i, one in enumerate(directions)]
     for i, one in enumerate(lines):
         if one.shape != start.shape:
             raise ShapeError(
@@ -179,7 +179,7 @@ def grid_of(m: LoopMap, grid: Any) -> Grid:
             f"grid must be a tuple of 1-D arrays, one a coordinate of a state vector, or dl.plane(…); {m.name} has "
             f"states of shape {m.state_shape} and got {type(grid).__name__}"
         )
-    axes = tuple(_numbers(axis, f"grid[{i}]") for i, axis in enumerate(grid))
+    axes = tuple(as_numbers(axis, f"grid[{i}]") for i, axis in enumerate(grid))
     if len(axes) != m.state_shape[0]:
         raise ShapeError(
             f"grid has {len(axes)} axes; {m.name} has {m.state_shape[0]} coordinates. Give one 1-D array for each, or "
@@ -191,7 +191,8 @@ def grid_of(m: LoopMap, grid: Any) -> Grid:
     return Axes(axes)
 
 
-def _numbers(values: Any, argument: str) -> Array:
+def as_numbers(values: Any, argument: str) -> Array:
+    """Return finite float64 numbers; raise otherwise."""
     if hasattr(values, "detach"):
         values = values.detach().cpu().double().numpy()
     try:
