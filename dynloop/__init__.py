@@ -6,6 +6,8 @@ The public names are loaded when they are first used, so that ``import dynloop``
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -20,6 +22,17 @@ _HOME = {
     "register_adapter": "dynloop.adapters.registry",
     "Attractor": "dynloop.basins.attractors",
     "Mapper": "dynloop.basins.attractors",
+    "basins": "dynloop.basins.grid",
+    "Basins": "dynloop.basins.grid",
+    "plane": "dynloop.basins.slices",
+    "box": "dynloop.basins.slices",
+    "Slice": "dynloop.basins.slices",
+    "by_classification": "dynloop.basins.classification",
+    "by_features": "dynloop.basins.features",
+    "by_proximity": "dynloop.basins.proximity",
+    "plane_along_eigenvectors": "dynloop.basins.planes",
+    "plane_along_orbits": "dynloop.basins.planes",
+    "plane_through": "dynloop.basins.planes",
     "by_recurrence": "dynloop.basins.recurrence",
     "orbit_diagram": "dynloop.diagrams.orbits",
     "OrbitDiagram": "dynloop.diagrams.orbits",
@@ -124,7 +137,6 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.adapters.registry import register_adapter as register_adapter
     from dynloop.basins.attractors import Attractor as Attractor
     from dynloop.basins.attractors import Mapper as Mapper
-    from dynloop.basins.recurrence import by_recurrence as by_recurrence
     from dynloop.basins.boundaries.edge import EdgeOrbit as EdgeOrbit
     from dynloop.basins.boundaries.edge import track_edge as track_edge
     from dynloop.basins.boundaries.entropy import BasinEntropy as BasinEntropy
@@ -139,12 +151,24 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.basins.cells.graph import cell_graph as cell_graph
     from dynloop.basins.cells.ulam import UlamMatrix as UlamMatrix
     from dynloop.basins.cells.ulam import ulam_matrix as ulam_matrix
+    from dynloop.basins.classification import by_classification as by_classification
+    from dynloop.basins.features import by_features as by_features
     from dynloop.basins.following import FractionsBranch as FractionsBranch
     from dynloop.basins.following import continue_fractions as continue_fractions
     from dynloop.basins.fractions import BasinFractions as BasinFractions
     from dynloop.basins.fractions import basin_fractions as basin_fractions
+    from dynloop.basins.grid import Basins as Basins
+    from dynloop.basins.grid import basins as basins
+    from dynloop.basins.planes import plane_along_eigenvectors as plane_along_eigenvectors
+    from dynloop.basins.planes import plane_along_orbits as plane_along_orbits
+    from dynloop.basins.planes import plane_through as plane_through
     from dynloop.basins.prompts import PromptIndependence as PromptIndependence
     from dynloop.basins.prompts import path_independence_of_prompts as path_independence_of_prompts
+    from dynloop.basins.proximity import by_proximity as by_proximity
+    from dynloop.basins.recurrence import by_recurrence as by_recurrence
+    from dynloop.basins.slices import Slice as Slice
+    from dynloop.basins.slices import box as box
+    from dynloop.basins.slices import plane as plane
     from dynloop.basins.stability import BasinStability as BasinStability
     from dynloop.basins.stability import basin_stability as basin_stability
     from dynloop.calculus.covariant import CovariantVectors as CovariantVectors
@@ -231,6 +255,17 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"dynloop has no public name {name!r}; `dir(dynloop)` lists them")
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """A package in which `basins` is the function, whatever room of the house was imported last."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOME or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -178,7 +178,7 @@ def _corner(m: LoopMap, points: Array, sides: int) -> tuple[Array, Array, Array]
 
 
 def _places(m: LoopMap, points: Array, low: Array, inverse: Array) -> Array:
-    return np.floor((_turned(m, points) - low) * inverse).astype(np.int64)
+    return np.asarray(np.floor((_turned(m, points) - low) * inverse).astype(np.int64))
 
 
 def _filled(places: Array, counts: Array, angles: Array) -> Array:
@@ -190,5 +190,5 @@ def _filled(places: Array, counts: Array, angles: Array) -> Array:
         if not angles[axis]:
             before[(slice(None),) * axis + (0,)] = 0
             after[(slice(None),) * axis + (-1,)] = 0
-        bits = bits | before | after
+        bits |= before | after
     return bits

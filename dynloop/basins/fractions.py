@@ -12,6 +12,7 @@ from dynloop.basins.attractors import DIVERGED, UNDECIDED, UNMATCHED, Attractor,
 from dynloop.basins.given import mapper_of
 from dynloop.basins.proportions import checked_confidence, looks, standard_error, wilson
 from dynloop.basins.sampling import Sampler, sampler_of
+from dynloop.basins.slices import Slice
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.maps.kernel import KernelMap
@@ -114,7 +115,7 @@ def basin_fractions(
         The map.
     starts : array, tuple or callable, optional
         Starts ``(batch, *state_shape)``, taken for independent draws; or where to draw them: a tuple of 1-D arrays or
-        pairs (low, high), one a coordinate, whose box is sampled uniformly, or a sampler
+        pairs (low, high), one a coordinate, or a slice such as `plane`, whose extent is sampled uniformly; or a sampler
         ``starts(generator, n) -> (n, *state_shape)``. The map's own starts if left out.
     mapper : callable, optional
         ``labels = mapper(starts)``; made for the map from the first draws if left out.
@@ -160,7 +161,7 @@ def basin_fractions(
     """
     as_map(m)
     checked_confidence(confidence)
-    given = starts is not None and not callable(starts) and not isinstance(starts, tuple)
+    given = starts is not None and not callable(starts) and not isinstance(starts, tuple | Slice)
     if given:
         if precision is not None or samples is not None:
             raise InvalidArgumentError(

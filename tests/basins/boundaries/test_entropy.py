@@ -1,3 +1,4 @@
+import importlib
 import math
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_what_fills_no_whole_box_is_left_out_and_said():
 def test_boxes_of_different_sides_and_a_chunk_at_a_time(monkeypatch):
     labels = np.random.default_rng(0).integers(1, 5, (60, 40))
     whole = dl.basin_entropy(labels, box=(6, 4))
-    monkeypatch.setattr("dynloop.basins.boundaries.entropy._AT_ONCE", 500)
+    monkeypatch.setattr(importlib.import_module("dynloop.basins.boundaries.entropy"), "_AT_ONCE", 500)
     pieces = dl.basin_entropy(labels, box=(6, 4))
     assert pieces.basin_entropy == pytest.approx(whole.basin_entropy, abs=1e-14)
     assert whole.boxes == 100
