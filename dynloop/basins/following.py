@@ -10,7 +10,7 @@ import numpy as np
 
 from dynloop.basins.attractors import Attractor, Mapper
 from dynloop.basins.finding import extents
-from dynloop.basins.fractions import REST, Drawn
+from dynloop.basins.fractions import REST, Drawn, handed_out
 from dynloop.basins.given import mapper_of
 from dynloop.basins.matching import METRICS, matched
 from dynloop.basins.proportions import standard_error
@@ -152,7 +152,7 @@ def continue_fractions(
     rows, rests = [], []
     for i, value in enumerate(wanted):
         m = members.at(float(value))
-        drawn = Drawn(m, lambda _rng, n, m=m: m.native(states[:n]), _mapper(m, states, known), as_rng(0))
+        drawn = Drawn(m, handed_out(m, states), _mapper(m, states, known), as_rng(0))
         drawn.grow(len(states))
         counts, k = drawn.counts(), len(drawn.attractors)
         known.number(m, drawn.attractors)
@@ -181,10 +181,10 @@ class _Numbers:
     def number(self, m: LoopMap, found: tuple[Attractor, ...]) -> None:
         """Match the attractors of a value to those known, and number the others from the last on."""
         match, moved = matched(m, self.last, [one.points for one in found], self._metric, self._reach)
-        for j in np.flatnonzero(match < 0):
-            match[j] = len(self.last)
-            self.last.append(found[j].points)
-        for j, i in enumerate(match):
+        for one in (int(j) for j in np.flatnonzero(match < 0)):
+            match[one] = len(self.last)
+            self.last.append(found[one].points)
+        for j, i in enumerate(match.tolist()):
             self.last[i] = found[j].points
         self.attractors.append(tuple(replace(one, label=int(i) + 1) for one, i in zip(found, match, strict=True)))
         self._moved.append(moved)
@@ -203,7 +203,7 @@ def _mapper(m: LoopMap, states: Array, known: _Numbers) -> Any:
     """Return a mapper that has looked from the starts, and from the attractors of the value before."""
     mapper = mapper_of(m, None, m.native(states))
     if isinstance(mapper, Mapper) and known.attractors:
-        seeds = [one.points[: _SEEDS] for one in known.attractors[-1]]
+        seeds = [one.points[:_SEEDS] for one in known.attractors[-1]]
         if seeds:
             mapper = mapper.extended(m.native(np.concatenate(seeds)))
     return mapper

@@ -18,7 +18,7 @@ from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.maps.kernel import KernelMap
 from dynloop.result import Result, Status
 
-__all__ = ["BasinFractions", "basin_fractions"]
+__all__ = ["REST", "BasinFractions", "Drawn", "basin_fractions", "handed_out"]
 
 Progress = Callable[[int, int], None]
 REST = (DIVERGED, UNDECIDED, UNMATCHED)
@@ -148,8 +148,8 @@ def basin_fractions(
     -----
     *Basin stability*: Menck, Heitzig, Marwan and Kurths, Nat. Phys. 9 (2013) 89. To a wanted precision the sample grows
     by a quarter at a time, and is asked after each whether it is large enough: for one fraction from 0.02 to 0.98 the
-    95 % interval then covers with probability 0.938 to 0.96, computed exactly. A mapper that learns is shown the starts
-    it could not match; where it learns more attractors, all starts are labelled anew.
+    95 % interval then covers with probability 0.936 or more, 0.951 in the mean, computed exactly. A mapper that learns
+    is shown the starts it could not match; where it learns more attractors, all starts are labelled anew.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def basin_fractions(
         if isinstance(precision, bool) or not isinstance(precision, int | float) or not 0 < precision < 0.5:
             raise InvalidArgumentError(f"precision must be a half-width between 0 and 0.5; got {precision!r}")
         sizes = looks(_count("budget", budget, _BUDGET))
-    draw = _handed_out(m, starts) if given else sampler_of(m, starts)
+    draw = handed_out(m, starts) if given else sampler_of(m, starts)
     drawn = Drawn(m, draw, mapper, as_rng(rng), budget if precision is not None else None)
     for n in sizes:
         drawn.grow(n, progress)
@@ -270,7 +270,8 @@ class Drawn:
         return np.array([(self.labels == label).sum() for label in (*range(1, k + 1), *REST)])
 
 
-def _handed_out(m: LoopMap, starts: Any) -> Sampler:
+def handed_out(m: LoopMap, starts: Any) -> Sampler:
+    """Return a sampler that gives the first of some starts."""
     states = m.batch(starts)[0]
     return lambda _rng, n: states[:n]
 

@@ -13,9 +13,7 @@ METRICS = ("hausdorff", "centroid")
 _POINTS = 1024  # of a set, that are compared
 
 
-def matched(
-    m: LoopMap, old: list[Array], new: list[Array], metric: str, threshold: float
-) -> tuple[Array, Array]:
+def matched(m: LoopMap, old: list[Array], new: list[Array], metric: str, threshold: float) -> tuple[Array, Array]:
     """Match sets of points, each at most once, so that the sum of their distances is least.
 
     Parameters

@@ -49,7 +49,7 @@ def looks(budget: int) -> Iterator[int]:
     """Yield the sizes of a sample after which it is asked whether it is large enough, up to the budget.
 
     They do not depend on what was drawn. With these, stopping when the half-width of a 95 % interval is small enough
-    costs at most about 1 % of coverage (computed exactly in the tests).
+    leaves a coverage of 93.6 % or more, 95 % in the mean (computed exactly in the tests).
     """
     n = _FIRST
     while n < budget:

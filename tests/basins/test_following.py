@@ -40,7 +40,9 @@ def test_numbers_are_kept_through_a_fold_and_back(branch):
 
 
 def test_how_far_they_moved(branch):
-    right = [sorted(np.roots([1, 0, -1, -v]), key=lambda z: (abs(z.imag) < 1e-9, z.real))[-1].real for v in branch.values]
+    right = [
+        sorted(np.roots([1, 0, -1, -v]), key=lambda z: (abs(z.imag) < 1e-9, z.real))[-1].real for v in branch.values
+    ]
     assert branch.moved[1:, 1] == pytest.approx(np.abs(np.diff(right)), abs=1e-9)
     assert np.isnan(branch.moved[0]).all()
 
@@ -70,7 +72,9 @@ def test_matching_is_best_in_sum_and_heeds_the_threshold():
     assert match.tolist() == [1, -1]
     assert np.isnan(gap[1])
     # a near pair is not given up for two that are too far
-    match, _ = matched(m, [np.array([[0.0]]), np.array([[0.5]])], [np.array([[0.5]]), np.array([[9.0]])], "centroid", 0.6)
+    match, _ = matched(
+        m, [np.array([[0.0]]), np.array([[0.5]])], [np.array([[0.5]]), np.array([[9.0]])], "centroid", 0.6
+    )
     assert match.tolist() == [1, -1]
     assert matched(m, [], new, "hausdorff", 1.0)[0].tolist() == [-1, -1]
 

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dynloop as dl
+from dynloop.basins.attractors import Attractor, Mapper
 from dynloop.errors import InvalidArgumentError, NoStartError, ShapeError
 from dynloop.result import Status
 
@@ -50,9 +51,7 @@ def test_grebogi_is_symmetric():
 
 @pytest.mark.parametrize("p", [0.03, 0.4])
 def test_intervals_and_errors_cover_over_seeds(line, p):
-    runs = [
-        dl.basin_fractions(line, ((0, 1),), mapper=below(p), precision=0.03, rng=seed) for seed in range(300)
-    ]
+    runs = [dl.basin_fractions(line, ((0, 1),), mapper=below(p), precision=0.03, rng=seed) for seed in range(300)]
     covered = np.mean([r.interval[0, 0] <= p <= r.interval[0, 1] for r in runs])
     assert 0.95 - 4 * np.sqrt(0.95 * 0.05 / 300) < covered  # 4 standard deviations of a count
     spread, said = np.std([r.fractions[0] for r in runs]), np.mean([r.standard_error[0] for r in runs])
@@ -99,17 +98,39 @@ def test_samplers_slices_and_given_starts(line):
     assert found.fractions[0] == pytest.approx(0.25, abs=4 * found.standard_error[0])
 
 
-def test_a_mapper_learns_a_basin_that_the_first_starts_miss():
-    """Sinks at 0 and 1; draws come from the basin of 0 alone until the last of them."""
+class Growing(Mapper):
+    """Knows the unit intervals that it was shown; the newest is number 1."""
 
-    def step(x, params, out):
-        out[0] = x[0] + 0.2 * x[0] * (x[0] - 0.01) * (1 - x[0]) / 0.25 if x[0] < 5 else 6.0 + 0.5 * (x[0] - 6.0)
+    def __init__(self, m, cells):
+        self.map, self.cells = m, cells
+        self.attractors = tuple(
+            Attractor(
+                label=k, period=1, points=np.array([[c]]), regime=dl.Regime.CYCLIC, spectral_radius=0.5, error=0.0
+            )
+            for k, c in enumerate(cells, 1)
+        )
 
-    m = dl.KernelMap(step, 1)
-    starts = np.concatenate([np.full((3000, 1), 0.5), np.full((3, 1), 7.0)])
-    found = dl.basin_fractions(m, starts)
-    assert found.unmatched + found.undecided == 0
-    assert sorted(found.fractions) == pytest.approx([3 / 3003, 3000 / 3003])
+    def label(self, starts, *, progress=None):  # noqa: ARG002
+        cell = np.floor(np.array(starts)[:, 0])
+        labels = np.full(len(cell), -3)
+        for k, c in enumerate(self.cells, 1):
+            labels[cell == c] = k
+        return labels, np.zeros(len(cell), dtype=int)
+
+    def extended(self, starts):
+        return Growing(self.map, [float(np.floor(np.array(starts)[0, 0])), *self.cells])
+
+
+def test_a_mapper_learns_what_it_could_not_match_and_all_is_labelled_anew(line):
+    found = dl.basin_fractions(line, ((0, 4),), mapper=Growing(line, [0.0]), precision=0.02)
+    assert found.unmatched == 0
+    assert len(found.attractors) == 4
+    assert found.fractions == pytest.approx([0.25] * 4, abs=4 * found.standard_error.max())
+    starts = np.random.default_rng(0).uniform(0, 4, 128)
+    again = dl.basin_fractions(line, starts[:, None], mapper=Growing(line, [0.0]))
+    counts = np.bincount(np.floor(starts).astype(int), minlength=4) / 128
+    places = [int(one.points[0, 0]) for one in again.attractors]
+    assert again.fractions.tolist() == counts[places].tolist()
 
 
 def test_it_is_reproducible():

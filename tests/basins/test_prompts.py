@@ -8,10 +8,8 @@ from dynloop.errors import InvalidArgumentError, PromptError
 def wells(tilt):
     """x ← x + 0.25 (x − x³ + tilt): two sinks if |tilt| < 0.385, one beyond."""
 
-    def step(x, params, out):
-        out[0] = x[0] + 0.25 * (x[0] - x[0] ** 3 + params[0])
-
-    return dl.KernelMap(step, 1, params=(tilt,), start=lambda rng, n: np.linspace(-1.5, 1.5, n)[:, None])
+    starts = lambda rng, n: np.linspace(-1.5, 1.5, n)[:, None]  # noqa: E731
+    return dl.TorchMap([lambda x: x + 0.25 * (x - x**3 + tilt)], (1,), start=starts)
 
 
 def test_shares_of_maps_with_one_and_two_sinks():

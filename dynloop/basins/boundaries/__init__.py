@@ -1,1 +1,1 @@
-"""The border between basins: how mixed it is, how it scales, whether basins share it, how far it is, what lives on it."""
+"""The border between basins: how mixed it is and how it scales, who shares it, how far it is, what lives on it."""

@@ -204,7 +204,7 @@ def _returned(
     """Return the least period with two returns in a row, or −1, the residual, and the returns of this loop."""
     last, before = states[-1], states[-_RETURNS - 1 : -1]
     away = apart(m, np.broadcast_to(last, (len(before), *last.shape)), np.stack(before), least)[::-1]
-    now = {p + 1: hits.get(p + 1, 0) + 1 for p in np.flatnonzero(away <= tolerance)}
+    now = {p + 1: hits.get(p + 1, 0) + 1 for p in np.flatnonzero(away <= tolerance).tolist()}
     for p, count in sorted(now.items()):
         if count > p:  # all around the cycle
             return int(p), float(away[p - 1]), now
@@ -227,7 +227,7 @@ def _one_state(m: LoopMap, state: Any, name: str) -> Array:
     states, single = m.batch(state)
     if not single:
         raise ShapeError(f"{name} must be one state of shape {m.state_shape}; got shape {np.shape(state)}")
-    return m.numpy(states)[0]
+    return np.asarray(m.numpy(states)[0])
 
 
 def _check_options(loops: int, narrow: float, wide: float, tolerance: float) -> None:

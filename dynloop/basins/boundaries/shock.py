@@ -119,7 +119,7 @@ def minimal_critical_shock(
     1.0
     """
     centre = _checked_state(as_map(m), state)
-    top = _checked_options(m, centre, largest, directions, budget, tolerance)
+    top = _checked_options(centre, largest, directions, budget, tolerance)
     ask = _Asked(m, centre, mapper, int(budget))
     generator = as_rng(rng)
     candidates, safe = _candidates(ask, generator, top, int(directions))
@@ -292,12 +292,10 @@ def _checked_state(m: LoopMap, state: Any) -> Array:
     states, single = m.batch(state)
     if not single:
         raise ShapeError(f"state must be one state of shape {m.state_shape}; got shape {np.shape(state)}")
-    return m.numpy(states)[0]
+    return np.asarray(m.numpy(states)[0])
 
 
-def _checked_options(
-    m: LoopMap, centre: Array, largest: float | None, directions: int, budget: int, tolerance: float
-) -> float:
+def _checked_options(centre: Array, largest: float | None, directions: int, budget: int, tolerance: float) -> float:
     for name, value, least in (("directions", directions, 2), ("budget", budget, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise InvalidArgumentError(f"{name} must be an int of {least} or more; got {value!r}")

@@ -12,8 +12,8 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from dynloop.basins.boundaries.labels import checked_labels, known
 from dynloop.basins.boundaries.perturbed import perturbed_counts
-from dynloop.basins.given import labels_on
 from dynloop.basins.boundaries.power_law import jackknifed_slope, local_slopes, weighted_slope
+from dynloop.basins.given import labels_on
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.result import Result
@@ -165,7 +165,9 @@ def _box_sizes(boxes: Sequence[int] | None, shape: tuple[int, ...]) -> Array:
 def _counts(labels: Array, sizes: Array) -> tuple[Array, Array]:
     """Return how many boxes of each size are uncertain in every piece of the grid, and how many count there."""
     ours = known(labels)
-    numbers = np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int64)  # filters work in doubles
+    numbers = (
+        np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int64)
+    )  # filters work in doubles
     low, high = np.where(ours, numbers, labels.size), np.where(ours, numbers, -1)
     largest = int(sizes[-1])
     inner = tuple(slice(largest // 2, n - (largest - 1) // 2) for n in labels.shape)
@@ -199,9 +201,7 @@ def _by_perturbation(
 ) -> UncertaintyExponent:
     sizes = np.unique(np.asarray(perturbations, dtype=np.float64))
     if len(sizes) < 2 or not (sizes > 0).all() or not math.isfinite(sizes[-1]):
-        raise InvalidArgumentError(
-            f"perturbations must be two or more positive, finite sizes; got {perturbations!r}"
-        )
+        raise InvalidArgumentError(f"perturbations must be two or more positive, finite sizes; got {perturbations!r}")
     counts, drawn, lost = perturbed_counts(m, grid, sizes, samples, mapper, rng)
     alpha, error = weighted_slope(sizes, counts, drawn)
     share = counts / np.maximum(drawn, 1)

@@ -113,7 +113,10 @@ def wada_test(labels: Any, *, radius: int | None = None) -> WadaTest:
 
 def _verdict(kinds: Array, distance: Array, radius: int) -> tuple[str, str]:
     if len(kinds) < 3:
-        return "not applicable", f"Wada basins are three or more; there {'is' if len(kinds) == 1 else 'are'} {len(kinds)}"
+        return (
+            "not applicable",
+            f"Wada basins are three or more; there {'is' if len(kinds) == 1 else 'are'} {len(kinds)}",
+        )
     if np.isnan(distance).any():
         lonely = kinds[np.isnan(np.diag(distance))]
         return "not applicable", f"basin {int(lonely[0])} has no boundary on this grid"

@@ -55,20 +55,23 @@ def stationary(T: csr_matrix) -> Array:
         solved = np.asarray(spsolve(A.tocsc(), b))
     if not np.isfinite(solved).all() or solved.min() < -1e-12:
         return found
-    solved = np.clip(solved, 0.0, None) / np.clip(solved, 0.0, None).sum()
+    solved = np.asarray(np.clip(solved, 0.0, None) / np.clip(solved, 0.0, None).sum())
     return solved if _residual(back, solved) < _residual(back, found) else found
 
 
-def absorbed(T: csr_matrix, classes: list[Array], start: Array) -> Array:
-    """Return the share of a distribution that ends in each closed class; what is missing to its sum leaks."""
+def absorbed(T: csr_matrix, classes: list[Array], start: Array) -> tuple[Array, float]:
+    """Return the share of a distribution that ends in each closed class, and the share not followed to its end.
+
+    What is missing to the sum of `start` leaks.
+    """
     if not classes:
-        return np.empty(0)
+        return np.empty(0), 0.0
     transient = np.ones(T.shape[0], dtype=bool)
     transient[np.concatenate(classes)] = False
     rest = np.flatnonzero(transient)
     found = np.array([start[cells].sum() for cells in classes])
     if not len(rest):
-        return found
+        return found, 0.0
     Q = T[rest][:, rest].T.tocsr()
     mass, visits = start[rest].copy(), start[rest].copy()
     for _ in range(_ROUNDS):
@@ -79,8 +82,9 @@ def absorbed(T: csr_matrix, classes: list[Array], start: Array) -> Array:
     else:
         if len(rest) <= _DIRECT:
             visits = np.asarray(spsolve((identity(len(rest)) - Q).tocsc(), start[rest]))
+            mass = np.zeros(1)
     flow = T[rest].T @ visits
-    return found + np.array([flow[cells].sum() for cells in classes])
+    return found + np.array([flow[cells].sum() for cells in classes]), float(mass.sum())
 
 
 def lasting(T: csr_matrix, start: Array) -> tuple[Array, float]:
@@ -107,9 +111,9 @@ def _settled(step: Callable[[Array], Array], x: Array) -> Array:
     for k in range(_ROUNDS):
         new = step(x)
         if k % 16 == 0 and np.abs(new - x).sum() < _ENOUGH / 2:
-            return new / new.sum()
+            return np.asarray(new / new.sum())
         x = new
-    return x / x.sum()
+    return np.asarray(x / x.sum())
 
 
 def _residual(back: csr_matrix, x: Array) -> float:

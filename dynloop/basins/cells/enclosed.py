@@ -40,7 +40,7 @@ class Enclosure:
         self.low, self.high = P.boxes(np.arange(P.count))
         for j in np.flatnonzero(P.whole):  # the cells of a circle leave no gap at the seam
             last = self.high[:, j] == P.borders[j][-1]
-            self.high[last, j] = np.maximum(self.high[last, j], _seam(P, j))
+            self.high[last, j] = np.maximum(self.high[last, j], _seam(P, int(j)))
         with workprec(_BITS):
             _check(self._B, m, self.low, self.high)
 
@@ -138,7 +138,7 @@ def _met(P: Partition, sources: Array, low: Array, high: Array) -> Array:
 
 
 def _ranges(P: Partition, j: int, low: Array, high: Array) -> tuple[list[tuple[Array, Array]], Array]:
-    """Return, for each sheet of an angle, the first and the last cell that [low, high] meets; and where it may leave."""
+    """Return, for each sheet of an angle, the first and last cell that [low, high] meets; and where it may leave."""
     border, turn = P.borders[j], P.turns[j]
     if not np.isfinite(turn):
         return [_span(border, low, high)], (low < border[0]) | (high > border[-1])

@@ -189,8 +189,9 @@ def cell_graph(
     if outer:
         found.drop([i for i, cells in enumerate(found.sets) if not found.attracting[i] and _empty(E, cells, refine)])
     return CellGraph(
-        recurrent_sets=tuple(found.sets), attracting=found.attracting, morse_edges=found.order(), edges=edges, rigorous=bool(outer),
-        undecided=lost, grid=P.axes, settings={"map": m.name, "outer": outer, "points": points, "refine": refine},
+        recurrent_sets=tuple(found.sets), attracting=found.attracting, morse_edges=found.order(), edges=edges,
+        rigorous=bool(outer), undecided=lost, grid=P.axes,
+        settings={"map": m.name, "outer": outer, "points": points, "refine": refine},
     )  # fmt: skip
 
 

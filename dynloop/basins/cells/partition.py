@@ -58,7 +58,7 @@ class Partition:
 
     def cell_of(self, states: Array) -> Array:
         """Return the cell of every state ``(batch, n)``, flat; −1 outside, or where a state is not finite."""
-        found, inside = np.zeros(len(states), dtype=np.int64), np.isfinite(states).all(axis=1)
+        found, inside = np.zeros(len(states), dtype=np.int64), np.asarray(np.isfinite(states).all(axis=1))
         states = np.where(inside[:, None], states, 0.0)
         for j, border in enumerate(self.borders):
             x, turn = states[:, j], self.turns[j]

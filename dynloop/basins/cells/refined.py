@@ -59,7 +59,9 @@ def _halved(low: Array, high: Array) -> tuple[Array, Array]:
     return np.concatenate([a for a, _ in parts]), np.concatenate([b for _, b in parts])
 
 
-def _on_a_closed_path(images: list[list[tuple[list[float], list[float]]]], low: Array, high: Array, turns: Array) -> Array:
+def _on_a_closed_path(
+    images: list[list[tuple[list[float], list[float]]]], low: Array, high: Array, turns: Array
+) -> Array:
     """Say which boxes lead back to themselves within the set."""
     n = len(low)
     meets = np.zeros((n, n), dtype=bool)

@@ -35,8 +35,8 @@ class UlamMatrix(Result):
     eigenvalue : float
         λ: 1 if something stays for ever; else the share that stays a loop longer, −ln λ being the escape rate.
     residual : float
-        ‖μP − λμ‖₁ of it: how well the linear system was solved. It says nothing of the distance to a measure of the map,
-        which falls with the size of the cells: compare two grids.
+        ‖μP − λμ‖₁ of it: how well the linear system was solved. It says nothing of the distance to a measure of the
+        map, which falls with the size of the cells: compare two grids.
     status : Status
         CONVERGED if the residual is below 1e-10; NOT_CONVERGED otherwise.
     reason : str
@@ -45,7 +45,8 @@ class UlamMatrix(Result):
         Sets of cells that lead to each other and nowhere else, in the order of their first cells: each carries one
         invariant measure of the matrix.
     weights : ndarray, (classes,)
-        Share of the uniform distribution that ends in each; what is missing to 1 leaves the grid.
+        Share of the uniform distribution that ends in each; what is missing to 1 leaves the grid, where `status` is
+        CONVERGED.
     leak : ndarray, shape of the grid
         Share of a cell's points that the map sends out of the grid.
     rows, columns : ndarray of int
@@ -128,7 +129,7 @@ def ulam_matrix(
     rows, columns, values, leak = _transitions(P, each, progress)
     T = csr_matrix((values, (rows, columns)), shape=(P.count, P.count))
     classes = closed_classes(T, leak)
-    weights = absorbed(T, classes, P.volumes())
+    weights, wandering = absorbed(T, classes, P.volumes())
     if weights.sum() > 0:
         measure, eigenvalue = np.zeros(P.count), 1.0
         for cells, weight in zip(classes, weights / weights.sum(), strict=True):
@@ -136,15 +137,15 @@ def ulam_matrix(
     else:
         measure, eigenvalue = lasting(T, P.volumes())
     residual = float(np.abs(T.T @ measure - eigenvalue * measure).sum())
-    status, reason = _said(len(classes), residual, eigenvalue)
+    status, reason = _said(len(classes), residual, eigenvalue, wandering)
     return UlamMatrix(
         invariant_measure=measure.reshape(P.shape), eigenvalue=eigenvalue, residual=residual, status=status,
-        reason=reason, classes=tuple(classes), weights=weights, leak=leak.reshape(P.shape), rows=rows, columns=columns, values=values,
-        grid=P.axes, settings={"map": m.name, "points": each},
+        reason=reason, classes=tuple(classes), weights=weights, leak=leak.reshape(P.shape), rows=rows, columns=columns,
+        values=values, grid=P.axes, settings={"map": m.name, "points": each},
     )  # fmt: skip
 
 
-def _said(classes: int, residual: float, eigenvalue: float) -> tuple[Status, str]:
+def _said(classes: int, residual: float, eigenvalue: float, wandering: float) -> tuple[Status, str]:
     if not eigenvalue > 0:
         return Status.NOT_CONVERGED, "everything leaves the grid, to the last point"
     kept = f"{classes} closed class{'' if classes == 1 else 'es'}"
@@ -152,6 +153,11 @@ def _said(classes: int, residual: float, eigenvalue: float) -> tuple[Status, str
         kept = f"no cells are mapped into themselves; of what is left, a share of {eigenvalue:.6g} stays a loop longer"
     if not residual <= 1e-10:
         return Status.NOT_CONVERGED, f"{kept}; the equations are solved to a residual of {residual:.1e} only"
+    if wandering > 1e-10:
+        return (
+            Status.NOT_CONVERGED,
+            f"{kept}; a share of {wandering:.1e} has not come to an end yet",
+        )
     return Status.CONVERGED, f"{kept}; residual {residual:.1e}"
 
 

@@ -12,7 +12,9 @@ from dynloop.errors import InvalidArgumentError, ShapeError
 from tests.basins.pictures import newton_labels, sectors
 
 LABELS = arrays(
-    np.int64, array_shapes(min_dims=1, max_dims=3, min_side=2, max_side=9), elements=st.sampled_from([-3, -2, -1, 1, 2, 7])
+    np.int64,
+    array_shapes(min_dims=1, max_dims=3, min_side=2, max_side=9),
+    elements=st.sampled_from([-3, -2, -1, 1, 2, 7]),
 )
 
 

@@ -103,7 +103,9 @@ def test_the_map_in_place_of_labels():
     sides = lambda starts: np.where(np.array(starts)[:, 0] > 0.1, 1, 2)  # noqa: E731
     assert dl.uncertainty_exponent(m, (axis, axis), mapper=sides).exponent == pytest.approx(1)
     found = dl.uncertainty_exponent(m, (axis, axis), perturbations=np.geomspace(1e-4, 1e-1, 6), samples=2000)
-    assert found.exponent == pytest.approx(0.571, abs=4 * found.standard_error)  # 2 − the dimension 1.429 of its Julia set
+    assert found.exponent == pytest.approx(
+        0.571, abs=4 * found.standard_error
+    )  # 2 − the dimension 1.429 of its Julia set
     assert found.unknown < 0.01
 
 
