@@ -112,7 +112,7 @@ def basin_stability(
     >>> import dynloop as dl, numpy as np
     >>> m = dl.TorchMap([lambda x: x + 0.25 * x * (1 - x * x)], (1,))
     >>> sides = lambda starts: np.where(m.numpy(starts)[:, 0] > 0, 1, 2)
-    >>> dl.basin_stability(m, [1.0], [0.5, 2.0], mapper=sides).stability.round(1).tolist()
+    >>> dl.basin_stability(m, [1.0], [0.5, 3.0], mapper=sides).stability.round(1).tolist()
     [1.0, 0.7]
     """
     as_map(m)
