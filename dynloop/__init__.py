@@ -40,6 +40,7 @@ _HOME = {
     "ExponentDiagram": "dynloop.diagrams.exponents",
     "period_diagram": "dynloop.diagrams.periods",
     "PeriodDiagram": "dynloop.diagrams.periods",
+    "draw_basins": "dynloop.views.basin_plot",
     "draw_branch": "dynloop.views.plot",
     "draw_exponent_diagram": "dynloop.views.plot",
     "draw_orbit_diagram": "dynloop.views.plot",
@@ -239,6 +240,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.zero_one import zero_one_test as zero_one_test
     from dynloop.result import Status as Status
     from dynloop.result import load as load
+    from dynloop.views.basin_plot import draw_basins as draw_basins
     from dynloop.views.plot import draw_branch as draw_branch
     from dynloop.views.plot import draw_exponent_diagram as draw_exponent_diagram
     from dynloop.views.plot import draw_orbit_diagram as draw_orbit_diagram

@@ -16,6 +16,7 @@ _HALVINGS = 80
 _SHARE = 0.7  # of the radius that was tried
 _FACTORS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.01, 0.001)  # of it, at which a ball is tried
 _DIRECTIONS = 64, 256  # in the plane, in more dimensions
+_ROUNDING = 1e6  # units of roundoff, relative to the state: the smallest ball
 _POINTS = 20_000  # tried at once, of a long cycle
 
 
@@ -76,6 +77,9 @@ def balls(m: LoopMap, cycle: Array, others: Array, scale: Array, label: int = 0)
     lengths = np.repeat(_FACTORS, len(spokes))
     rays = np.concatenate([factor * spokes for factor in _FACTORS])
     floor = 64 * m.precision * np.sqrt(np.einsum("ij,ij->", roots[0], roots[0])) * (np.abs(cycle).max() + 1e-300)
+    # nearer than this, rounding alone brings states together
+    width = np.array([np.sqrt(np.diag(np.linalg.inv(M)).min()) for M in metrics])
+    least = _ROUNDING * m.precision * np.abs(cycle).max() / width
     left = np.arange(p)
     for _ in range(_HALVINGS):
         inverse = np.linalg.inv(roots[left])
@@ -92,6 +96,8 @@ def balls(m: LoopMap, cycle: Array, others: Array, scale: Array, label: int = 0)
         if len(left) == 0:
             break
         sizes[left] *= 0.5
+        if (sizes[left] < least[left]).any():
+            return None
     if len(left):
         return None
     metrics = metrics / (_SHARE * sizes[:, None, None]) ** 2
