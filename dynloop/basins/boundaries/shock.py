@@ -20,7 +20,9 @@ __all__ = ["CriticalShock", "minimal_critical_shock"]
 
 _DOUBLINGS = 30  # from the size that is tried first to the largest
 _SHELLS = 8  # sizes from half of one to that one, between which the first critical shock lies
-_CANDIDATES, _APART = 8, 0.3  # shocks that are shortened, and how far their directions differ
+_SHORTENED, _COARSE = 64, 1e-2  # critical shocks that are cut, and how finely
+_CANDIDATES, _APART, _WORTH = 6, 0.3, 1.5  # of them that are leaned; how far their directions differ; how long they are
+_ROUGH = 1e-3  # relative gain below which a candidate is left
 _SHAKE, _LEANS = 0.1, 6  # of the radius, how far around the boundary is tried; and shares of a step to the normal
 _WIDEST = 0.5  # of the radius, how far a refinement looks aside at first
 
@@ -130,11 +132,11 @@ def minimal_critical_shock(
             size=math.inf, shock=nothing, label_before=ask.before, label_after=0, status=status, safe=safe,
             evaluations=ask.spent,
         )  # fmt: skip
-    leaned = [_leaned(ask, generator, one, int(directions), float(tolerance)) for one in candidates]
-    best = min(leaned, key=lambda shock: float(np.linalg.norm(shock)))
+    best = min((_leaned(ask, generator, one, int(directions), _ROUGH) for one in candidates), key=_size)
+    best = _leaned(ask, generator, best, int(directions), float(tolerance))
     best, status = _refined(ask, generator, best, int(directions), float(tolerance))
     after = int(ask.label(best[None])[0])
-    size = float(np.linalg.norm(best))
+    size = _size(best)
     return CriticalShock(
         size=size, shock=best, label_before=ask.before, label_after=after, status=status, safe=safe[safe[:, 0] < size],
         evaluations=ask.spent,
@@ -202,9 +204,11 @@ def _candidates(ask: _Asked, rng: np.random.Generator, top: float, directions: i
         if not more:
             safe.append((size * share, unknown))
         found += more
-    found.sort(key=lambda shock: float(np.linalg.norm(shock)))
+    found = sorted(found, key=_size)[:_SHORTENED]
+    if found and ask.left > 8 * len(found):
+        found = sorted(_cut(ask, np.stack(found), _COARSE), key=_size)
     apart: list[Array] = []
-    for shock in found:
+    for shock in [one for one in found if _size(one) < _WORTH * _size(found[0])]:
         along = shock / np.linalg.norm(shock)
         if all(np.linalg.norm(along - other / np.linalg.norm(other)) > _APART for other in apart):
             apart.append(shock)
@@ -216,6 +220,10 @@ def _shell(ask: _Asked, rng: np.random.Generator, size: float, directions: int) 
     shocks = size * unit_directions(rng, directions, ask.m.state_shape)
     critical, unknown = ask.critical(shocks)
     return list(shocks[critical]), float(unknown.mean())
+
+
+def _size(shock: Array) -> float:
+    return float(np.linalg.norm(shock))
 
 
 def _cut(ask: _Asked, shocks: Array, tolerance: float) -> Array:
@@ -235,11 +243,10 @@ def _leaned(ask: _Asked, rng: np.random.Generator, best: Array, directions: int,
     The normal is the mean of small displacements, weighed by whether they are critical; the point of its plane
     nearest to the state lies along it.
     """
-    best = _cut(ask, best[None], tolerance)[0]
     lean = (2.0 ** -np.arange(_LEANS)).reshape(-1, *(1,) * best.ndim)
     shake = _SHAKE
-    while shake > tolerance and ask.left > directions + _LEANS:
-        radius = float(np.linalg.norm(best))
+    while shake**2 > tolerance and ask.left > directions + _LEANS:
+        radius = _size(best)
         aside = unit_directions(rng, directions, best.shape)
         critical, _ = ask.critical(best + shake * radius * aside)
         weight = (critical - critical.mean()).reshape(-1, *(1,) * best.ndim)
@@ -253,7 +260,7 @@ def _leaned(ask: _Asked, rng: np.random.Generator, best: Array, directions: int,
             leaned = leaned * (radius / np.where(norms > 0, norms, np.inf))
             critical, _ = ask.critical(leaned)
             if critical.any():
-                cut = _cut(ask, leaned[critical], tolerance)
+                cut = _cut(ask, leaned[critical], max(tolerance, shake**2 / 64))
                 lengths = np.linalg.norm(cut.reshape(len(cut), -1), axis=1)
                 if lengths.min() < radius:
                     best, gain = cut[np.argmin(lengths)], 1 - lengths.min() / radius
