@@ -40,6 +40,14 @@ def test_newton_has_the_reference_values():
     assert (found.boxes, found.labels, found.left_out, found.unknown) == (2500, 3, 0.0, 0.0)
 
 
+def test_grebogi_has_the_reference_values():
+    found = dl.basin_entropy(
+        dl.basins(dl.zoo.grebogi(), (np.linspace(0, 2 * np.pi, 300), np.linspace(-0.5, 0.5, 300))), 6
+    )
+    assert found.basin_entropy == pytest.approx(0.4030, abs=1e-3)
+    assert found.boundary_basin_entropy == pytest.approx(0.6026, abs=1e-3)
+
+
 @given(LABELS)
 def test_it_is_what_is_counted_by_hand(labels):
     found = dl.basin_entropy(labels, box=2)
