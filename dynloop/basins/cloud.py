@@ -126,10 +126,11 @@ def sample(m: LoopMap, states: Array, loops: int = SAMPLE) -> Array:
     return found
 
 
-def cells_of(m: LoopMap, points: Array, label: int = 0) -> Cells | None:
+def cells_of(m: LoopMap, points: Array, others: Array, label: int = 0) -> Cells | None:
     """Return the cells of a set, as fine as the sample can tell; None where it fills none well.
 
     The sides are the finest for which every state of the second half lies in a cell of the first half or beside one.
+    Cells that hold states `others` ``(states, n)`` of another attractor, or lie beside one that does, are left out.
     """
     n = points.shape[1]
     half = len(points) // 2
@@ -141,6 +142,9 @@ def cells_of(m: LoopMap, points: Array, label: int = 0) -> Cells | None:
         inside = first[tuple(np.minimum(_places(m, points[half:], low, inverse), counts - 1).T)]
         if inside.all():
             bits = _filled(_places(m, points, low, inverse), counts, _angles(m))
+            foreign = _places(m, others, low, inverse)
+            foreign = foreign[((foreign >= 0) & (foreign < counts)).all(axis=1)]
+            bits[_filled(foreign, counts, _angles(m)) > 0] = 0
             one = np.array([label], dtype=np.int64)
             return Cells(low[None], inverse[None], counts[None], np.zeros(1, dtype=np.int64), bits.ravel(), one)
     return None

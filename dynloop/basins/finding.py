@@ -73,11 +73,11 @@ def find_attractors(m: KernelMap, starts: Array, known: tuple[Attractor, ...], s
     found: list[Attractor] = []
     if not len(states):
         return found
-    tail = m.record(states, _LONGEST, _TRANSIENT)
+    tail = m.record(states, 2 * _LONGEST, _TRANSIENT)
     states, tail = states[np.isfinite(tail).all(axis=(1, 2))], tail[np.isfinite(tail).all(axis=(1, 2))]
     if not len(states):
         return found
-    period = m.find_periods(tail[:, -1], 0, _LONGEST, _TOLERANCE)
+    period = _periods(m, tail, scale)
     seen = [one.points for one in known if one.period > 0]
     for x, p in zip(tail[period > 0], period[period > 0], strict=True):
         cycle = x[-p:]
@@ -89,6 +89,19 @@ def find_attractors(m: KernelMap, starts: Array, known: tuple[Attractor, ...], s
             found.append(solved)
             seen.append(solved.points)
     return found + _others(m, tail[period == 0][:, -1], known, found, scale)
+
+
+def _periods(m: KernelMap, tail: Array, scale: Array) -> Array:
+    """Return the least p after which an orbit is back, twice, within a billionth of the region; 0 if there is none.
+
+    It is relative to the region, so that an orbit that falls to the origin rests there.
+    """
+    found = np.zeros(len(tail), dtype=np.int64)
+    half = tail.shape[1] // 2
+    for p in range(half, 0, -1):
+        gaps = np.abs(m.displacement(tail[:, p:], tail[:, :-p])) / scale
+        found[gaps.max(axis=(1, 2)) <= _TOLERANCE] = p
+    return found
 
 
 def _meets(m: KernelMap, point: Array, points: Array) -> bool:

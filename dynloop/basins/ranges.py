@@ -17,6 +17,7 @@ _SHARE = 0.25  # of the distance to the nearest other attractor
 _FACTORS = (1.0, 0.5, 0.1)  # of a radius, at which directions are tried
 _DRAWN = 16  # directions besides those to the other attractors and to starts
 _HALVINGS, _HORIZON = 30, 512
+_BENT = 0.2  # share of a move that may be lost to bending
 _SAMPLE = 1024  # states of a set that are kept
 _WIDE = 1.5  # times the largest gap but one in a thousand
 
@@ -74,7 +75,8 @@ def cycle_range(m: LoopMap, one: Attractor, others: Array, starts: Array) -> Ran
     -----
     A quarter of the distance to the nearest other attractor at first; halved until states at that distance and nearer,
     towards every other attractor, towards the starts and in drawn directions, come to half their distance within the
-    loops in which the multipliers ask for an eighth.
+    loops in which the multipliers ask for an eighth, and F^p is linear along each of them to within a fifth of the
+    distance: where it is linear and shrinks there is no room for another attractor.
     """
     p = one.period
     rate = max(one.spectral_radius, 1e-16) ** (1 / p)
@@ -101,10 +103,20 @@ def cycle_range(m: LoopMap, one: Attractor, others: Array, starts: Array) -> Ran
         with np.errstate(all="ignore"):
             ends = m.numpy(m.watch(states, horizon, states).states)
             after = norms(m.displacement(ends, one.points[:1]))
-        if (after <= np.maximum(0.5 * before, floor)).all():
+        if (after <= np.maximum(0.5 * before, floor)).all() and _linear(m, one, radius * lines, floor):
             return Range(one.label, one.points, radius, rate, min(floor, radius))
         radius /= 2
     return None
+
+
+def _linear(m: LoopMap, one: Attractor, moves: Array, floor: float) -> bool:
+    """Say whether F^p is linear along moves from the first point of a cycle: ‖f(d) − 2 f(d/2)‖ ≤ ‖d‖/5."""
+    with np.errstate(all="ignore"):
+        whole, half = (
+            m.displacement(m.numpy(m.watch(begun, one.period, begun).states), one.points[:1])
+            for begun in (m.native(one.points[0] + moves), m.native(one.points[0] + 0.5 * moves))
+        )
+        return bool((norms(whole - 2 * half) <= np.maximum(_BENT * norms(moves), 2 * floor)).all())
 
 
 def set_range(one: Attractor) -> Range:

@@ -22,7 +22,7 @@ MOST = 16  # coordinates up to which neighbourhoods are ellipsoids
 LOOPS = 4096
 _STAY = 64  # states in a row in the cells of a set
 _PIECE = 65536  # starts between two calls of progress
-_LONGEST, _TOLERANCE = 64, 1e-9
+_LONGEST, _TOLERANCE = 64, 1e-12  # of a return: as good as rounding allows, or the orbit may still be leaving
 
 
 class CompiledMapper(Mapper):
@@ -53,14 +53,15 @@ class CompiledMapper(Mapper):
         within: list[Cells] = []
         for one in given:
             label = len(kept) + 1
+            rest = [other.points for other in given if other is not one]
+            others = np.concatenate([np.empty((0, m.dimension)), *rest])
             if one.period > 0:
-                rest = [other.points for other in given if other is not one]
-                ball = balls(m, one.points, np.concatenate([np.empty((0, m.dimension)), *rest]), scale, label)
+                ball = balls(m, one.points, others, scale, label)
                 if ball is None:
                     continue
                 around.append(ball)
             else:
-                cells = cells_of(m, one.points, label)
+                cells = cells_of(m, one.points, others, label)
                 if cells is None:
                     continue
                 within.append(cells)

@@ -99,9 +99,17 @@ def cubic_step(x, params, out):
     out[1] = params[2] * x[1]
 
 
+@jit
+def cubic_jacobian(x, params, out):
+    out[0, 0] = params[0] + 3 * params[1] * x[0] ** 2
+    out[0, 1] = 0.0
+    out[1, 0] = 0.0
+    out[1, 1] = params[2]
+
+
 def cubic(a, b, c=0.5):
     """x ← a x + b x³, y ← c y: one compiled step for all that follows."""
-    return dl.KernelMap(cubic_step, 2, params=(a, b, c), name="cubic")
+    return dl.KernelMap(cubic_step, 2, params=(a, b, c), jacobian=cubic_jacobian, name="cubic")
 
 
 LINE = np.linspace(-1, 1, 21)
@@ -237,7 +245,7 @@ def test_labels_are_constant_along_orbits(make):
 
 def test_labels_are_carried_by_every_layer():
     """T5: x is in the basin of x₁* exactly if L₁(x) is in that of L₁(x₁*) for the loop that starts one layer later."""
-    m = dl.KernelMap([_half, _push], 2, name="two layers")
+    m = dl.KernelMap([_half, _push], 2, jacobian=[_half_jacobian, _push_jacobian], name="two layers")
     starts = np.random.default_rng(0).uniform(-1.5, 1.5, (600, 2))
     before, after = dl.by_recurrence(m, starts), dl.by_recurrence(m.rotate(1), m.sections(starts)[1])
     sections = m.sections(starts)[1]
@@ -246,6 +254,16 @@ def test_labels_are_carried_by_every_layer():
     labels = before(starts)
     assert (labels > 0).all()
     assert after(sections).tolist() == [carried[label] for label in labels.tolist()]
+
+
+@jit
+def _half_jacobian(x, params, out):
+    out[0, 0], out[0, 1], out[1, 0], out[1, 1] = 2.0, -0.5, 0.0, 0.5
+
+
+@jit
+def _push_jacobian(x, params, out):
+    out[0, 0], out[0, 1], out[1, 0], out[1, 1] = 1 - np.tanh(x[0]) ** 2, 0.0, 0.3, 1.0
 
 
 @jit
