@@ -6,6 +6,8 @@ The public names are loaded when they are first used, so that ``import dynloop``
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -19,12 +21,27 @@ _HOME = {
     "capture_block": "dynloop.adapters.generic",
     "open_checkpoint": "dynloop.adapters.registry",
     "register_adapter": "dynloop.adapters.registry",
+    "Attractor": "dynloop.basins.attractors",
+    "Mapper": "dynloop.basins.attractors",
+    "basins": "dynloop.basins.grid",
+    "Basins": "dynloop.basins.grid",
+    "plane": "dynloop.basins.slices",
+    "box": "dynloop.basins.slices",
+    "Slice": "dynloop.basins.slices",
+    "by_classification": "dynloop.basins.classification",
+    "by_features": "dynloop.basins.features",
+    "by_proximity": "dynloop.basins.proximity",
+    "plane_along_eigenvectors": "dynloop.basins.planes",
+    "plane_along_orbits": "dynloop.basins.planes",
+    "plane_through": "dynloop.basins.planes",
+    "by_recurrence": "dynloop.basins.recurrence",
     "orbit_diagram": "dynloop.diagrams.orbits",
     "OrbitDiagram": "dynloop.diagrams.orbits",
     "exponent_diagram": "dynloop.diagrams.exponents",
     "ExponentDiagram": "dynloop.diagrams.exponents",
     "period_diagram": "dynloop.diagrams.periods",
     "PeriodDiagram": "dynloop.diagrams.periods",
+    "draw_basins": "dynloop.views.basin_plot",
     "draw_branch": "dynloop.views.plot",
     "draw_exponent_diagram": "dynloop.views.plot",
     "draw_orbit_diagram": "dynloop.views.plot",
@@ -82,6 +99,28 @@ _HOME = {
     "path_independence": "dynloop.orbits.paths.independence",
     "halting_rules": "dynloop.orbits.halting.rules",
     "HaltingRules": "dynloop.orbits.halting.verdict",
+    "track_edge": "dynloop.basins.boundaries.edge",
+    "EdgeOrbit": "dynloop.basins.boundaries.edge",
+    "basin_entropy": "dynloop.basins.boundaries.entropy",
+    "BasinEntropy": "dynloop.basins.boundaries.entropy",
+    "minimal_critical_shock": "dynloop.basins.boundaries.shock",
+    "CriticalShock": "dynloop.basins.boundaries.shock",
+    "uncertainty_exponent": "dynloop.basins.boundaries.uncertainty",
+    "UncertaintyExponent": "dynloop.basins.boundaries.uncertainty",
+    "wada_test": "dynloop.basins.boundaries.wada",
+    "WadaTest": "dynloop.basins.boundaries.wada",
+    "cell_graph": "dynloop.basins.cells.graph",
+    "CellGraph": "dynloop.basins.cells.graph",
+    "ulam_matrix": "dynloop.basins.cells.ulam",
+    "UlamMatrix": "dynloop.basins.cells.ulam",
+    "continue_fractions": "dynloop.basins.following",
+    "FractionsBranch": "dynloop.basins.following",
+    "basin_fractions": "dynloop.basins.fractions",
+    "BasinFractions": "dynloop.basins.fractions",
+    "path_independence_of_prompts": "dynloop.basins.prompts",
+    "PromptIndependence": "dynloop.basins.prompts",
+    "basin_stability": "dynloop.basins.stability",
+    "BasinStability": "dynloop.basins.stability",
     "Regime": "dynloop.orbits.verdict",
     "Status": "dynloop.result",
     "load": "dynloop.result",
@@ -99,6 +138,42 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.adapters.generic import capture_block as capture_block
     from dynloop.adapters.registry import open_checkpoint as open_checkpoint
     from dynloop.adapters.registry import register_adapter as register_adapter
+    from dynloop.basins.attractors import Attractor as Attractor
+    from dynloop.basins.attractors import Mapper as Mapper
+    from dynloop.basins.boundaries.edge import EdgeOrbit as EdgeOrbit
+    from dynloop.basins.boundaries.edge import track_edge as track_edge
+    from dynloop.basins.boundaries.entropy import BasinEntropy as BasinEntropy
+    from dynloop.basins.boundaries.entropy import basin_entropy as basin_entropy
+    from dynloop.basins.boundaries.shock import CriticalShock as CriticalShock
+    from dynloop.basins.boundaries.shock import minimal_critical_shock as minimal_critical_shock
+    from dynloop.basins.boundaries.uncertainty import UncertaintyExponent as UncertaintyExponent
+    from dynloop.basins.boundaries.uncertainty import uncertainty_exponent as uncertainty_exponent
+    from dynloop.basins.boundaries.wada import WadaTest as WadaTest
+    from dynloop.basins.boundaries.wada import wada_test as wada_test
+    from dynloop.basins.cells.graph import CellGraph as CellGraph
+    from dynloop.basins.cells.graph import cell_graph as cell_graph
+    from dynloop.basins.cells.ulam import UlamMatrix as UlamMatrix
+    from dynloop.basins.cells.ulam import ulam_matrix as ulam_matrix
+    from dynloop.basins.classification import by_classification as by_classification
+    from dynloop.basins.features import by_features as by_features
+    from dynloop.basins.following import FractionsBranch as FractionsBranch
+    from dynloop.basins.following import continue_fractions as continue_fractions
+    from dynloop.basins.fractions import BasinFractions as BasinFractions
+    from dynloop.basins.fractions import basin_fractions as basin_fractions
+    from dynloop.basins.grid import Basins as Basins
+    from dynloop.basins.grid import basins as basins
+    from dynloop.basins.planes import plane_along_eigenvectors as plane_along_eigenvectors
+    from dynloop.basins.planes import plane_along_orbits as plane_along_orbits
+    from dynloop.basins.planes import plane_through as plane_through
+    from dynloop.basins.prompts import PromptIndependence as PromptIndependence
+    from dynloop.basins.prompts import path_independence_of_prompts as path_independence_of_prompts
+    from dynloop.basins.proximity import by_proximity as by_proximity
+    from dynloop.basins.recurrence import by_recurrence as by_recurrence
+    from dynloop.basins.slices import Slice as Slice
+    from dynloop.basins.slices import box as box
+    from dynloop.basins.slices import plane as plane
+    from dynloop.basins.stability import BasinStability as BasinStability
+    from dynloop.basins.stability import basin_stability as basin_stability
     from dynloop.calculus.covariant import CovariantVectors as CovariantVectors
     from dynloop.calculus.covariant import covariant_vectors as covariant_vectors
     from dynloop.calculus.gali import Gali as Gali
@@ -167,6 +242,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.zero_one import zero_one_test as zero_one_test
     from dynloop.result import Status as Status
     from dynloop.result import load as load
+    from dynloop.views.basin_plot import draw_basins as draw_basins
     from dynloop.views.plot import draw_branch as draw_branch
     from dynloop.views.plot import draw_exponent_diagram as draw_exponent_diagram
     from dynloop.views.plot import draw_orbit_diagram as draw_orbit_diagram
@@ -183,6 +259,17 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"dynloop has no public name {name!r}; `dir(dynloop)` lists them")
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """A package in which `basins` is the function, whatever room of the house was imported last."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOME or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

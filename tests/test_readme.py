@@ -149,6 +149,15 @@ def test_the_python_of_the_page_on_continuation_prints_what_its_comments_say(cap
     assert said
 
 
+def test_the_python_of_the_page_on_measures_of_basins_prints_what_its_comments_say(capsys):
+    pytest.importorskip("flint")
+    page, _ = run("docs/basins_measures.md")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    said = [line for code in blocks for line in re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)]
+    assert capsys.readouterr().out.splitlines() == said
+    assert len(said) > 12
+
+
 def test_the_python_of_the_page_on_classification_shows_what_the_page_says(capsys):
     _, names = run("docs/classify.md")
     printed = capsys.readouterr().out.splitlines()

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 import dynloop
-from dynloop.cli import classify, fixed_points, ls, lyapunov, theorems
+from dynloop.cli import basins, classify, fixed_points, ls, lyapunov, theorems
 from dynloop.cli.terminal import say
 
 __all__ = ["app", "main"]
@@ -65,6 +65,7 @@ def _options(
     """Options of the program itself; typer shows the help text of the app."""
 
 
+app.command("basins")(basins.basins)
 app.command("classify")(classify.classify)
 app.command("fixed-points")(fixed_points.fixed_points)
 app.command("lyapunov")(lyapunov.lyapunov)

@@ -14,6 +14,7 @@ from dynloop.cli.terminal import show
 from dynloop.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    from dynloop.basins.grid import Basins
     from dynloop.calculus.lyapunov import LyapunovSpectrum
     from dynloop.maps.base import LoopMap
     from dynloop.orbits.solved import FixedPoints
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonOption", "OutOption", "analyse_all", "empty_folder"]
 
-Found = TypeVar("Found", "Classification", "LyapunovSpectrum", "FixedPoints", "StatementTable")
+Found = TypeVar("Found", "Basins", "Classification", "LyapunovSpectrum", "FixedPoints", "StatementTable")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 OutOption = Annotated[

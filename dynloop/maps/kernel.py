@@ -10,6 +10,7 @@ import numpy as np
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Survey, Watch, check_power
 from dynloop.maps.compiled import jit
+from dynloop.maps.compiled.captures import capture_loop, recurrence_loop
 from dynloop.maps.compiled.jit import COMPILING
 from dynloop.maps.compiled.loops import apply_loop, push_loop, stretch_loop, watch_loop
 from dynloop.maps.compiled.memory import memory
@@ -297,6 +298,30 @@ class KernelMap(LoopMap):
         settings = (self._repeat, transient, longest, tolerance)
         period(len(states), work, 0, states, self._table, self._wrap, *settings, found)
         return found
+
+    def capture(self, states: Array, limit: int, *neighbourhoods: Any) -> tuple[Array, Array, Array]:
+        """Iterate until captured by a neighbourhood: labels and loops ``(batch,)``, and the states then.
+
+        The neighbourhoods are as `maps.compiled.captures.capture_loop` takes them. A quarter of the limit is taken for
+        the work of a row, in choosing threads.
+        """
+        states = states.copy()
+        labels, loops = np.empty((2, len(states)), dtype=np.int64)
+        capture = capture_loop(self._steps[: self._cycle], self.dimension, self.periods is not None)
+        work = 0.25 * limit * self.layer_count * self.dimension
+        settings = (self._table, self._wrap, self._repeat, limit)
+        capture(len(states), work, 0, states, *settings, *neighbourhoods, labels, loops)
+        return labels, loops, states
+
+    def recur(self, states: Array, limit: int, want: int, low: Array, inverse: Array, room: int) -> tuple[Array, Array]:
+        """Iterate until recurrent in cells: loops ``(batch,)``, −1 lost, −2 not recurrent; and the states then."""
+        states, found = states.copy(), np.empty(len(states), dtype=np.int64)
+        recur = recurrence_loop(self._steps[: self._cycle], self.dimension, self.periods is not None)
+        work = 0.25 * limit * self.layer_count * self.dimension
+        recur(
+            len(states), work, 0, states, self._table, self._wrap, self._repeat, limit, want, low, inverse, room, found
+        )
+        return found, states
 
     def push(self, states: Array, frames: Array) -> tuple[Array, Array]:
         """Return F(x) and J·V: states ``(batch, dim)``, frames ``(batch, k, dim)``."""

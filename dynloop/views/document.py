@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dynloop.basins.grid import Basins
 from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.maps.base import LoopMap
 from dynloop.orbits.records.verdict import RecordedClassification
@@ -56,6 +57,10 @@ def result_entry(found: Reported) -> dict[str, Any]:
     if isinstance(found, FixedPoints) and np.prod(found.points.shape[2:]) > _LARGE:
         for part in (record, record["failed"], record["slow"]):
             del part["points"]
+    if isinstance(found, Basins):
+        for one in record["attractors"]:
+            if np.size(one["points"]) > _LARGE:
+                del one["points"]
     return {**brief_entry(found), **record, **_minus_infinity(found)}
 
 

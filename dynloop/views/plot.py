@@ -17,7 +17,14 @@ from dynloop.orbits.verdict import Regime
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_branch", "draw_exponent_diagram", "draw_orbit_diagram", "draw_period_diagram", "draw_regime_diagram"]
+__all__ = [
+    "axes_or_new",
+    "draw_branch",
+    "draw_exponent_diagram",
+    "draw_orbit_diagram",
+    "draw_period_diagram",
+    "draw_regime_diagram",
+]
 
 _INK, _ACCENT = "#1f3a5f", "#b5402a"
 _COLOURS = {
@@ -58,7 +65,7 @@ def draw_branch(
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     index = _coordinate(coordinate, found.points.shape[2:])
     where: Any = (..., *index)
     points, stable = found.points[where], found.unstable == 0
@@ -107,7 +114,7 @@ def draw_orbit_diagram(
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     index = _coordinate(coordinate, found.states.shape[2:])
     where: Any = (..., *index)
     points = found.states[where]
@@ -144,7 +151,7 @@ def draw_exponent_diagram(found: ExponentDiagram, *, ax: Axes | None = None, **o
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     values = _numbers(found.values)
     finite = np.where(np.isfinite(found.exponents), found.exponents, np.nan)
     ax.axhline(0, color="0.6", linewidth=0.8, zorder=0)
@@ -184,7 +191,7 @@ def draw_period_diagram(found: PeriodDiagram, *, ax: Axes | None = None, **optio
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     values, known = _numbers(found.values), found.period > 0
     style = {"linestyle": "none", "marker": ".", "markersize": 3, "color": _INK, **options}
     ax.plot(values[known], found.period[known], **style)
@@ -220,7 +227,7 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     numbers = found.values.dtype.kind == "f"
     places = found.values if numbers else np.arange(len(found.values), dtype=np.float64)
     gaps = np.diff(np.unique(places))
@@ -240,7 +247,8 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     return ax
 
 
-def _axes(ax: Axes | None) -> Axes:
+def axes_or_new(ax: Axes | None) -> Axes:
+    """Return the Axes, or those of a new figure."""
     if ax is not None:
         return ax
     try:

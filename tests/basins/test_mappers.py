@@ -1,0 +1,94 @@
+"""Mappers of given attractors and of features, beside the one by recurrence."""
+
+import numpy as np
+import pytest
+
+import dynloop as dl
+from dynloop.basins.attractors import numbered
+
+
+@pytest.fixture(scope="module")
+def newton():
+    m = dl.zoo.newton()
+    starts = m.start(5, 300)
+    return m, starts, dl.by_recurrence(m, m.start(0, 64))(starts)
+
+
+def test_proximity_to_known_roots(newton):
+    m, starts, labels = newton
+    mapper = dl.by_proximity(m, np.array(m.facts["attractors"]))
+    assert np.array_equal(mapper(starts), labels)
+    records = dl.by_proximity(m, mapper.attractors)
+    assert np.array_equal(records(starts), labels)
+
+
+def test_what_is_not_given_is_unmatched_and_stays_so(newton):
+    m, starts, labels = newton
+    mapper = dl.by_proximity(m, [[1.0, 0.0]])
+    assert np.array_equal(mapper(starts), np.where(labels == 3, 1, -3))
+    assert mapper.extended(starts) is mapper
+    found = dl.basins(m, (np.linspace(-1, 1, 20), np.linspace(-1, 1, 20)), mapper=mapper)
+    assert found.unmatched + found.fractions[0] == pytest.approx(1)
+    assert found.unmatched > 0.5
+
+
+def test_a_saddle_is_no_attractor_to_be_near():
+    m = dl.zoo.henon()
+    with pytest.raises(dl.errors.InvalidArgumentError, match=r"attractors\[0\] leads to no attractor"):
+        dl.by_proximity(dl.zoo.newton(), [[0.0, 0.0]])
+    with pytest.raises(dl.errors.ShapeError):
+        dl.by_proximity(m, [[0.0, 0.0, 0.0]])
+    with pytest.raises(dl.errors.InvalidArgumentError, match="attractors is empty"):
+        dl.by_proximity(m, [])
+
+
+def test_features_agree_with_recurrence(newton):
+    m, starts, labels = newton
+    mapper = dl.by_features(m, m.start(0, 200))
+    assert np.array_equal(mapper(starts), labels)
+    assert np.array_equal(mapper(starts[::-1]), labels[::-1])
+
+
+def test_features_on_the_seam_of_an_angle():
+    m = dl.zoo.grebogi()
+    mapper = dl.by_features(m, m.start(0, 200))
+    starts = m.start(1, 300)
+    assert len(mapper.attractors) == 2
+    assert np.array_equal(mapper(starts), dl.by_recurrence(m, m.start(0, 64))(starts))
+
+
+def test_features_of_one_chaotic_attractor_and_of_escape():
+    m = dl.zoo.henon()
+    starts = np.random.default_rng(0).uniform(-2, 2, (300, 2))
+    mapper = dl.by_features(m, starts, loops=1024)
+    assert [one.period for one in mapper.attractors] == [-1]
+    labels = mapper(starts)
+    wanted = dl.by_recurrence(m, starts)(starts)
+    assert np.array_equal(labels == -1, wanted == -1)
+    assert np.mean(labels[wanted == 1] == 1) > 0.9  # far in the tail of a feature they are unmatched
+    assert set(labels) <= {1, -1, -3}
+
+
+def test_features_of_the_user_are_used_and_checked(newton):
+    m, starts, labels = newton
+    mapper = dl.by_features(m, m.start(0, 200), lambda orbits: orbits[:, -1, 1:])
+    assert np.array_equal(mapper(starts), labels)
+    with pytest.raises(dl.errors.ShapeError, match="features must return shape"):
+        dl.by_features(m, m.start(0, 20), lambda orbits: orbits[:, -1, 0])
+    with pytest.raises(dl.errors.InvalidArgumentError, match="transient must be an int of at least 1"):
+        dl.by_features(m, m.start(0, 20), transient=0)
+
+
+def test_recurrence_is_for_compiled_maps_of_few_coordinates():
+    with pytest.raises(dl.errors.InvalidArgumentError, match="Use by_classification"):
+        dl.by_recurrence(dl.zoo.tanh_network(20), np.zeros((2, 20)))
+
+
+def test_numbers_follow_positions(newton):
+    m, _, _ = newton
+    some = dl.by_recurrence(m, m.start(0, 64)).attractors
+    assert [one.label for one in some] == [1, 2, 3]
+    for order in ([2, 0, 1], [1, 2, 0]):
+        again = numbered(m, [some[i] for i in order])
+        assert [one.points.tolist() for one in again] == [one.points.tolist() for one in some]
+    assert numbered(m, []) == ()

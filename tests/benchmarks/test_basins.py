@@ -1,0 +1,114 @@
+"""What basins cost beside recurrence written by hand for one map, in numba, and beside a plain loop of a block.
+
+`make bench` prints them; docs/performance.md quotes them.
+"""
+
+import tracemalloc
+
+import numba
+import numpy as np
+import pytest
+
+import dynloop as dl
+from tests.benchmarks.timing import ratio
+
+hand_written = numba.njit(error_model="numpy")
+TURN = 2 * np.pi
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch):
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 1)
+
+
+def report(benchmark, what, value):
+    benchmark.extra_info[what] = round(value, 2)
+    print(f"\n{what} = {value:.2f}")
+
+
+@hand_written
+def grebogi_step(theta, x):
+    moved = theta + 1.32 * np.sin(2 * theta) - 0.9 * np.sin(4 * theta) - x * np.sin(theta)
+    return moved % (2 * np.pi), -0.3 * np.cos(theta)
+
+
+@hand_written
+def grebogi_cell(theta, x, n):
+    return min(int(theta * n / (2 * np.pi)), n - 1) * n + min(max(int((x + 0.5) * n), 0), n - 1)
+
+
+@hand_written
+def grebogi_recurrence(n, labels):
+    """Recurrence on a table of n² cells (Datseris and Wagemakers 2022) with their numbers, one orbit at a time.
+
+    A cell is 0 at first; 2k of attractor k, 2k + 1 of its basin, as the last orbit told. An orbit founds an attractor
+    after 100 states in a row in cells that it visited before; belongs to one after 2 in its cells, or 10 in its basin.
+    """
+    cells, owner = np.zeros(n * n, dtype=np.int32), np.full(n * n, -1, dtype=np.int32)
+    visited, count = np.empty(1 << 16, dtype=np.int32), 0
+    for start in range(n * n):
+        theta, x = 2 * np.pi * (start // n) / (n - 1), (start % n) / (n - 1) - 0.5
+        again = at = basin = used = 0
+        last = -1
+        while True:
+            cell = grebogi_cell(theta, x, n)
+            mark = cells[cell]
+            if mark > 0 and mark % 2 == 0:
+                at = at + 1 if mark == last else 1
+                basin = again = 0
+                if at >= 2:
+                    break
+            elif mark > 0:
+                basin = basin + 1 if mark == last else 1
+                at = again = 0
+                if basin >= 10:
+                    break
+            elif owner[cell] == start:
+                again, at, basin = again + 1, 0, 0
+                if again >= 100:
+                    count += 1
+                    mark = 2 * count
+                    for _ in range(100):
+                        theta, x = grebogi_step(theta, x)
+                        cells[grebogi_cell(theta, x, n)] = mark
+                    break
+            else:
+                owner[cell], again, at, basin = start, 0, 0, 0
+                visited[used] = cell
+                used += 1
+            last = mark
+            theta, x = grebogi_step(theta, x)
+        labels[start] = mark // 2
+        for i in range(used):
+            if cells[visited[i]] == 0:
+                cells[visited[i]] = 2 * (mark // 2) + 1
+    return count
+
+
+@pytest.mark.parametrize("n", [500, 1000])
+def test_the_basins_of_grebogi(benchmark, n):
+    """Attractors unknown; wanted ≤ 1.5. The recurrence by hand labels starts in cells visited by others' labels."""
+    m, labels = dl.zoo.grebogi(), np.empty(n * n, dtype=np.int64)
+    grid = (np.linspace(0, TURN, n), np.linspace(-0.5, 0.5, n))
+    ours = lambda: dl.basins(m, grid)  # noqa: E731
+    theirs = lambda: grebogi_recurrence(n, labels)  # noqa: E731
+    assert theirs() == len(ours().attractors) == 2
+    same = np.mean((labels == labels[0]) == (ours().labels.ravel() == ours().labels[0, 0]))
+    report(benchmark, f"Grebogi {n}² / recurrence by hand", ratio(ours, theirs))
+    report(benchmark, "share of labels that both give", same)
+    benchmark.pedantic(ours, rounds=3)
+
+
+def test_the_memory_of_basins(benchmark):
+    """Bytes a cell at 1000², beside what is held once; wanted ≤ 40."""
+    m = dl.zoo.grebogi()
+    dl.basins(m, (np.linspace(0, TURN, 50), np.linspace(-0.5, 0.5, 50)))
+    peaks = []
+    for n in (500, 1000):
+        tracemalloc.start()
+        dl.basins(m, (np.linspace(0, TURN, n), np.linspace(-0.5, 0.5, n)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    report(benchmark, "bytes a cell, at 1000²", peaks[1] / 1000**2)
+    report(benchmark, "bytes of each further cell", (peaks[1] - peaks[0]) / (1000**2 - 500**2))
+    benchmark.pedantic(lambda: None, rounds=1)
