@@ -1,0 +1,222 @@
+"""Attention over loops: maps of every layer, head and loop, their distances, and when each head stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from dynloop.errors import InvalidArgumentError
+from dynloop.inference.bound import Constants, allowed, constants
+from dynloop.inference.seen import Seen, Step, attention_names, check_same, seen_loop
+from dynloop.inference.stability import AttentionStability, stabilised
+from dynloop.maps.base import Array, LoopMap, as_map
+from dynloop.maps.memory import free_bytes
+from dynloop.maps.torch import TorchMap
+
+__all__ = ["attention_stability", "torch_map"]
+
+Progress = Callable[[int, int], None]
+
+
+def attention_stability(
+    m: LoopMap,
+    starts: Any = None,
+    *,
+    loops: int = 64,
+    every: int = 1,
+    tol: float = 1e-3,
+    pairwise: bool = True,
+    maps: bool = False,
+    rng: int | np.random.Generator | None = 0,
+    progress: Progress | None = None,
+) -> AttentionStability:
+    """Follow the attention maps of a block over its loops.
+
+    Parameters
+    ----------
+    m : LoopMap
+        The block: a checkpoint, a synthetic block, or a `TorchMap` of one's own layers.
+    starts : array, (batch, *state_shape) or state_shape, optional
+        Where orbits begin; ``m.start(rng)`` if left out.
+    loops : int
+        How many loops to follow.
+    every : int
+        Loops between two records; the first loop is recorded.
+    tol : float
+        Frobenius distance of successive maps within which a head stands still. One map of T tokens has a norm between 1
+        and √T.
+    pairwise : bool
+        Whether to compare all pairs of loops. All maps are then kept until the end; otherwise memory does not grow.
+    maps : bool
+        Whether to return the maps themselves.
+    rng : int or Generator
+        For starts.
+    progress : callable, optional
+        Called as ``progress(loops done, loops)``.
+
+    Returns
+    -------
+    AttentionStability
+        Changes, the bound T10 beside them, entropies and distances.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If an argument is out of range, no attention is seen in the block, or maps do not fit into memory.
+    NotAutonomousError
+        If loops differ in how often they attend.
+    ShapeError
+        If `starts` does not fit the map.
+
+    Notes
+    -----
+    Maps are those of the calls themselves: softmax of the queries, keys, mask and scale that the layer passes to
+    `scaled_dot_product_attention`, what `torch.nn.MultiheadAttention` returns, or the softmax that eager code takes.
+
+    The bound is Proposition 4.2 of Blayney et al. 2026 (arXiv 2604.11791) in the form of theory note T10: Bκ/√d·‖ΔX‖_F,
+    X the input of the attention, B its spectral norm (with rotary positions its Frobenius norm).
+
+    A frozen attention map does not certify a fixed point: on a ray the normalised input converges while the state moves
+    for ever. Nor does a window prove that a head stays as it is: `stabilised_at` speaks of the loops recorded.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.synthetic.looped_transformer(layers=2, width=16, heads=2, tokens=5)
+    >>> found = dl.attention_stability(m, loops=24)
+    >>> found.attentions, found.distances.shape
+    (('block 0', 'block 1'), (1, 2, 2, 24, 24))
+    >>> bool((found.stabilised_at >= 0).all() and (found.change <= found.bound).all())
+    True
+    """
+    _check(loops, every, tol)
+    m = torch_map(m)
+    states, single = m.batch(starts, rng)
+    m = m.in_dtype_of(states)
+    times = np.arange(0, loops, every)
+    if len(times) < 2:
+        raise InvalidArgumentError(f"loops must span two records at least; got loops={loops} with every={every}")
+    record = _Record(m, pairwise or maps, len(times))
+    for t in range(int(times[-1]) + 1):
+        if t % every:
+            with torch.no_grad():
+                states = m.loop(states)
+        else:
+            steps = list(seen_loop(m, states))
+            record.add(steps)
+            states = steps[-1].after
+        if progress is not None:
+            progress(t + 1, int(times[-1]) + 1)
+    change, bound, section, entropy = (np.stack(one, axis=-1) for one in record.series)
+    kept = record.kept() if pairwise or maps else []
+    fields: dict[str, Any] = {
+        "stabilised_at": stabilised(change, times, tol), "change": change, "bound": bound, "section_step": section,
+        "entropy": entropy, "distances": _stacked([_distances(one) for one in kept]) if pairwise else None,
+        "maps": _stacked([one.double().cpu().numpy() for one in kept]) if maps else None,
+    }  # fmt: skip
+    if single:
+        fields = {name: None if array is None else array[0] for name, array in fields.items()}
+    settings = {
+        "map": m.name, "dtype": m.dtype_name, "loops": loops, "every": every, "tol": tol, "tokens": record.tokens,
+    }  # fmt: skip
+    reasons = tuple(one.reason for one in record.constants)
+    return AttentionStability(**fields, times=times, attentions=record.names, unbounded=reasons, settings=settings)
+
+
+class _Record:
+    """Gathers, record by record, what becomes of the maps of one block."""
+
+    def __init__(self, m: TorchMap, keep: bool, records: int) -> None:
+        self.m, self.keep, self.records = m, keep, records
+        self.names: tuple[str, ...] = ()
+        self.constants: list[Constants] = []
+        self.tokens = 0
+        self.series: tuple[list[Array], ...] = ([], [], [], [])  # change, bound, section step, entropy
+        self._before: list[tuple[Seen, torch.Tensor]] = []
+        self._kept: list[list[torch.Tensor]] = []
+
+    def add(self, steps: list[Step]) -> None:
+        """Take in the attentions of one loop."""
+        now = [(one, step.before) for step in steps for one in step.seen]
+        if not self.names:
+            self._first(steps, [one for one, _ in now])
+        check_same(self.m, len(self.names), steps)
+        pairs = list(zip(self._before, now, strict=True)) if self._before else []
+        if pairs:
+            self.series[0].append(_gather([_norm(b[0].weights - a[0].weights, 2) for a, b in pairs]))
+            moved = zip(self.constants, pairs, strict=True)
+            self.series[1].append(_gather([allowed(known, a[0], b[0]) for known, (a, b) in moved]))
+            self.series[2].append(_gather([self._moved(a[1], b[1]) for a, b in pairs]))
+        self.series[3].append(_gather([torch.special.entr(one.weights.double()).sum(-1).mean(-1) for one, _ in now]))
+        self._before = now
+        if self.keep:
+            for own, (one, _) in zip(self._kept, now, strict=True):
+                own.append(one.weights)
+
+    def kept(self) -> list[torch.Tensor]:
+        """Return the maps of every attention ``(batch, heads, records, tokens, tokens)``, letting go of its own."""
+        return [torch.stack(own, dim=2) for own in self._kept]
+
+    def _first(self, steps: list[Step], now: list[Seen]) -> None:
+        self.names = attention_names(self.m, steps)
+        self.constants = [constants(one) for one in now]
+        self.tokens = now[0].weights.shape[-1]
+        self._kept = [[] for _ in now]
+        # maps are held once as they come, once stacked, and one attention in float64
+        needed = 2 * self.records * sum(one.weights.numel() * one.weights.itemsize for one in now)
+        free = free_bytes(now[0].weights.device)
+        if self.keep and free is not None and needed > free:
+            raise InvalidArgumentError(
+                f"the maps of {self.records} loops need {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; "
+                "record fewer with every=, or pass pairwise=False, maps=False"
+            )
+
+    def _moved(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """Return the relative change of a section, ``(batch,)``."""
+        wide_a, wide_b = (self.m.numpy(x) for x in (a, b))
+        gap = self.m.displacement(wide_b, wide_a).reshape(len(wide_b), -1)
+        size = np.linalg.norm(wide_b.reshape(len(wide_b), -1), axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return torch.from_numpy(np.linalg.norm(gap, axis=1) / np.maximum(size, np.finfo(np.float64).tiny))
+
+
+def _distances(kept: torch.Tensor) -> Array:
+    """Return the distances of all pairs ``(batch, heads, records, records)``; differences are taken, not products."""
+    flat = kept.flatten(-2).double()
+    found = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
+    return np.asarray(found.cpu().numpy())
+
+
+def _norm(x: torch.Tensor, axes: int) -> torch.Tensor:
+    return x.double().flatten(-axes).norm(dim=-1)
+
+
+def _gather(found: list[torch.Tensor]) -> Array:
+    """Stack one tensor ``(batch, …)`` an attention to ``(batch, attentions, …)``."""
+    return np.asarray(torch.stack(found, dim=1).cpu().numpy())
+
+
+def _stacked(found: list[Array]) -> Array:
+    return np.stack(found, axis=1)
+
+
+def torch_map(m: Any) -> TorchMap:
+    """Return `m` if it is a map of torch layers; raise otherwise."""
+    if isinstance(m, TorchMap):
+        return m
+    as_map(m)
+    raise InvalidArgumentError(
+        f"{m.name} is a {m.kind}, which computes no attention; give a checkpoint, a synthetic block or a TorchMap"
+    )
+
+
+def _check(loops: int, every: int, tol: float) -> None:
+    for name, value in (("loops", loops), ("every", every)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise InvalidArgumentError(f"{name} must be a positive int; got {value!r}")
+    real = isinstance(tol, int | float | np.integer | np.floating) and not isinstance(tol, bool)
+    if not real or not 0 <= tol < np.inf:
+        raise InvalidArgumentError(f"tol must be a number of at least 0, a Frobenius distance; got {tol!r}")

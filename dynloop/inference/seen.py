@@ -1,0 +1,196 @@
+"""Attention maps as a block computes them: one loop, layer by layer, with every attention in it looked at.
+
+Three doors are watched while a layer runs: `scaled_dot_product_attention`, `multi_head_attention_forward` (the way of
+`torch.nn.MultiheadAttention` and `TransformerEncoderLayer`) and, for eager code, a softmax over the last axis of scores
+``(batch, heads, tokens, tokens)``. What the layer returns is left as it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from dynloop.adapters.rotary_blocks import TableAttention
+from dynloop.errors import InvalidArgumentError, NotAutonomousError
+from dynloop.maps.base import LoopMap
+from dynloop.maps.torch import TorchMap
+from dynloop.nn import Attention
+
+__all__ = ["Seen", "Step", "attention_names", "check_same", "seen_loop", "weights"]
+
+_SOFTMAX = (functional.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
+_SIGNATURE = inspect.signature(functional.multi_head_attention_forward)
+_WATCHED = (Attention, TableAttention)  # whose input is kept
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """One call of an attention.
+
+    Attributes
+    ----------
+    weights : tensor, (batch, heads, tokens, tokens)
+        Row i says what token i takes from each token; rows sum to 1, or to 0 where everything is masked.
+    module : module or None
+        The attention, if it is one of dynloop's own.
+    given : tensor, (batch, tokens, width), or None
+        Its input, if so.
+    """
+
+    weights: torch.Tensor
+    module: torch.nn.Module | None
+    given: torch.Tensor | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One layer of a loop: its number, the states before and after it, and the attentions in it in order."""
+
+    layer: int
+    before: torch.Tensor
+    after: torch.Tensor
+    seen: list[Seen]
+
+
+class _Watching(TorchFunctionMode):
+    """Keeps the maps of every attention that is computed."""
+
+    def __init__(self, batch: int, tokens: int, name: str) -> None:
+        super().__init__()
+        self.batch, self.tokens, self.name = batch, tokens, name
+        self.found: list[Seen] = []
+        self.inputs: list[tuple[torch.nn.Module, torch.Tensor]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is functional.multi_head_attention_forward:
+            given = _SIGNATURE.bind(*args, **kwargs)
+            given.arguments |= {"need_weights": True, "average_attn_weights": False}
+            self._keep(func(*given.args, **given.kwargs)[1])
+            return func(*args, **kwargs)
+        out = func(*args, **kwargs)
+        if func is functional.scaled_dot_product_attention:
+            self._keep(weights(*args, **kwargs))
+        elif func in _SOFTMAX and self._is_attention(out, args, kwargs):
+            self._keep(out)
+        return out
+
+    def _is_attention(self, out: Any, args: Any, kwargs: Any) -> bool:
+        dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+        return out.ndim == 4 and dim in (-1, 3) and tuple(out.shape[2:]) == (self.tokens, self.tokens)
+
+    def _keep(self, found: torch.Tensor) -> None:
+        module, given = self.inputs.pop() if self.inputs else (None, None)
+        shape = tuple(found.shape)
+        if len(shape) != 4 or shape[0] != self.batch or shape[2] != shape[3]:
+            raise InvalidArgumentError(
+                f"an attention in {self.name} has maps of shape {shape}; self-attention over all tokens, (batch="
+                f"{self.batch}, heads, tokens, tokens), is what can be followed. Give a block of such layers."
+            )
+        self.found.append(Seen(found, module, given))
+
+
+def weights(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,  # noqa: ARG001 - the signature of scaled_dot_product_attention
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,  # noqa: ARG001 - a map has no dropout
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """Return the attention maps of a call of `scaled_dot_product_attention`, ``(…, heads, queries, keys)``.
+
+    In the dtype of the queries, or float32 if that is lower. A row with everything masked is 0, as in torch.
+    """
+    wide = query.dtype if query.dtype.itemsize >= 4 else torch.float32
+    query, key = query.to(wide), key.to(wide)
+    if enable_gqa:
+        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+    scores = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ key.mT
+    if is_causal:
+        scores = scores.masked_fill(~scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril(), -math.inf)
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
+    maps = scores.softmax(-1)
+    return maps if attn_mask is None else maps.masked_fill((scores == -math.inf).all(-1, keepdim=True), 0.0)
+
+
+def seen_loop(m: TorchMap, states: torch.Tensor) -> Iterator[Step]:
+    """Run one loop from native states ``(batch, *state_shape)``, yielding what every layer does and attends to.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If an attention is not self-attention over the tokens of the state.
+    """
+    for l in range(m.layer_count):
+        with torch.no_grad(), _watched(m, l, len(states)) as watch:
+            after = m.layer(l, states)
+        yield Step(l, states, after, watch.found)
+        states = after
+
+
+@contextmanager
+def _watched(m: TorchMap, l: int, batch: int) -> Iterator[_Watching]:
+    tokens = m.state_shape[-2] if len(m.state_shape) > 1 else 1
+    watch = _Watching(batch, tokens, f"layer {m.layer_names[l]!r} of {m.name}")
+    layer = m.layers[l]
+    parts = layer.modules() if isinstance(layer, torch.nn.Module) else ()
+    hooks = [
+        part.register_forward_pre_hook(lambda module, given: watch.inputs.append((module, given[0])))
+        for part in parts
+        if isinstance(part, _WATCHED)
+    ]
+    try:
+        with watch:
+            yield watch
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def attention_names(m: LoopMap, steps: list[Step]) -> tuple[str, ...]:
+    """Name the attentions of a loop: by their layer, numbered where it has several.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If there is none, or they differ in heads or tokens.
+    """
+    shapes = {tuple(one.weights.shape) for step in steps for one in step.seen}
+    if not shapes:
+        raise InvalidArgumentError(
+            f"no attention was seen in a loop of {m.name}: supported are scaled_dot_product_attention, "
+            "torch.nn.MultiheadAttention and a softmax over scores (batch, heads, tokens, tokens). Kernels of other "
+            "packages (flash_attn, flex_attention) hide their maps; set the model to 'sdpa' or 'eager' attention."
+        )
+    if len(shapes) > 1:
+        raise InvalidArgumentError(
+            f"the attentions of {m.name} differ in shape: {', '.join(map(str, sorted(shapes)))}; maps are compared "
+            "where heads and tokens are as many in each. Analyse the parts one by one: m.part(l)."
+        )
+    names: list[str] = []
+    for step in steps:
+        name, count = m.layer_names[step.layer], len(step.seen)
+        names += [name] if count == 1 else [f"{name}, attention {i + 1}" for i in range(count)]
+    return tuple(names)
+
+
+def check_same(m: LoopMap, expected: int, steps: list[Step]) -> None:
+    """Refuse a loop that calls attention more or less often than the first did."""
+    found = sum(len(step.seen) for step in steps)
+    if found != expected:
+        raise NotAutonomousError(
+            f"{m.name} computed {expected} attentions in its first loop and {found} in a later one, so its loop is not "
+            "one map; give a block that does the same in every loop"
+        )
