@@ -97,8 +97,8 @@ _HOME = {
     "load": "dynloop.result",
 }
 _ROOMS = {
-    "adapters", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result", "synthetic", "testing", "views",
-    "zoo",
+    "adapters", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result", "synthetic", "testing",
+    "views", "zoo",
 }  # fmt: skip
 _MOVED = {"synthetic": "dynloop.maps.synthetic", "zoo": "dynloop.maps.zoo"}
 

@@ -1,8 +1,8 @@
-"""Which blocks settle: random looped transformers by norm, injection and gain, over seeds (issue of Figure 6).
+"""Which blocks settle: random looped transformers by norm, injection and gain, over seeds.
 
 ``python examples/ablation.py out`` runs small blocks in a minute; ``--full`` those of width 128 with 12 layers over 512
-loops and 10 seeds, which takes about an hour and a half on one core. Each run is saved when it is done, and a second call
-goes on from there.
+loops and 10 seeds, which takes about an hour and a half on one core. Each run is saved when it is done, and a second
+call goes on from there.
 """
 
 from __future__ import annotations

@@ -107,7 +107,11 @@ class Ablation(Result):
 
     def _numbers(self, row: int) -> Iterator[str]:
         for name in NUMBERS:
-            mean, error, count = (getattr(self, name)[row], getattr(self, f"{name}_error")[row], self.defined[name][row])
+            mean, error, count = (
+                getattr(self, name)[row],
+                getattr(self, f"{name}_error")[row],
+                self.defined[name][row],
+            )
             if not count:
                 yield "–"
                 continue
@@ -178,7 +182,7 @@ def ablate(
     Examples
     --------
     >>> import dynloop as dl
-    >>> found = dl.ablate(injection=["none", "concat"], layers=2, width=16, heads=2, tokens=3, seeds=2, loops=64)
+    >>> found = dl.ablate(injection=["none", "concat"], layers=2, width=16, heads=2, tokens=3, seeds=[0], loops=128)
     >>> found.injection.tolist(), bool(found.closure[0] > 0.1 > 1e-6 > found.closure[1])
     (['none', 'concat'], True)
     """
@@ -226,7 +230,9 @@ def joined(parts: Sequence[Ablation]) -> Ablation:
     seeds = list(dict.fromkeys(seed for _, seed in runs))
     lacking = [(settings[i], seed) for i in range(len(settings)) for seed in seeds if (i, seed) not in runs]
     if lacking:
-        raise InvalidArgumentError(f"parts lack seed {lacking[0][1]} of {lacking[0][0]}; run it, or leave it out of all")
+        raise InvalidArgumentError(
+            f"parts lack seed {lacking[0][1]} of {lacking[0][0]}; run it, or leave it out of all"
+        )
     return _gathered(settings, seeds, [runs[i, seed] for i in range(len(settings)) for seed in seeds], about)
 
 
@@ -275,7 +281,8 @@ def _gathered(settings: list[dict[str, Any]], seeds: list[int], runs: list[Run],
         by_seed[name] = np.array([one.numbers[name] for one in runs]).reshape(shape)
         fields[name], fields[f"{name}_error"], defined[name] = _mean(by_seed[name])
     return Ablation(
-        regimes=regimes, defined=defined, by_seed=by_seed, seeds=np.array(seeds, dtype=np.int64), settings=about, **fields
+        regimes=regimes, defined=defined, by_seed=by_seed, seeds=np.array(seeds, dtype=np.int64), settings=about,
+        **fields,
     )  # fmt: skip
 
 

@@ -191,7 +191,8 @@ def _distances(kept: torch.Tensor) -> Array:
 
 
 def _norm(x: torch.Tensor, axes: int) -> torch.Tensor:
-    return x.double().flatten(-axes).norm(dim=-1)
+    found: torch.Tensor = torch.linalg.vector_norm(x.double().flatten(-axes), dim=-1)
+    return found
 
 
 def _gather(found: list[torch.Tensor]) -> Array:

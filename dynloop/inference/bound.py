@@ -40,7 +40,8 @@ class Constants:
 def constants(seen: Seen) -> Constants:
     """Read the constants of an attention off its weights."""
     module: Any = seen.module
-    if type(module) not in (Attention, TableAttention):
+    plain = isinstance(module, TableAttention) and type(module).prepared is TableAttention.prepared
+    if not isinstance(module, Attention) and not plain:
         what = "this attention" if module is None else type(module).__name__
         return Constants(None, reason=f"the weights of {what} are not known as W_Q and W_K alone")
     if getattr(module, "q_norm", None) is not None:

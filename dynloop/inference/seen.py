@@ -74,7 +74,8 @@ class _Watching(TorchFunctionMode):
         if func is functional.multi_head_attention_forward:
             given = _SIGNATURE.bind(*args, **kwargs)
             given.arguments |= {"need_weights": True, "average_attn_weights": False}
-            self._keep(func(*given.args, **given.kwargs)[1])
+            found: Any = func(*given.args, **given.kwargs)
+            self._keep(found[1])
             return func(*args, **kwargs)
         out = func(*args, **kwargs)
         if func is functional.scaled_dot_product_attention:

@@ -45,8 +45,13 @@ class Run:
 
 
 def run(
-    make: Callable[..., LoopMap], setting: Mapping[str, Any], seed: int, loops: int, polish: Any, options: Mapping[str, Any]
-) -> Run:  # fmt: skip
+    make: Callable[..., LoopMap],
+    setting: Mapping[str, Any],
+    seed: int,
+    loops: int,
+    polish: Any,
+    options: Mapping[str, Any],
+) -> Run:
     """Make a block, iterate it from one start, and classify the orbit.
 
     Parameters
@@ -66,9 +71,9 @@ def run(
     start = m.start(as_rng(seed), 1)
     found = classify(m, start, loops=loops, polish=polish, rng=seed)
     numbers = _measured(m, start, loops)
-    converged = np.isin(np.ravel(found.regime).astype(object), [Regime.CYCLIC, Regime.VANISHING])
-    rates = np.ravel(found.rate)[converged]
-    numbers["rate"] = float(rates.max()) if converged.all() and np.isfinite(rates).all() else math.nan
+    converged = all(regime in (Regime.CYCLIC, Regime.VANISHING) for regime in np.ravel(found.regime))
+    rates = np.ravel(found.rate)
+    numbers["rate"] = float(rates.max()) if converged and np.isfinite(rates).all() else math.nan
     names = [regime.name for regime in np.ravel(found.regime)]
     return Run(
         shares={name: count / len(names) for name, count in Counter(names).items()},

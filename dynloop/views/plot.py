@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_branch", "draw_exponent_diagram", "draw_orbit_diagram", "draw_period_diagram", "draw_regime_diagram"]
 
 _INK, _ACCENT = "#1f3a5f", "#b5402a"
-_COLOURS = {
+COLOURS = {
     Regime.VANISHING: "#9ecae1", Regime.CYCLIC: "#1f3a5f", Regime.PERIODIC: "#3f8f5f", Regime.QUASIPERIODIC: "#d9a441",
     Regime.CHAOTIC: "#b5402a", Regime.RAY: "#7b5ea7", Regime.DRIFT: "#c39bd3", Regime.DIVERGENT: "#222222",
     Regime.UNDECIDED: "#d0d0d0",
@@ -58,7 +58,7 @@ def draw_branch(
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     index = _coordinate(coordinate, found.points.shape[2:])
     where: Any = (..., *index)
     points, stable = found.points[where], found.unstable == 0
@@ -107,7 +107,7 @@ def draw_orbit_diagram(
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     index = _coordinate(coordinate, found.states.shape[2:])
     where: Any = (..., *index)
     points = found.states[where]
@@ -144,7 +144,7 @@ def draw_exponent_diagram(found: ExponentDiagram, *, ax: Axes | None = None, **o
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     values = _numbers(found.values)
     finite = np.where(np.isfinite(found.exponents), found.exponents, np.nan)
     ax.axhline(0, color="0.6", linewidth=0.8, zorder=0)
@@ -184,7 +184,7 @@ def draw_period_diagram(found: PeriodDiagram, *, ax: Axes | None = None, **optio
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     values, known = _numbers(found.values), found.period > 0
     style = {"linestyle": "none", "marker": ".", "markersize": 3, "color": _INK, **options}
     ax.plot(values[known], found.period[known], **style)
@@ -220,7 +220,7 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     numbers = found.values.dtype.kind == "f"
     places = found.values if numbers else np.arange(len(found.values), dtype=np.float64)
     gaps = np.diff(np.unique(places))
@@ -230,7 +230,7 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     for regime in Regime:
         share = np.array([np.mean([verdict is regime for verdict in row]) for row in rows])
         if share.any():
-            style = {"width": width, "color": _COLOURS[regime], "label": regime.name, **options}
+            style = {"width": width, "color": COLOURS[regime], "label": regime.name, **options}
             ax.bar(places, share, bottom=below, **style)
             below += share
     if not numbers:
@@ -240,7 +240,7 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     return ax
 
 
-def _axes(ax: Axes | None) -> Axes:
+def new_axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
     try:
