@@ -177,9 +177,9 @@ class _Record:
     def _moved(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Return the relative change of a section, ``(batch,)``."""
         wide_a, wide_b = (self.m.numpy(x) for x in (a, b))
-        gap = self.m.displacement(wide_b, wide_a).reshape(len(wide_b), -1)
-        size = np.linalg.norm(wide_b.reshape(len(wide_b), -1), axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(all="ignore"):
+            gap = self.m.displacement(wide_b, wide_a).reshape(len(wide_b), -1)
+            size = np.linalg.norm(wide_b.reshape(len(wide_b), -1), axis=1)
             return torch.from_numpy(np.linalg.norm(gap, axis=1) / np.maximum(size, np.finfo(np.float64).tiny))
 
 

@@ -82,15 +82,13 @@ def agreement(a: Array, b: Array) -> Array:
     2·cov / (var_a + var_b + (mean_a − mean_b)²): 1 where they are equal, lower if one is shifted or scaled (Lin 1989,
     Biometrics 45, 255).
     """
-    mean_a, mean_b = a.mean(-1), b.mean(-1)
-    dev_a, dev_b = a - mean_a[..., None], b - mean_b[..., None]
-    var_a, var_b = (dev_a**2).mean(-1), (dev_b**2).mean(-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
+        mean_a, mean_b = a.mean(-1), b.mean(-1)
+        dev_a, dev_b = a - mean_a[..., None], b - mean_b[..., None]
+        var_a, var_b = (dev_a**2).mean(-1), (dev_b**2).mean(-1)
         found = 2 * (dev_a * dev_b).mean(-1) / (var_a + var_b + (mean_a - mean_b) ** 2)
-    shaped = np.logical_and(*(
-        np.sqrt(var) > _CONSTANT * np.abs(curve).max(-1) for var, curve in ((var_a, a), (var_b, b))
-    ))  # fmt: skip
-    return np.where(shaped, found, np.nan)
+        shaped = [np.sqrt(v) > _CONSTANT * np.abs(curve).max(-1) for v, curve in ((var_a, a), (var_b, b))]
+    return np.where(shaped[0] & shaped[1], found, np.nan)
 
 
 def repeats(curves: Mapping[str, Array]) -> dict[str, Array]:

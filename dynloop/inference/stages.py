@@ -80,7 +80,7 @@ def inference_stages(
     Examples
     --------
     >>> import dynloop as dl
-    >>> m = dl.synthetic.looped_transformer(layers=3, width=16, heads=2, tokens=5)
+    >>> m = dl.synthetic.looped_transformer(layers=3, width=16, heads=2, tokens=5, seed=3)
     >>> found = dl.inference_stages(m, loops=64)
     >>> found.curves["mixing"].shape, found.curves["matrix_entropy"].shape
     ((64, 3), (64, 4))

@@ -60,9 +60,9 @@ def test_at_a_fixed_point_attention_stands_still():
 
 def test_on_a_ray_attention_freezes_while_the_state_moves_for_ever():
     m = block(injection="add")
-    found = dl.attention_stability(m, loops=256, tol=1e-3)
+    found = dl.attention_stability(m, loops=128, tol=1e-3)
     assert (found.stabilised_at >= 0).all()
-    verdict = dl.classify(m, loops=256)
+    verdict = dl.classify(m, loops=128)
     assert {regime.name for regime in verdict.regime.ravel()} == {"RAY"}
 
 
