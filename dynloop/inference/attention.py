@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from dynloop.errors import InvalidArgumentError
+from dynloop.inference.attention_metrics import mixing
 from dynloop.inference.bound import Constants, allowed, constants
-from dynloop.inference.seen import Seen, Step, attention_names, check_same, seen_loop
+from dynloop.inference.seen import Seen, Step, Watcher, attention_names, check_same
 from dynloop.inference.stability import AttentionStability, stabilised
 from dynloop.maps.base import Array, LoopMap, as_map
 from dynloop.maps.memory import free_bytes
@@ -100,16 +101,17 @@ def attention_stability(
     if len(times) < 2:
         raise InvalidArgumentError(f"loops must span two records at least; got loops={loops} with every={every}")
     record = _Record(m, pairwise or maps, len(times))
-    for t in range(int(times[-1]) + 1):
-        if t % every:
-            with torch.no_grad():
-                states = m.loop(states)
-        else:
-            steps = list(seen_loop(m, states))
-            record.add(steps)
-            states = steps[-1].after
-        if progress is not None:
-            progress(t + 1, int(times[-1]) + 1)
+    with Watcher(m) as watcher:
+        for t in range(int(times[-1]) + 1):
+            if t % every:
+                with torch.no_grad():
+                    states = m.loop(states)
+            else:
+                steps = watcher.loop(states)
+                record.add(steps)
+                states = steps[-1].after
+            if progress is not None:
+                progress(t + 1, int(times[-1]) + 1)
     change, bound, section, entropy = (np.stack(one, axis=-1) for one in record.series)
     kept = record.kept() if pairwise or maps else []
     fields: dict[str, Any] = {
@@ -135,36 +137,38 @@ class _Record:
         self.constants: list[Constants] = []
         self.tokens = 0
         self.series: tuple[list[Array], ...] = ([], [], [], [])  # change, bound, section step, entropy
-        self._before: list[tuple[Seen, torch.Tensor]] = []
-        self._kept: list[list[torch.Tensor]] = []
+        self._before: tuple[list[Seen], torch.Tensor, torch.Tensor] | None = None
+        self._kept: list[torch.Tensor] = []
 
     def add(self, steps: list[Step]) -> None:
         """Take in the attentions of one loop."""
-        now = [(one, step.before) for step in steps for one in step.seen]
+        seen = [one for step in steps for one in step.seen]
         if not self.names:
-            self._first(steps, [one for one, _ in now])
+            self._first(steps, seen)
         check_same(self.m, len(self.names), steps)
-        pairs = list(zip(self._before, now, strict=True)) if self._before else []
-        if pairs:
-            self.series[0].append(_gather([_norm(b[0].weights - a[0].weights, 2) for a, b in pairs]))
-            moved = zip(self.constants, pairs, strict=True)
-            self.series[1].append(_gather([allowed(known, a[0], b[0]) for known, (a, b) in moved]))
-            self.series[2].append(_gather([self._moved(a[1], b[1]) for a, b in pairs]))
-        self.series[3].append(_gather([torch.special.entr(one.weights.double()).sum(-1).mean(-1) for one, _ in now]))
-        self._before = now
+        maps = torch.stack([one.weights for one in seen], dim=1)  # (batch, attentions, heads, tokens, tokens)
+        sections = torch.stack([step.before for step in steps for _ in step.seen], dim=1)
+        if self._before is not None:
+            earlier, old, left = self._before
+            self._put(0, torch.linalg.vector_norm((maps - old).double(), dim=(-2, -1)))
+            self._put(1, allowed(self.constants, earlier, seen))
+            self._put(2, self._moved(left, sections))
+        self._put(3, mixing(maps.double()))
+        self._before = seen, maps, sections
         if self.keep:
-            for own, (one, _) in zip(self._kept, now, strict=True):
-                own.append(one.weights)
+            self._kept.append(maps)
 
     def kept(self) -> list[torch.Tensor]:
-        """Return the maps of every attention ``(batch, heads, records, tokens, tokens)``, letting go of its own."""
-        return [torch.stack(own, dim=2) for own in self._kept]
+        """Return the maps of every attention ``(batch, heads, records, tokens, tokens)``."""
+        return [torch.stack([maps[:, i] for maps in self._kept], dim=2) for i in range(len(self.names))]
+
+    def _put(self, which: int, numbers: torch.Tensor) -> None:
+        self.series[which].append(numbers.cpu().numpy())
 
     def _first(self, steps: list[Step], now: list[Seen]) -> None:
         self.names = attention_names(self.m, steps)
         self.constants = [constants(one) for one in now]
         self.tokens = now[0].weights.shape[-1]
-        self._kept = [[] for _ in now]
         # maps are held once as they come, once stacked, and one attention in float64
         needed = 2 * self.records * sum(one.weights.numel() * one.weights.itemsize for one in now)
         free = free_bytes(now[0].weights.device)
@@ -175,12 +179,12 @@ class _Record:
             )
 
     def _moved(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """Return the relative change of a section, ``(batch,)``."""
-        wide_a, wide_b = (self.m.numpy(x) for x in (a, b))
+        """Return the relative change of sections ``(batch, attentions, *state_shape)``: ``(batch, attentions)``."""
         with np.errstate(all="ignore"):
-            gap = self.m.displacement(wide_b, wide_a).reshape(len(wide_b), -1)
-            size = np.linalg.norm(wide_b.reshape(len(wide_b), -1), axis=1)
-            return torch.from_numpy(np.linalg.norm(gap, axis=1) / np.maximum(size, np.finfo(np.float64).tiny))
+            gap = torch.from_numpy(self.m.displacement(self.m.numpy(b), self.m.numpy(a)))
+        size = torch.linalg.vector_norm(b.double().flatten(2), dim=-1).cpu()
+        moved: torch.Tensor = torch.linalg.vector_norm(gap.flatten(2), dim=-1)
+        return moved / size.clamp_min(np.finfo(np.float64).tiny)
 
 
 def _distances(kept: torch.Tensor) -> Array:
@@ -188,16 +192,6 @@ def _distances(kept: torch.Tensor) -> Array:
     flat = kept.flatten(-2).double()
     found = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
     return np.asarray(found.cpu().numpy())
-
-
-def _norm(x: torch.Tensor, axes: int) -> torch.Tensor:
-    found: torch.Tensor = torch.linalg.vector_norm(x.double().flatten(-axes), dim=-1)
-    return found
-
-
-def _gather(found: list[torch.Tensor]) -> Array:
-    """Stack one tensor ``(batch, …)`` an attention to ``(batch, attentions, …)``."""
-    return np.asarray(torch.stack(found, dim=1).cpu().numpy())
 
 
 def _stacked(found: list[Array]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,22 +58,34 @@ def constants(seen: Seen) -> Constants:
     return Constants(sizes / math.sqrt(module.head_size), rotary, biased)
 
 
-def allowed(known: Constants, before: Seen, after: Seen) -> torch.Tensor:
-    """Return the bound Bκ/√d·‖ΔX‖_F ``(batch, heads)`` on the change between two calls; nan where there is none.
+def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[Seen]) -> torch.Tensor:
+    """Return the bound Bκ/√d·‖ΔX‖_F on the change of every attention between two calls; nan where there is none.
 
     X is the input ``(tokens, width)`` of the attention, B the larger of its two norms: spectral, or Frobenius with
     rotary positions (theory note T10).
+
+    Returns
+    -------
+    tensor, (batch, attentions, heads)
     """
-    if known.sizes is None or before.given is None or after.given is None:
-        shape = after.weights.shape[:2]
-        return torch.full(shape, math.nan, dtype=torch.float64, device=after.weights.device)
-    a, b = (_wide(one.given, known.biased) for one in (before, after))
-    norms = [torch.linalg.matrix_norm(x, "fro" if known.rotary else 2) for x in (a, b)]
-    return torch.outer(torch.maximum(*norms) * torch.linalg.matrix_norm(b - a), known.sizes.to(a.device))
+    shape = (after[0].weights.shape[0], len(known), after[0].weights.shape[1])
+    found = torch.full(shape, math.nan, dtype=torch.float64, device=after[0].weights.device)
+    groups: dict[Any, list[int]] = {}  # attentions that can be taken together
+    for i, one in enumerate(known):
+        x = after[i].given
+        if one.sizes is not None and x is not None:
+            groups.setdefault((one.rotary, one.biased, x.shape), []).append(i)
+    for (rotary, biased, _), members in groups.items():
+        a, b = (_wide([calls[i].given for i in members], biased) for calls in (before, after))
+        norms = [torch.linalg.matrix_norm(x, "fro" if rotary else 2) for x in (a, b)]
+        moved = torch.maximum(*norms) * torch.linalg.matrix_norm(b - a)  # (members, batch)
+        sizes = torch.stack([known[i].sizes for i in members])  # type: ignore[misc]
+        found[:, members] = moved.T[:, :, None] * sizes.to(found.device)
+    return found
 
 
-def _wide(x: Any, biased: bool) -> torch.Tensor:
-    wide: torch.Tensor = x.detach().double()
+def _wide(given: Sequence[Any], biased: bool) -> torch.Tensor:
+    wide: torch.Tensor = torch.stack([x.detach() for x in given]).double()
     return torch.cat([wide, wide.new_ones(*wide.shape[:-1], 1)], dim=-1) if biased else wide
 
 

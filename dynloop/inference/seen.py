@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +22,7 @@ from dynloop.maps.base import LoopMap
 from dynloop.maps.torch import TorchMap
 from dynloop.nn import Attention
 
-__all__ = ["Seen", "Step", "attention_names", "check_same", "seen_loop", "weights"]
+__all__ = ["Seen", "Step", "Watcher", "attention_names", "check_same", "seen_loop", "weights"]
 
 _SOFTMAX = (functional.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
 _SIGNATURE = inspect.signature(functional.multi_head_attention_forward)
@@ -63,11 +61,11 @@ class Step:
 class _Watching(TorchFunctionMode):
     """Keeps the maps of every attention that is computed."""
 
-    def __init__(self, batch: int, tokens: int, name: str) -> None:
+    def __init__(self, batch: int, tokens: int, inputs: list[tuple[torch.nn.Module, torch.Tensor]]) -> None:
         super().__init__()
-        self.batch, self.tokens, self.name = batch, tokens, name
+        self.batch, self.tokens, self.inputs = batch, tokens, inputs
         self.found: list[Seen] = []
-        self.inputs: list[tuple[torch.nn.Module, torch.Tensor]] = []
+        self.name = ""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -126,38 +124,58 @@ def weights(
     return maps if attn_mask is None else maps.masked_fill((scores == -math.inf).all(-1, keepdim=True), 0.0)
 
 
-def seen_loop(m: TorchMap, states: torch.Tensor) -> Iterator[Step]:
-    """Run one loop from native states ``(batch, *state_shape)``, yielding what every layer does and attends to.
+class Watcher:
+    """Runs loops of a block and looks at its attention; a context, at whose end the block is as it was.
+
+    Parameters
+    ----------
+    m : TorchMap
+        The block.
 
     Raises
     ------
     InvalidArgumentError
         If an attention is not self-attention over the tokens of the state.
     """
-    for l in range(m.layer_count):
-        with torch.no_grad(), _watched(m, l, len(states)) as watch:
-            after = m.layer(l, states)
-        yield Step(l, states, after, watch.found)
-        states = after
 
+    def __init__(self, m: TorchMap) -> None:
+        self.m = m
+        self._inputs: list[tuple[torch.nn.Module, torch.Tensor]] = []
+        self._hooks: list[Any] = []
 
-@contextmanager
-def _watched(m: TorchMap, l: int, batch: int) -> Iterator[_Watching]:
-    tokens = m.state_shape[-2] if len(m.state_shape) > 1 else 1
-    watch = _Watching(batch, tokens, f"layer {m.layer_names[l]!r} of {m.name}")
-    layer = m.layers[l]
-    parts = layer.modules() if isinstance(layer, torch.nn.Module) else ()
-    hooks = [
-        part.register_forward_pre_hook(lambda module, given: watch.inputs.append((module, given[0])))
-        for part in parts
-        if isinstance(part, _WATCHED)
-    ]
-    try:
-        with watch:
-            yield watch
-    finally:
-        for hook in hooks:
+    def __enter__(self) -> Watcher:
+        modules = [layer for layer in self.m.layers if isinstance(layer, torch.nn.Module)]
+        parts = dict.fromkeys(part for layer in modules for part in layer.modules() if isinstance(part, _WATCHED))
+        keep = self._inputs
+        self._hooks = [
+            part.register_forward_pre_hook(lambda module, given: keep.append((module, given[0]))) for part in parts
+        ]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for hook in self._hooks:
             hook.remove()
+
+    def loop(self, states: torch.Tensor) -> list[Step]:
+        """Run one loop from native states ``(batch, *state_shape)``; return what every layer does and attends to."""
+        m = self.m
+        tokens = m.state_shape[-2] if len(m.state_shape) > 1 else 1
+        steps = []
+        self._inputs.clear()
+        watching = _Watching(len(states), tokens, self._inputs)
+        with torch.no_grad(), watching:
+            for l in range(m.layer_count):
+                watching.found, watching.name = [], f"layer {m.layer_names[l]!r} of {m.name}"
+                after = m.layer(l, states)
+                steps.append(Step(l, states, after, watching.found))
+                states = after
+        return steps
+
+
+def seen_loop(m: TorchMap, states: torch.Tensor) -> list[Step]:
+    """Run a single loop under a `Watcher`."""
+    with Watcher(m) as watcher:
+        return watcher.loop(states)
 
 
 def attention_names(m: LoopMap, steps: list[Step]) -> tuple[str, ...]:

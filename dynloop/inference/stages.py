@@ -14,7 +14,7 @@ from dynloop.inference import stream_metrics as of_streams
 from dynloop.inference.attention import torch_map
 from dynloop.inference.curves import LENS, InferenceStages, repeats
 from dynloop.inference.lens import lens
-from dynloop.inference.seen import Step, attention_names, check_same, seen_loop
+from dynloop.inference.seen import Step, Watcher, attention_names, check_same
 from dynloop.maps.base import Array, LoopMap
 from dynloop.maps.torch import TorchMap
 
@@ -124,25 +124,26 @@ class _Pass:
         self.m, self.sink, self.logits = m, sink, logits
         self.names: tuple[str, ...] = ()
         self.layer: list[int] = []
-        self.curves: dict[str, list[list[torch.Tensor]]] = {}
+        self.curves: dict[str, list[torch.Tensor]] = {}
 
     def run(self, states: torch.Tensor, loops: int, progress: Callable[[int], None] | None) -> dict[str, Array]:
         """Return every curve, ``(batch, loops, depth)``."""
         sections: list[torch.Tensor] = []
-        for t in range(loops):
-            steps = list(seen_loop(self.m, states))
-            if not self.names:
-                self.names = attention_names(self.m, steps)
-                self.layer = [step.layer for step in steps for _ in step.seen]
-                self._check_token(steps)
-            check_same(self.m, len(self.names), steps)
-            self._measure(steps)
-            states = steps[-1].after
-            if self.logits is not None:
-                sections += [step.after for step in steps]
-            if progress is not None:
-                progress(t + 1)
-        found = {name: _stacked(rows) for name, rows in self.curves.items()}
+        with Watcher(self.m) as watcher:
+            for t in range(loops):
+                steps = watcher.loop(states)
+                if not self.names:
+                    self.names = attention_names(self.m, steps)
+                    self.layer = [step.layer for step in steps for _ in step.seen]
+                    self._check_token(steps)
+                check_same(self.m, len(self.names), steps)
+                self._measure(steps)
+                states = steps[-1].after
+                if self.logits is not None:
+                    sections += [step.after for step in steps]
+                if progress is not None:
+                    progress(t + 1)
+        found = {name: np.stack([row.cpu().numpy() for row in rows], axis=1) for name, rows in self.curves.items()}
         if self.logits is not None:
             for name, values in zip(LENS, lens(self.logits, sections), strict=True):
                 self.curves[name] = []
@@ -150,15 +151,17 @@ class _Pass:
         return found
 
     def _measure(self, steps: list[Step]) -> None:
-        maps = [one.weights.double() for step in steps for one in step.seen]
-        self._add("concentration", [of_maps.concentration(A).mean(-1) for A in maps])
-        self._add("sink_rate", [of_maps.sink_rate(A, **self.sink) for A in maps])
-        self._add("mixing", [of_maps.mixing(A).mean(-1) for A in maps])
-        streams = [step.after.double().reshape(len(step.after), -1, self.m.state_shape[-1]) for step in steps]
-        self._add("matrix_entropy", [of_streams.matrix_entropy(x) for x in streams])
-        self._add("norm", [of_streams.norm(x) for x in streams])
+        """Take in the ``(batch, depth)`` numbers of one loop, all depths together."""
+        maps = torch.stack([one.weights for step in steps for one in step.seen], dim=1).double()
+        self._add("concentration", of_maps.concentration(maps).mean(-1))
+        self._add("sink_rate", of_maps.sink_rate(maps, **self.sink))
+        self._add("mixing", of_maps.mixing(maps).mean(-1))
+        states = torch.stack([step.after for step in steps], dim=1).double()
+        streams = states.reshape(*states.shape[:2], -1, self.m.state_shape[-1])
+        self._add("matrix_entropy", of_streams.matrix_entropy(streams))
+        self._add("norm", of_streams.norm(streams))
 
-    def _add(self, name: str, values: list[torch.Tensor]) -> None:
+    def _add(self, name: str, values: torch.Tensor) -> None:
         self.curves.setdefault(name, []).append(values)
 
     def _check_token(self, steps: list[Step]) -> None:
@@ -168,11 +171,6 @@ class _Pass:
             raise InvalidArgumentError(
                 f"sink_token must be one of the {tokens} tokens of {self.m.name}, or None for any; got {token}"
             )
-
-
-def _stacked(rows: list[list[torch.Tensor]]) -> Array:
-    """Turn lists (loops, depth) of ``(batch,)`` into ``(batch, loops, depth)``."""
-    return np.asarray(torch.stack([torch.stack(row, dim=-1) for row in rows], dim=1).cpu().numpy())
 
 
 def _averaged(found: list[dict[str, Array]]) -> tuple[dict[str, Array], dict[str, Array], int]:

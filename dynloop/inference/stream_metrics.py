@@ -10,7 +10,7 @@ __all__ = ["matrix_entropy", "norm"]
 
 
 def matrix_entropy(stream: torch.Tensor) -> torch.Tensor:
-    """Return the matrix entropy of streams ``(batch, tokens, width)``, in nats: ``(batch,)``.
+    """Return the matrix entropy of streams ``(…, tokens, width)``, in nats: ``(…)``.
 
     H = −Σ_j p_j log p_j with p_j = σ_j² / ‖X‖_F²: 0 for a stream of rank one, log r where r singular values are alike
     and the others zero. nan for a stream that is zero or not finite.
@@ -26,6 +26,6 @@ def matrix_entropy(stream: torch.Tensor) -> torch.Tensor:
 
 
 def norm(stream: torch.Tensor) -> torch.Tensor:
-    """Return the mean norm of the tokens of streams ``(batch, tokens, width)``: ``(batch,)``."""
+    """Return the mean norm of the tokens of streams ``(…, tokens, width)``: ``(…)``."""
     found: torch.Tensor = torch.linalg.vector_norm(stream, dim=-1).mean(-1)
     return found

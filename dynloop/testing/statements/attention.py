@@ -111,7 +111,7 @@ def _ratio(a: Any, b: Any, known: dict[Any, Any]) -> Array:
     if a.module not in known:
         known[a.module] = constants(a)
     change = (b.weights - a.weights).flatten(-2).norm(dim=-1)[0].double().cpu().numpy()
-    most = allowed(known[a.module], a, b)[0].cpu().numpy()
+    most = allowed([known[a.module]], [a], [b])[0, 0].cpu().numpy()
     noise = 1e3 * np.finfo(np.float64).eps * a.weights.shape[-1]
     ratio = np.maximum(change - noise, 0.0) / np.maximum(most, 1e-300)
     return np.asarray(ratio[~np.isnan(most)])
