@@ -41,8 +41,8 @@ def main(words: list[str] | None = None) -> Ablation:
     given.out.mkdir(parents=True, exist_ok=True)
     seeds = range(sizes.pop("seeds"))
     parts = []
-    for seed in seeds:
-        for setting in SETTINGS:
+    for setting in SETTINGS:
+        for seed in seeds:
             name = "-".join(str(value) for value in [*setting.values(), *sizes.values(), seed])
             path = given.out / f"{name}.npz"
             part = dl.load(path) if path.exists() else dl.ablate(**setting, **sizes, seeds=[seed])

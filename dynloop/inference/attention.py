@@ -11,7 +11,7 @@ import torch
 from dynloop.errors import InvalidArgumentError
 from dynloop.inference.attention_metrics import mixing
 from dynloop.inference.bound import Constants, allowed, constants
-from dynloop.inference.seen import Seen, Step, Watcher, attention_names, check_same
+from dynloop.inference.seen import Seen, Step, Watcher, attention_names, check_same, stacked
 from dynloop.inference.stability import AttentionStability, stabilised
 from dynloop.maps.base import Array, LoopMap, as_map
 from dynloop.maps.memory import free_bytes
@@ -20,6 +20,7 @@ from dynloop.maps.torch import TorchMap
 __all__ = ["attention_stability", "torch_map"]
 
 Progress = Callable[[int, int], None]
+_TOGETHER = 16  # loops whose maps are measured together
 
 
 def attention_stability(
@@ -112,7 +113,7 @@ def attention_stability(
                 states = steps[-1].after
             if progress is not None:
                 progress(t + 1, int(times[-1]) + 1)
-    change, bound, section, entropy = (np.stack(one, axis=-1) for one in record.series)
+    change, bound, section, entropy = record.series()
     kept = record.kept() if pairwise or maps else []
     fields: dict[str, Any] = {
         "stabilised_at": stabilised(change, times, tol), "change": change, "bound": bound, "section_step": section,
@@ -129,46 +130,70 @@ def attention_stability(
 
 
 class _Record:
-    """Gathers, record by record, what becomes of the maps of one block."""
+    """Gathers what becomes of the maps of one block, some loops at a time."""
 
     def __init__(self, m: TorchMap, keep: bool, records: int) -> None:
         self.m, self.keep, self.records = m, keep, records
         self.names: tuple[str, ...] = ()
         self.constants: list[Constants] = []
         self.tokens = 0
-        self.series: tuple[list[Array], ...] = ([], [], [], [])  # change, bound, section step, entropy
-        self._before: tuple[list[Seen], torch.Tensor, torch.Tensor] | None = None
+        self._series: tuple[list[Array], ...] = ([], [], [], [])  # change, bound, section step, entropy
+        self._waiting: list[list[Step]] = []
+        self._last: tuple[list[Seen], torch.Tensor, torch.Tensor] | None = None
         self._kept: list[torch.Tensor] = []
 
     def add(self, steps: list[Step]) -> None:
         """Take in the attentions of one loop."""
-        seen = [one for step in steps for one in step.seen]
         if not self.names:
-            self._first(steps, seen)
+            self._first(steps)
         check_same(self.m, len(self.names), steps)
-        maps = torch.stack([one.weights for one in seen], dim=1)  # (batch, attentions, heads, tokens, tokens)
-        sections = torch.stack([step.before for step in steps for _ in step.seen], dim=1)
-        if self._before is not None:
-            earlier, old, left = self._before
-            self._put(0, torch.linalg.vector_norm((maps - old).double(), dim=(-2, -1)))
-            self._put(1, allowed(self.constants, earlier, seen))
-            self._put(2, self._moved(left, sections))
-        self._put(3, mixing(maps.double()))
-        self._before = seen, maps, sections
-        if self.keep:
-            self._kept.append(maps)
+        self._waiting.append(steps)
+        if len(self._waiting) == _TOGETHER:
+            self._take()
+
+    def series(self) -> tuple[Array, ...]:
+        """Return changes, bounds, changes of sections, and entropies, records last."""
+        self._take()
+        return tuple(np.moveaxis(np.concatenate(one), 0, -1) for one in self._series)
 
     def kept(self) -> list[torch.Tensor]:
         """Return the maps of every attention ``(batch, heads, records, tokens, tokens)``."""
-        return [torch.stack([maps[:, i] for maps in self._kept], dim=2) for i in range(len(self.names))]
+        whole = torch.cat(self._kept)
+        return [whole[:, i].movedim(0, 2) for i in range(len(self.names))]
+
+    def _take(self) -> None:
+        """Measure the loops that wait, all together; arrays are ``(loops, attentions, batch, …)`` here."""
+        if not self._waiting:
+            return
+        seen = [[one for step in steps for one in step.seen] for steps in self._waiting]
+        depth = len(self.names)
+        maps = _split(stacked([one for row in seen for one in row]), depth)
+        sections = torch.stack([step.before for steps in self._waiting for step in steps for _ in step.seen])
+        sections = _split(sections, depth)
+        if self.keep:
+            self._kept.append(maps)
+        self._put(3, mixing(maps.double()))
+        if self._last is not None:
+            seen = [self._last[0], *seen]
+            maps, sections = torch.cat([self._last[1], maps]), torch.cat([self._last[2], sections])
+        self._last, self._waiting = (seen[-1], maps[-1:], sections[-1:]), []
+        if len(seen) < 2:
+            return
+        self._put(0, torch.linalg.vector_norm((maps[1:] - maps[:-1]).double(), dim=(-2, -1)))
+        before, after = ([one for row in rows for one in row] for rows in (seen[:-1], seen[1:]))
+        bound = allowed(self.constants * (len(seen) - 1), before, after)
+        self._put(1, _split(bound.transpose(0, 1), depth))
+        self._put(2, self._moved(sections[:-1], sections[1:]))
 
     def _put(self, which: int, numbers: torch.Tensor) -> None:
-        self.series[which].append(numbers.cpu().numpy())
+        """Keep numbers ``(loops, attentions, batch, …)`` as ``(loops, batch, attentions, …)``."""
+        self._series[which].append(numbers.transpose(1, 2).cpu().numpy())
 
-    def _first(self, steps: list[Step], now: list[Seen]) -> None:
+    def _first(self, steps: list[Step]) -> None:
         self.names = attention_names(self.m, steps)
+        now = [one for step in steps for one in step.seen]
         self.constants = [constants(one) for one in now]
-        self.tokens = now[0].weights.shape[-1]
+        self.tokens = now[0].shape[-1]
         # maps are held once as they come, once stacked, and one attention in float64
         needed = 2 * self.records * sum(one.weights.numel() * one.weights.itemsize for one in now)
         free = free_bytes(now[0].weights.device)
@@ -179,12 +204,18 @@ class _Record:
             )
 
     def _moved(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """Return the relative change of sections ``(batch, attentions, *state_shape)``: ``(batch, attentions)``."""
+        """Return the relative change of sections ``(loops, attentions, batch, *state_shape)``, without the last."""
         with np.errstate(all="ignore"):
             gap = torch.from_numpy(self.m.displacement(self.m.numpy(b), self.m.numpy(a)))
-        size = torch.linalg.vector_norm(b.double().flatten(2), dim=-1).cpu()
-        moved: torch.Tensor = torch.linalg.vector_norm(gap.flatten(2), dim=-1)
-        return moved / size.clamp_min(np.finfo(np.float64).tiny)
+        size = torch.linalg.vector_norm(b.double().flatten(3), dim=-1).cpu()
+        moved: torch.Tensor = torch.linalg.vector_norm(gap.flatten(3), dim=-1)
+        relative: torch.Tensor = moved / size.clamp_min(np.finfo(np.float64).tiny)
+        return relative
+
+
+def _split(x: torch.Tensor, depth: int) -> torch.Tensor:
+    """Turn ``(loops · depth, …)`` into ``(loops, depth, …)``."""
+    return x.reshape(-1, depth, *x.shape[1:])
 
 
 def _distances(kept: torch.Tensor) -> Array:

@@ -68,8 +68,8 @@ def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[
     -------
     tensor, (batch, attentions, heads)
     """
-    shape = (after[0].weights.shape[0], len(known), after[0].weights.shape[1])
-    found = torch.full(shape, math.nan, dtype=torch.float64, device=after[0].weights.device)
+    shape = (after[0].shape[0], len(known), after[0].shape[1])
+    found = torch.full(shape, math.nan, dtype=torch.float64, device=_device(after[0]))
     groups: dict[Any, list[int]] = {}  # attentions that can be taken together
     for i, one in enumerate(known):
         x = after[i].given
@@ -82,6 +82,10 @@ def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[
         sizes = torch.stack([known[i].sizes for i in members])  # type: ignore[misc]
         found[:, members] = moved.T[:, :, None] * sizes.to(found.device)
     return found
+
+
+def _device(one: Seen) -> torch.device:
+    return one.weights.device if one.given is None else one.given.device
 
 
 def _wide(given: Sequence[Any], biased: bool) -> torch.Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,30 +23,68 @@ from dynloop.maps.base import LoopMap
 from dynloop.maps.torch import TorchMap
 from dynloop.nn import Attention
 
-__all__ = ["Seen", "Step", "Watcher", "attention_names", "check_same", "seen_loop", "weights"]
+__all__ = ["Seen", "Step", "Watcher", "attention_names", "check_same", "seen_loop", "stacked", "weights"]
 
 _SOFTMAX = (functional.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
+_NAMES = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
 _SIGNATURE = inspect.signature(functional.multi_head_attention_forward)
 _WATCHED = (Attention, TableAttention)  # whose input is kept
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """One call of an attention.
 
-    Attributes
+    Parameters
     ----------
-    weights : tensor, (batch, heads, tokens, tokens)
-        Row i says what token i takes from each token; rows sum to 1, or to 0 where everything is masked.
+    maps : tensor, (batch, heads, tokens, tokens), or tuple
+        The maps, or the arguments of a call of `scaled_dot_product_attention` to compute them from when asked for.
     module : module or None
         The attention, if it is one of dynloop's own.
     given : tensor, (batch, tokens, width), or None
         Its input, if so.
     """
 
-    weights: torch.Tensor
-    module: torch.nn.Module | None
-    given: torch.Tensor | None
+    __slots__ = ("_maps", "call", "given", "module", "shape")
+
+    def __init__(self, maps: Any, module: torch.nn.Module | None, given: torch.Tensor | None) -> None:
+        self.module, self.given = module, given
+        self.call: dict[str, Any] | None = None
+        self._maps: torch.Tensor | None = None
+        if isinstance(maps, torch.Tensor):
+            self._maps, self.shape = maps, tuple(maps.shape)
+        else:
+            args, kwargs = maps
+            self.call = dict(zip(_NAMES, args, strict=False)) | kwargs
+            self.call.pop("value", None)
+            self.shape = (*self.call["query"].shape[:-1], self.call["key"].shape[-2])
+
+    @property
+    def weights(self) -> torch.Tensor:
+        """Row i says what token i takes from each token; rows sum to 1, or to 0 where everything is masked."""
+        if self._maps is None and self.call is not None:
+            self._maps = weights(**self.call)
+        assert self._maps is not None  # noqa: S101 - one of the two was given
+        return self._maps
+
+
+def stacked(seen: Sequence[Seen]) -> torch.Tensor:
+    """Return the maps of several calls of one shape ``(calls, batch, heads, tokens, tokens)``, computed together."""
+    first = seen[0].call
+    if first is None or any(one.call is None or _options(one.call) != _options(first) for one in seen):
+        return torch.stack([one.weights for one in seen])
+    calls = [one.call for one in seen if one.call is not None]
+    together = _options(first) | {name: torch.stack([call[name] for call in calls]) for name in ("query", "key")}
+    masks = [call["attn_mask"] for call in calls if call.get("attn_mask") is not None]
+    if masks:
+        if len(masks) < len(calls) or len({(mask.shape, mask.dtype) for mask in masks}) > 1:
+            return torch.stack([one.weights for one in seen])
+        together["attn_mask"] = torch.stack([mask.reshape((1,) * (4 - mask.ndim) + mask.shape) for mask in masks])
+    return weights(**together)
+
+
+def _options(call: dict[str, Any]) -> dict[str, Any]:
+    left_out = {"query", "key", "attn_mask", "dropout_p"}
+    return {name: value for name, value in call.items() if name not in left_out}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +116,7 @@ class _Watching(TorchFunctionMode):
             return func(*args, **kwargs)
         out = func(*args, **kwargs)
         if func is functional.scaled_dot_product_attention:
-            self._keep(weights(*args, **kwargs))
+            self._keep((args, kwargs))
         elif func in _SOFTMAX and self._is_attention(out, args, kwargs):
             self._keep(out)
         return out
@@ -86,21 +125,21 @@ class _Watching(TorchFunctionMode):
         dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
         return out.ndim == 4 and dim in (-1, 3) and tuple(out.shape[2:]) == (self.tokens, self.tokens)
 
-    def _keep(self, found: torch.Tensor) -> None:
+    def _keep(self, maps: Any) -> None:
         module, given = self.inputs.pop() if self.inputs else (None, None)
-        shape = tuple(found.shape)
-        if len(shape) != 4 or shape[0] != self.batch or shape[2] != shape[3]:
+        one = Seen(maps, module, given)
+        if len(one.shape) != 4 or one.shape[0] != self.batch or one.shape[2] != one.shape[3]:
             raise InvalidArgumentError(
-                f"an attention in {self.name} has maps of shape {shape}; self-attention over all tokens, (batch="
+                f"an attention in {self.name} has maps of shape {one.shape}; self-attention over all tokens, (batch="
                 f"{self.batch}, heads, tokens, tokens), is what can be followed. Give a block of such layers."
             )
-        self.found.append(Seen(found, module, given))
+        self.found.append(one)
 
 
 def weights(
     query: torch.Tensor,
     key: torch.Tensor,
-    value: torch.Tensor,  # noqa: ARG001 - the signature of scaled_dot_product_attention
+    value: torch.Tensor | None = None,  # noqa: ARG001 - the signature of scaled_dot_product_attention
     attn_mask: torch.Tensor | None = None,
     dropout_p: float = 0.0,  # noqa: ARG001 - a map has no dropout
     is_causal: bool = False,
@@ -186,7 +225,7 @@ def attention_names(m: LoopMap, steps: list[Step]) -> tuple[str, ...]:
     InvalidArgumentError
         If there is none, or they differ in heads or tokens.
     """
-    shapes = {tuple(one.weights.shape) for step in steps for one in step.seen}
+    shapes = {one.shape for step in steps for one in step.seen}
     if not shapes:
         raise InvalidArgumentError(
             f"no attention was seen in a loop of {m.name}: supported are scaled_dot_product_attention, "

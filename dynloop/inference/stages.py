@@ -14,13 +14,14 @@ from dynloop.inference import stream_metrics as of_streams
 from dynloop.inference.attention import torch_map
 from dynloop.inference.curves import LENS, InferenceStages, repeats
 from dynloop.inference.lens import lens
-from dynloop.inference.seen import Step, Watcher, attention_names, check_same
+from dynloop.inference.seen import Step, Watcher, attention_names, check_same, stacked
 from dynloop.maps.base import Array, LoopMap
 from dynloop.maps.torch import TorchMap
 
 __all__ = ["inference_stages"]
 
 Progress = Callable[[int, int], None]
+_TOGETHER = 16  # loops that are measured together
 
 
 def inference_stages(
@@ -125,6 +126,7 @@ class _Pass:
         self.names: tuple[str, ...] = ()
         self.layer: list[int] = []
         self.curves: dict[str, list[torch.Tensor]] = {}
+        self._waiting: list[list[Step]] = []
 
     def run(self, states: torch.Tensor, loops: int, progress: Callable[[int], None] | None) -> dict[str, Array]:
         """Return every curve, ``(batch, loops, depth)``."""
@@ -137,35 +139,40 @@ class _Pass:
                     self.layer = [step.layer for step in steps for _ in step.seen]
                     self._check_token(steps)
                 check_same(self.m, len(self.names), steps)
-                self._measure(steps)
+                self._waiting.append(steps)
+                if len(self._waiting) == _TOGETHER or t == loops - 1:
+                    self._measure()
                 states = steps[-1].after
                 if self.logits is not None:
                     sections += [step.after for step in steps]
                 if progress is not None:
                     progress(t + 1)
-        found = {name: np.stack([row.cpu().numpy() for row in rows], axis=1) for name, rows in self.curves.items()}
+        found = {name: torch.cat(rows).movedim(-1, 0).cpu().numpy() for name, rows in self.curves.items()}
         if self.logits is not None:
             for name, values in zip(LENS, lens(self.logits, sections), strict=True):
                 self.curves[name] = []
                 found[name] = values.T.reshape(len(states), loops, -1).cpu().numpy()
         return found
 
-    def _measure(self, steps: list[Step]) -> None:
-        """Take in the ``(batch, depth)`` numbers of one loop, all depths together."""
-        maps = torch.stack([one.weights for step in steps for one in step.seen], dim=1).double()
+    def _measure(self) -> None:
+        """Take in the numbers ``(loops, depth, batch)`` of the loops that wait, all together."""
+        count, steps = len(self._waiting), [step for loop in self._waiting for step in loop]
+        maps = stacked([one for step in steps for one in step.seen]).double()
+        maps = maps.reshape(count, -1, *maps.shape[1:])
         self._add("concentration", of_maps.concentration(maps).mean(-1))
         self._add("sink_rate", of_maps.sink_rate(maps, **self.sink))
         self._add("mixing", of_maps.mixing(maps).mean(-1))
-        states = torch.stack([step.after for step in steps], dim=1).double()
-        streams = states.reshape(*states.shape[:2], -1, self.m.state_shape[-1])
+        streams = torch.stack([step.after for step in steps]).double()
+        streams = streams.reshape(count, -1, streams.shape[1], self.m.rows, self.m.state_shape[-1])
         self._add("matrix_entropy", of_streams.matrix_entropy(streams))
         self._add("norm", of_streams.norm(streams))
+        self._waiting = []
 
     def _add(self, name: str, values: torch.Tensor) -> None:
         self.curves.setdefault(name, []).append(values)
 
     def _check_token(self, steps: list[Step]) -> None:
-        tokens = next(one.weights.shape[-1] for step in steps for one in step.seen)
+        tokens = next(one.shape[-1] for step in steps for one in step.seen)
         token = self.sink["token"]
         if token is not None and not -tokens <= token < tokens:
             raise InvalidArgumentError(

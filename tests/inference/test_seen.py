@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import dynloop as dl
 from dynloop.errors import InvalidArgumentError, NotAutonomousError
-from dynloop.inference.seen import seen_loop, weights
+from dynloop.inference.seen import Seen, seen_loop, stacked, weights
 from dynloop.nn import Attention, PreNorm, RMSNorm
 
 DATA = ["albert", "hrm", "hrm_text", "huginn", "looped_icl", "ouro", "parcae", "retrofit_llama", "retrofit_olmo", "trm"]
@@ -234,3 +234,27 @@ def test_a_loop_that_attends_now_and_then_is_not_one_map():
 def test_a_map_without_layers_of_torch_is_refused():
     with pytest.raises(InvalidArgumentError, match="computes no attention"):
         dl.attention_stability(dl.zoo.henon(), loops=4)
+
+
+def test_calls_computed_together_are_those_computed_apart():
+    generator = torch.Generator().manual_seed(0)
+
+    def calls(**options):
+        made = []
+        for i in range(3):
+            q, k = (torch.randn(2, 4, 5, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+            given = {name: value[i] if isinstance(value, list) else value for name, value in options.items()}
+            made.append(Seen(((q, k, k), given), None, None))
+        return made
+
+    masks = [torch.rand(5, 5, generator=generator) > 0.3 for _ in range(3)]
+    biases = [torch.randn(2, 1, 5, 5, generator=generator, dtype=torch.float64) for _ in range(3)]
+    for options in (
+        {}, {"is_causal": True}, {"attn_mask": masks}, {"attn_mask": biases}, {"attn_mask": [None, masks[1], None]},
+        {"scale": [1.0, 2.0, 3.0]}, {"attn_mask": [masks[0], biases[0], masks[2]]},
+    ):  # fmt: skip
+        made = calls(**options)
+        together = stacked(made)
+        assert together.shape == (3, 2, 4, 5, 5)
+        for one, maps in zip(made, together, strict=True):
+            torch.testing.assert_close(maps, one.weights, atol=1e-15, rtol=0)
