@@ -11,7 +11,7 @@ import torch
 from dynloop.errors import InvalidArgumentError
 from dynloop.inference.attention_metrics import mixing
 from dynloop.inference.bound import Constants, allowed, constants
-from dynloop.inference.seen import Seen, Step, Watcher, attention_names, check_same, stacked
+from dynloop.inference.seen import Seen, Step, Watcher, at_once, attention_names, check_same, stacked
 from dynloop.inference.stability import AttentionStability, stabilised
 from dynloop.maps.base import Array, LoopMap, as_map
 from dynloop.maps.memory import free_bytes
@@ -20,7 +20,6 @@ from dynloop.maps.torch import TorchMap
 __all__ = ["attention_stability", "torch_map"]
 
 Progress = Callable[[int, int], None]
-_TOGETHER = 16  # loops whose maps are measured together
 
 
 def attention_stability(
@@ -139,6 +138,7 @@ class _Record:
         self.tokens = 0
         self._series: tuple[list[Array], ...] = ([], [], [], [])  # change, bound, section step, entropy
         self._waiting: list[list[Step]] = []
+        self._at_once = 1
         self._last: tuple[list[Seen], torch.Tensor, torch.Tensor] | None = None
         self._kept: list[torch.Tensor] = []
 
@@ -148,7 +148,7 @@ class _Record:
             self._first(steps)
         check_same(self.m, len(self.names), steps)
         self._waiting.append(steps)
-        if len(self._waiting) == _TOGETHER:
+        if len(self._waiting) >= self._at_once:
             self._take()
 
     def series(self) -> tuple[Array, ...]:
@@ -172,7 +172,7 @@ class _Record:
         sections = _split(sections, depth)
         if self.keep:
             self._kept.append(maps)
-        self._put(3, mixing(maps.double()))
+        self._put(3, mixing(maps))
         if self._last is not None:
             seen = [self._last[0], *seen]
             maps, sections = torch.cat([self._last[1], maps]), torch.cat([self._last[2], sections])
@@ -187,12 +187,13 @@ class _Record:
 
     def _put(self, which: int, numbers: torch.Tensor) -> None:
         """Keep numbers ``(loops, attentions, batch, …)`` as ``(loops, batch, attentions, …)``."""
-        self._series[which].append(numbers.transpose(1, 2).cpu().numpy())
+        self._series[which].append(numbers.transpose(1, 2).double().cpu().numpy())
 
     def _first(self, steps: list[Step]) -> None:
         self.names = attention_names(self.m, steps)
         now = [one for step in steps for one in step.seen]
         self.constants = [constants(one) for one in now]
+        self._at_once = at_once(steps)
         self.tokens = now[0].shape[-1]
         # maps are held once as they come, once stacked, and one attention in float64
         needed = 2 * self.records * sum(one.weights.numel() * one.weights.itemsize for one in now)
@@ -220,9 +221,9 @@ def _split(x: torch.Tensor, depth: int) -> torch.Tensor:
 
 def _distances(kept: torch.Tensor) -> Array:
     """Return the distances of all pairs ``(batch, heads, records, records)``; differences are taken, not products."""
-    flat = kept.flatten(-2).double()
+    flat = kept.flatten(-2)
     found = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
-    return np.asarray(found.cpu().numpy())
+    return np.asarray(found.double().cpu().numpy())
 
 
 def _stacked(found: list[Array]) -> Array:

@@ -34,12 +34,13 @@ def lens(logits: Callable[[Any], Any], sections: Sequence[torch.Tensor]) -> tupl
     """
     final = _log_probabilities(logits, sections[-1])
     p = final.exp()
+    answered = p > 0
     kl, entropy = [], []
     for section in sections:
         own = _log_probabilities(logits, section)
-        terms = torch.where(p > 0, p * (final - own), 0.0).sum(-1)
+        terms = torch.where(answered, p * (final - own), 0.0).sum(-1)
         kl.append(torch.where(torch.isnan(terms), terms, terms.clamp_min(0)).mean(-1))
-        entropy.append(torch.special.entr(own.exp()).sum(-1).mean(-1))
+        entropy.append(torch.where(own == -torch.inf, 0.0, -own.exp() * own).sum(-1).mean(-1))
     return torch.stack(kl), torch.stack(entropy)
 
 

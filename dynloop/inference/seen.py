@@ -23,7 +23,7 @@ from dynloop.maps.base import LoopMap
 from dynloop.maps.torch import TorchMap
 from dynloop.nn import Attention
 
-__all__ = ["Seen", "Step", "Watcher", "attention_names", "check_same", "seen_loop", "stacked", "weights"]
+__all__ = ["Seen", "Step", "Watcher", "at_once", "attention_names", "check_same", "seen_loop", "stacked", "weights"]
 
 _SOFTMAX = (functional.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
 _NAMES = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
@@ -209,6 +209,12 @@ class Watcher:
                 steps.append(Step(l, states, after, watching.found))
                 states = after
         return steps
+
+
+def at_once(steps: Sequence[Step], most: int = 16) -> int:
+    """Return how many loops may wait to be measured together: `most`, or as many maps as take 64 MiB."""
+    size = sum(math.prod(one.shape) for step in steps for one in step.seen)
+    return max(1, min(most, 2**23 // max(size, 1)))
 
 
 def seen_loop(m: TorchMap, states: torch.Tensor) -> list[Step]:

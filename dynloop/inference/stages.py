@@ -14,14 +14,13 @@ from dynloop.inference import stream_metrics as of_streams
 from dynloop.inference.attention import torch_map
 from dynloop.inference.curves import LENS, InferenceStages, repeats
 from dynloop.inference.lens import lens
-from dynloop.inference.seen import Step, Watcher, attention_names, check_same, stacked
+from dynloop.inference.seen import Step, Watcher, at_once, attention_names, check_same, stacked
 from dynloop.maps.base import Array, LoopMap
 from dynloop.maps.torch import TorchMap
 
 __all__ = ["inference_stages"]
 
 Progress = Callable[[int, int], None]
-_TOGETHER = 16  # loops that are measured together
 
 
 def inference_stages(
@@ -140,7 +139,7 @@ class _Pass:
                     self._check_token(steps)
                 check_same(self.m, len(self.names), steps)
                 self._waiting.append(steps)
-                if len(self._waiting) == _TOGETHER or t == loops - 1:
+                if len(self._waiting) >= at_once(steps) or t == loops - 1:
                     self._measure()
                 states = steps[-1].after
                 if self.logits is not None:
@@ -157,7 +156,7 @@ class _Pass:
     def _measure(self) -> None:
         """Take in the numbers ``(loops, depth, batch)`` of the loops that wait, all together."""
         count, steps = len(self._waiting), [step for loop in self._waiting for step in loop]
-        maps = stacked([one for step in steps for one in step.seen]).double()
+        maps = stacked([one for step in steps for one in step.seen])
         maps = maps.reshape(count, -1, *maps.shape[1:])
         self._add("concentration", of_maps.concentration(maps).mean(-1))
         self._add("sink_rate", of_maps.sink_rate(maps, **self.sink))
@@ -169,7 +168,7 @@ class _Pass:
         self._waiting = []
 
     def _add(self, name: str, values: torch.Tensor) -> None:
-        self.curves.setdefault(name, []).append(values)
+        self.curves.setdefault(name, []).append(values.double())
 
     def _check_token(self, steps: list[Step]) -> None:
         tokens = next(one.shape[-1] for step in steps for one in step.seen)
