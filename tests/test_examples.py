@@ -138,3 +138,21 @@ def test_the_albert_of_pypi_reaches_a_cycle_and_chaos(example, albert, tmp_path)
     assert cycle.regime[0] is dl.Regime.PERIODIC
     assert chaos.regime[0] is dl.Regime.CHAOTIC
     assert chaos.evidence.exponent[0] > 4 * chaos.evidence.exponent_error[0]
+
+
+def test_the_ablation_of_small_blocks_goes_on_where_it_stopped(example, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    ablation = example("ablation")
+    ablation.SETTINGS = ablation.SETTINGS[:2]
+    found = ablation.main([str(tmp_path), "--seeds", "2"])
+    assert found.injection.tolist() == ["concat", "add"]
+    assert found.seeds.tolist() == [0, 1]
+    assert (tmp_path / "ablation.md").read_text(encoding="utf-8").strip() == found.table()
+    assert is_png(tmp_path / "ablation.png")
+    kept = sorted(path.name for path in tmp_path.glob("*.npz"))
+    stamps = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("pre-*.npz"))]
+    again = ablation.main([str(tmp_path), "--seeds", "2"])
+    assert again.table() == found.table()
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == kept
+    assert len(stamps) == 4
+    assert found.table().splitlines()[-1] in capsys.readouterr().out

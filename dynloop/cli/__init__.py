@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import dynloop
-from dynloop.cli import classify, fixed_points, ls, lyapunov, theorems
+from dynloop.cli import ablate, classify, fixed_points, ls, lyapunov, theorems
 
 __all__ = ["app", "main"]
 
@@ -49,6 +49,7 @@ def _options(
     """Options of the program itself; typer shows the help text of the app."""
 
 
+app.command("ablate")(ablate.ablate)
 app.command("classify")(classify.classify)
 app.command("fixed-points")(fixed_points.fixed_points)
 app.command("lyapunov")(lyapunov.lyapunov)
