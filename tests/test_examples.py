@@ -156,3 +156,25 @@ def test_the_ablation_of_small_blocks_goes_on_where_it_stopped(example, tmp_path
     assert sorted(path.name for path in tmp_path.glob("*.npz")) == kept
     assert len(stamps) == 4
     assert found.table().splitlines()[-1] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("address", "other"),
+    [
+        ("demo:hop-injected", []),
+        (
+            "synthetic:pre+add?layers=2&width=16&heads=2&tokens=3",
+            ["--feed-forward", "synthetic:none+none?layers=5&width=16&heads=2&tokens=3"],
+        ),
+    ],
+    ids=["checkpoint", "beside a feed-forward model"],
+)  # fmt: skip
+def test_every_figure_type_of_the_paper_from_one_command(example, tmp_path, capsys, address, other):
+    pytest.importorskip("matplotlib").use("agg")
+    figures = example("paper_figures")
+    written = figures.main([address, str(tmp_path / "out"), "--loops", "24", *other])
+    assert [path.stem for path in written] == ["steps", "distances", "attention", "trajectory", "stages"]
+    assert all(is_png(path) for path in written)
+    printed = capsys.readouterr().out
+    assert ("RAY" if other else "CYCLIC") in printed.splitlines()[-1]
+    assert ("StageAlignment" in printed) == bool(other)

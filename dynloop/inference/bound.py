@@ -55,7 +55,7 @@ def constants(seen: Seen) -> Constants:
         sizes = torch.linalg.matrix_norm(q, 2) * torch.linalg.matrix_norm(k, 2)
     else:
         sizes = torch.linalg.matrix_norm(q.mT @ k, 2)
-    return Constants(sizes / math.sqrt(module.head_size), rotary, biased)
+    return Constants(sizes * _stretch(module.tables) / math.sqrt(module.head_size), rotary, biased)
 
 
 def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[Seen]) -> torch.Tensor:
@@ -91,6 +91,11 @@ def _device(one: Seen) -> torch.device:
 def _wide(given: Sequence[Any], biased: bool) -> torch.Tensor:
     wide: torch.Tensor = torch.stack([x.detach() for x in given]).double()
     return torch.cat([wide, wide.new_ones(*wide.shape[:-1], 1)], dim=-1) if biased else wide
+
+
+def _stretch(tables: torch.Tensor | None) -> float:
+    """Return by how much tables of cosines and sines lengthen queries and keys together: 1 for a mere rotation."""
+    return 1.0 if tables is None else float(tables.double().square().sum(0).max())
 
 
 def _heads(part: Any, size: int) -> torch.Tensor:

@@ -86,17 +86,19 @@ def run(
 def _measured(m: LoopMap, start: Any, loops: int) -> dict[str, float]:
     """Measure steps over the second half of the loops, and the polygon of the loop after the last; the worst token."""
     half = loops // 2
-    middle = m.watch(start, half, start).states
-    seen = m.watch(middle, loops - half, middle)
+    first = m.watch(start, half, start)
+    seen = m.watch(first.states, loops - half, first.states)
+    largest = max(float(first.norms.max()), float(seen.norms.max()))
     with np.errstate(all="ignore"):
-        steps: Array = (seen.steps / seen.norms)[:, 0].max(axis=1)
+        sizes = np.maximum(seen.norms, 4 * m.precision * largest + np.finfo(np.float64).tiny)
+        steps: Array = (seen.steps / sizes)[:, 0].max(axis=1)
     if not np.isfinite(steps).all() or not np.isfinite(m.numpy(seen.states)).all():
         return dict.fromkeys(("step", "fall", "closure", "distinctness"), math.nan)
     rest = _AT_REST * m.precision
     times = np.arange(half + 1, loops + 1)
     fall = float(np.polyfit(np.log(times), np.log(steps), 1)[0]) if steps.min() > rest else math.nan
     with np.errstate(all="ignore"):
-        shape = polygon(m, seen.states, joint=False)
+        shape = polygon(m, seen.states, joint=False, largest=largest)
     known = np.isfinite(shape.perimeter) & (shape.perimeter > rest)
     return {
         "step": float(steps[-1]),

@@ -140,3 +140,16 @@ def test_bad_arguments_are_named(options, said):
 def test_a_map_without_starts_is_refused():
     with pytest.raises(NoStartError, match="knows no starts of its own"):
         dl.ablate(make=lambda **_: dl.TorchMap([torch.tanh], (2,)), seeds=1)
+
+
+def shrinking(*, norm, injection, layers, gain, seed):
+    """x ↦ 0: at the origin after one loop."""
+    return dl.TorchMap([lambda x: 0 * x], (2,), dtype=torch.float64, start=lambda rng, n: rng.standard_normal((n, 2)))
+
+
+def test_a_block_that_ends_at_the_origin_has_steps_of_zero():
+    found = dl.ablate(make=shrinking, seeds=2, loops=16)
+    assert found.said(0) == "VANISHING 100 ± 0"
+    assert found.step.tolist() == [0]
+    assert np.isnan(found.closure).all()
+    assert found.defined["closure"].tolist() == [0]

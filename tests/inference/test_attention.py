@@ -7,6 +7,8 @@ from torch.nn import functional
 
 import dynloop as dl
 from dynloop.errors import InvalidArgumentError
+from dynloop.inference.bound import constants
+from dynloop.inference.seen import seen_loop
 from dynloop.inference.stability import stabilised
 
 
@@ -174,3 +176,22 @@ def test_maps_that_do_not_fit_into_memory_are_refused(monkeypatch):
     with pytest.raises(InvalidArgumentError, match=r"record fewer with every=, or pass pairwise=False, maps=False"):
         dl.attention_stability(block(), loops=64)
     assert dl.attention_stability(block(), loops=64, pairwise=False).distances is None
+
+
+def stretched(factor):
+    """An attention whose tables of cosines and sines are multiplied by a factor, as YaRN and LongRoPE do."""
+    f = dl.nn.Attention(8, 1, tables=factor * dl.nn.rotary_tables(4, 8), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in f.parameters():
+            weight.copy_(0.3 * torch.randn(weight.shape, generator=generator, dtype=torch.float64))
+    return dl.TorchMap([f.requires_grad_(requires_grad=False)], (4, 8), causal=True)
+
+
+def test_tables_that_lengthen_queries_and_keys_lengthen_the_bound():
+    """Scores grow by the square of the factor."""
+    x = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    plain, long = (constants(seen_loop(stretched(factor), x)[0].seen[0]).sizes for factor in (1.0, 3.0))
+    torch.testing.assert_close(long, 9 * plain)
+    found = dl.attention_stability(stretched(3.0), x, loops=6)
+    assert (found.change <= found.bound * (1 + 1e-9)).all()

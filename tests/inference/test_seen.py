@@ -258,3 +258,24 @@ def test_calls_computed_together_are_those_computed_apart():
         assert together.shape == (3, 2, 4, 5, 5)
         for one, maps in zip(made, together, strict=True):
             torch.testing.assert_close(maps, one.weights, atol=1e-15, rtol=0)
+
+
+SPELLINGS = [
+    lambda z: functional.softmax(z, dim=-1),
+    lambda z: functional.softmax(z, -1, dtype=torch.float64),
+    lambda z: torch.softmax(z, -1),
+    lambda z: z.softmax(dim=3),
+    lambda z: torch.special.softmax(z, -1),
+    lambda z: nn.Softmax(dim=-1)(z),
+]
+
+
+@pytest.mark.parametrize("softmax", SPELLINGS, ids=["functional", "dtype", "torch", "method", "special", "module"])
+def test_eager_attention_however_the_softmax_is_written(softmax):
+    def layer(x):
+        z = x.reshape(2, 5, 2, 4).transpose(1, 2)
+        return (softmax(z @ z.mT) @ z).transpose(1, 2).reshape(x.shape)
+
+    (one,) = seen(torch_map(layer), states())
+    z = states().reshape(2, 5, 2, 4).transpose(1, 2)
+    torch.testing.assert_close(one.weights, (z @ z.mT).softmax(-1), atol=1e-15, rtol=0)

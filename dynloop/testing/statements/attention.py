@@ -87,6 +87,10 @@ def _hidden(m: LoopMap, states: Any) -> str:
     if m.kind == "map" or not hasattr(m, "layers"):
         return hidden
     from dynloop.inference.bound import constants
+    from dynloop.maps.torch import TorchMap
+
+    if not isinstance(m, TorchMap):
+        return hidden
 
     try:
         known = [constants(one) for one in _attended(m, states)]
