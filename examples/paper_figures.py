@@ -1,10 +1,10 @@
 """Every figure type of arXiv 2604.11791 from one command: ``python examples/paper_figures.py ADDRESS out``.
 
-ADDRESS is what `dynloop classify` takes: a checkpoint's folder, ``demo:NAME``, ``synthetic:NORM+INJECTION?…``. Written are
+ADDRESS is what `dynloop classify` takes: a folder, ``demo:NAME`` or ``synthetic:NORM+INJECTION``. Written are
 
 - ``steps.png``: relative change of every section from loop to loop;
-- ``distances.png``: distance of every section to its state after the last loop, and to the solved fixed point where there
-  is one, which is the better reference: an orbit that has not settled has distance zero to itself;
+- ``distances.png``: distance of every section to its state after the last loop, and to the solved fixed point where
+  there is one, which is the better reference: an orbit that has not settled has distance zero to itself;
 - ``attention.png``: Frobenius distances between the attention maps of all pairs of loops, averaged over heads;
 - ``trajectory.png``: the last token's states in the plane of their principal components, the last loop drawn as a
   polygon through its sections, closed or not;
