@@ -121,13 +121,24 @@ _HOME = {
     "PromptIndependence": "dynloop.basins.prompts",
     "basin_stability": "dynloop.basins.stability",
     "BasinStability": "dynloop.basins.stability",
+    "ablate": "dynloop.inference.ablation",
+    "Ablation": "dynloop.inference.ablation",
+    "attention_stability": "dynloop.inference.attention",
+    "AttentionStability": "dynloop.inference.stability",
+    "inference_stages": "dynloop.inference.stages",
+    "InferenceStages": "dynloop.inference.curves",
+    "align_stages": "dynloop.inference.alignment",
+    "StageAlignment": "dynloop.inference.alignment",
+    "draw_ablation": "dynloop.views.inference",
+    "draw_attention": "dynloop.views.inference",
+    "draw_stages": "dynloop.views.inference",
     "Regime": "dynloop.orbits.verdict",
     "Status": "dynloop.result",
     "load": "dynloop.result",
 }
 _ROOMS = {
-    "adapters", "calculus", "diagrams", "errors", "maps", "nn", "orbits", "result", "synthetic", "testing", "views",
-    "zoo",
+    "adapters", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result", "synthetic", "testing",
+    "views", "zoo",
 }  # fmt: skip
 _MOVED = {"synthetic": "dynloop.maps.synthetic", "zoo": "dynloop.maps.zoo"}
 
@@ -200,6 +211,14 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.diagrams.periods import period_diagram as period_diagram
     from dynloop.diagrams.regimes import RegimeDiagram as RegimeDiagram
     from dynloop.diagrams.regimes import regime_diagram as regime_diagram
+    from dynloop.inference.ablation import Ablation as Ablation
+    from dynloop.inference.ablation import ablate as ablate
+    from dynloop.inference.alignment import StageAlignment as StageAlignment
+    from dynloop.inference.alignment import align_stages as align_stages
+    from dynloop.inference.attention import attention_stability as attention_stability
+    from dynloop.inference.curves import InferenceStages as InferenceStages
+    from dynloop.inference.stability import AttentionStability as AttentionStability
+    from dynloop.inference.stages import inference_stages as inference_stages
     from dynloop.maps import synthetic as synthetic
     from dynloop.maps import zoo as zoo
     from dynloop.maps.base import LoopMap as LoopMap
@@ -243,6 +262,9 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.result import Status as Status
     from dynloop.result import load as load
     from dynloop.views.basin_plot import draw_basins as draw_basins
+    from dynloop.views.inference import draw_ablation as draw_ablation
+    from dynloop.views.inference import draw_attention as draw_attention
+    from dynloop.views.inference import draw_stages as draw_stages
     from dynloop.views.plot import draw_branch as draw_branch
     from dynloop.views.plot import draw_exponent_diagram as draw_exponent_diagram
     from dynloop.views.plot import draw_orbit_diagram as draw_orbit_diagram

@@ -14,8 +14,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # top down; modules on one floor do not import each other
 FLOORS = [
     ("cli", "__main__"),
-    ("inference", "testing", "views"),
-    ("diagrams", "basins"),
+    ("testing", "views"),
+    ("diagrams", "basins", "inference"),
     ("orbits",),
     ("calculus", "adapters", "studies"),
     ("maps",),
@@ -23,7 +23,7 @@ FLOORS = [
     ("errors",),
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
-MATHEMATICS = {"maps", "calculus", "orbits", "diagrams", "basins", "nn", "result", "errors"}
+MATHEMATICS = {"maps", "calculus", "orbits", "diagrams", "inference", "basins", "nn", "result", "errors"}
 MODELS_AND_PICTURES = {"transformers", "tokenizers", "matplotlib", "plotly", "typer", "rich"}
 
 

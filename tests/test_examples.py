@@ -156,3 +156,43 @@ def test_a_looped_feed_forward_model_that_only_adds_is_never_said_to_converge(ex
     found = example("looped_feed_forward").main(["--ways", "plain", "add"])
     for one in found.values():
         assert set(one.regime.ravel()) <= {dl.Regime.RAY, dl.Regime.DRIFT, dl.Regime.UNDECIDED}
+
+
+def test_the_ablation_of_small_blocks_goes_on_where_it_stopped(example, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    ablation = example("ablation")
+    ablation.SETTINGS = ablation.SETTINGS[:2]
+    found = ablation.main([str(tmp_path), "--seeds", "2"])
+    assert found.injection.tolist() == ["concat", "add"]
+    assert found.seeds.tolist() == [0, 1]
+    assert (tmp_path / "ablation.md").read_text(encoding="utf-8").strip() == found.table()
+    assert is_png(tmp_path / "ablation.png")
+    kept = sorted(path.name for path in tmp_path.glob("*.npz"))
+    stamps = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("pre-*.npz"))]
+    again = ablation.main([str(tmp_path), "--seeds", "2"])
+    assert again.table() == found.table()
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == kept
+    assert len(stamps) == 4
+    assert found.table().splitlines()[-1] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("address", "other"),
+    [
+        ("demo:hop-injected", []),
+        (
+            "synthetic:pre+add?layers=2&width=16&heads=2&tokens=3",
+            ["--feed-forward", "synthetic:none+none?layers=5&width=16&heads=2&tokens=3"],
+        ),
+    ],
+    ids=["checkpoint", "beside a feed-forward model"],
+)  # fmt: skip
+def test_every_figure_type_of_the_paper_from_one_command(example, tmp_path, capsys, address, other):
+    pytest.importorskip("matplotlib").use("agg")
+    figures = example("paper_figures")
+    written = figures.main([address, str(tmp_path / "out"), "--loops", "24", *other])
+    assert [path.stem for path in written] == ["steps", "distances", "attention", "trajectory", "stages"]
+    assert all(is_png(path) for path in written)
+    printed = capsys.readouterr().out
+    assert ("RAY" if other else "CYCLIC") in printed.splitlines()[-1]
+    assert ("StageAlignment" in printed) == bool(other)

@@ -235,6 +235,21 @@ def test_every_family_has_a_page_that_the_index_names():
             assert asked in page, f"{family.name}: {asked}"
 
 
+def test_the_python_of_the_page_on_inference_prints_what_the_page_says(capsys):
+    page, names = run("docs/inference.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("AttentionStability of synthetic pre+concat: 4 of 4 heads change by at most 0.001")
+    assert printed[4] == "True"
+    assert printed[5].startswith("4 of 4 heads change by at most 0.001 to the last loop")
+    assert printed[6] == "100 % of tokens RAY"
+    for name, curve in names["stages"].curves.items():
+        assert f"\n| `{name}` |" in page
+        assert f"{name} {curve.shape} {curve.shape}" in printed
+    assert "(2, 4) True" in printed
+    assert "RAY 100" in printed[-2]
+    assert "CYCLIC 100" in printed[-1]
+
+
 @pytest.mark.parametrize("regime", REGIMES.split("|"))
 def test_every_regime_is_in_the_table(regime):
     assert f"| {regime} |" in README

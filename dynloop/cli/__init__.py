@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 import dynloop
-from dynloop.cli import basins, classify, fixed_points, ls, lyapunov, theorems
+from dynloop.cli import ablate, basins, classify, fixed_points, ls, lyapunov, theorems
 from dynloop.cli.terminal import say
 
 __all__ = ["app", "main"]
@@ -66,6 +66,7 @@ def _options(
 
 
 app.command("basins")(basins.basins)
+app.command("ablate")(ablate.ablate)
 app.command("classify")(classify.classify)
 app.command("fixed-points")(fixed_points.fixed_points)
 app.command("lyapunov")(lyapunov.lyapunov)

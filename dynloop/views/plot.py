@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _INK, _ACCENT = "#1f3a5f", "#b5402a"
-_COLOURS = {
+COLOURS = {
     Regime.VANISHING: "#9ecae1", Regime.CYCLIC: "#1f3a5f", Regime.PERIODIC: "#3f8f5f", Regime.QUASIPERIODIC: "#d9a441",
     Regime.CHAOTIC: "#b5402a", Regime.RAY: "#7b5ea7", Regime.DRIFT: "#c39bd3", Regime.DIVERGENT: "#222222",
     Regime.UNDECIDED: "#d0d0d0",
@@ -237,7 +237,7 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     for regime in Regime:
         share = np.array([np.mean([verdict is regime for verdict in row]) for row in rows])
         if share.any():
-            style = {"width": width, "color": _COLOURS[regime], "label": regime.name, **options}
+            style = {"width": width, "color": COLOURS[regime], "label": regime.name, **options}
             ax.bar(places, share, bottom=below, **style)
             below += share
     if not numbers:

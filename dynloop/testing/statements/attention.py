@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.testing.statements.base import Statement
 from dynloop.testing.statements.conditions import autonomous
@@ -20,16 +20,6 @@ __all__ = ["AttentionMoves"]
 
 _LOOPS = 4  # pairs of successive loops that are compared
 _SPREAD = 1.0 + 1e-6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
-    """One call of an attention: its input (a column of ones added where there are biases), its maps, its constants."""
-
-    x: Array  # (tokens, width)
-    maps: Array  # (heads, tokens, tokens)
-    sizes: Array  # (heads,): κ/√d
-    rotary: bool
 
 
 class AttentionMoves(Statement):
@@ -46,8 +36,9 @@ class AttentionMoves(Statement):
     def hypotheses(self, m: LoopMap, orbit: Orbit) -> Iterator[Hypothesis]:
         """Test that the loop is one map, shows its attention, and the inputs of that are bounded."""
         yield autonomous(orbit)
-        shown = bool(_attentions(orbit.exact))
-        why = "dynloop.nn.Attention within its layers" if shown else "this map does not expose its attention"
+        why = _hidden(orbit.exact, _first_start(orbit))
+        shown = not why
+        why = why or "dynloop.nn.Attention within its layers"
         yield Hypothesis(name="the map shows its attention, softmax of q·k/√d", holds=shown, reason=why)
         if shown:
             finite = bool(np.isfinite(_first_loop(orbit)).all())
@@ -57,16 +48,17 @@ class AttentionMoves(Statement):
         """Compare the maps of successive loops: the first of the orbit, and beside its end."""
         m = orbit.exact
         worst, count = 0.0, 0
-        for x in (m.native(orbit.map.numpy(orbit.start)), _beside(m, orbit.point)):
+        known: dict[Any, Any] = {}
+        for x in (_first_start(orbit), _beside(m, orbit.point)):
             before = _attended(m, x)
             for _ in range(_LOOPS):
                 x = m(x)
                 if not np.isfinite(m.numpy(x)).all():
                     break
                 after = _attended(m, x)
-                for a, b in zip(before, after, strict=True):
-                    worst = max(worst, _ratio(a, b))
-                    count += len(a.maps)
+                for a, b in zip(before, after, strict=True):  # a bound that is not known is nan, and drops out
+                    ratio = _ratio(a, b, known)
+                    worst, count = max(worst, *ratio), count + len(ratio)
                 before = after
         yield Measured(
             quantity=f"largest change / (Bκ/√d · ‖ΔX‖), of {count} pairs of maps", value=worst, bound=_SPREAD,
@@ -76,7 +68,11 @@ class AttentionMoves(Statement):
 
 def _first_loop(orbit: Orbit) -> Array:
     m = orbit.exact
-    return m.numpy(m(m.native(orbit.map.numpy(orbit.start))))
+    return m.numpy(m(_first_start(orbit)))
+
+
+def _first_start(orbit: Orbit) -> Any:
+    return orbit.exact.native(orbit.map.numpy(orbit.start))
 
 
 def _beside(m: LoopMap, state: Array) -> Any:
@@ -85,74 +81,41 @@ def _beside(m: LoopMap, state: Array) -> Any:
     return m.native((state + 0.1 * size * rng.standard_normal(state.shape))[None])
 
 
-def _attentions(m: LoopMap) -> list[Any]:
-    """Return the attentions of a map whose constants are known: those of `dynloop.nn`."""
+def _hidden(m: LoopMap, states: Any) -> str:
+    """Say why no attention of a map can be held against its constants; empty if one can."""
+    hidden = "this map does not expose its attention"
     if m.kind == "map" or not hasattr(m, "layers"):
-        return []
-    import torch
+        return hidden
+    from dynloop.inference.bound import constants
+    from dynloop.maps.torch import TorchMap
 
-    from dynloop.nn import Attention
+    if not isinstance(m, TorchMap):
+        return hidden
 
-    parts = (part for layer in m.layers if isinstance(layer, torch.nn.Module) for part in layer.modules())
-    return [part for part in dict.fromkeys(parts) if isinstance(part, Attention)]
-
-
-def _attended(m: LoopMap, states: Any) -> list[_Seen]:
-    """Run one loop and return what every attention was given, and its maps: attention to the identity gives them."""
-    import torch
-    from torch.nn import functional
-    from torch.overrides import TorchFunctionMode
-
-    found: list[_Seen] = []
-    inputs: list[tuple[Any, Any]] = []
-
-    class Watching(TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = kwargs or {}
-            if func is functional.scaled_dot_product_attention and inputs:
-                module, x = inputs.pop()
-                q, k, v = args[:3]
-                eye = torch.eye(k.shape[-2], dtype=v.dtype, device=v.device).expand(*k.shape[:-2], -1, -1)
-                found.append(_seen(m, module, x, func(q, k, eye, *args[3:], **kwargs)))
-            return func(*args, **kwargs)
-
-    hooks = [a.register_forward_pre_hook(lambda part, given: inputs.append((part, given[0]))) for a in _attentions(m)]
     try:
-        with torch.no_grad(), Watching():
-            m(states)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
+        known = [constants(one) for one in _attended(m, states)]
+    except InvalidArgumentError:
+        return hidden
+    if not known:
+        return hidden
+    return "" if any(one.sizes is not None for one in known) else known[0].reason
 
 
-def _seen(m: LoopMap, module: Any, x: Any, maps: Any) -> _Seen:
-    """Read the input and the constants κ/√d of every head."""
-    biased = module.q.bias is not None
-    wide = m.numpy(x)[0]
-    if biased:
-        wide = np.concatenate([wide, np.ones((len(wide), 1))], axis=1)
-    q, k = (_heads(m, part, module.head_size, biased) for part in (module.q, module.k))
-    k = np.repeat(k, module.heads // module.kv_heads, axis=0)
-    if module.rotary:
-        size = np.linalg.norm(q, 2, axis=(1, 2)) * np.linalg.norm(k, 2, axis=(1, 2))
-    else:
-        size = np.linalg.norm(np.einsum("hdi,hdj->hij", q, k), 2, axis=(1, 2))
-    return _Seen(wide, m.numpy(maps)[0], size / np.sqrt(module.head_size), module.rotary)
+def _attended(m: LoopMap, states: Any) -> list[Any]:
+    """Run one loop and return its attentions."""
+    from dynloop.inference.seen import seen_loop
+
+    return [one for step in seen_loop(m, states) for one in step.seen]  # type: ignore[arg-type]
 
 
-def _heads(m: LoopMap, part: Any, size: int, biased: bool) -> Array:
-    """Return the weights of every head, ``(heads, size, width)``, the bias as one more column."""
-    weight = m.numpy(part.weight)
-    if biased:
-        weight = np.concatenate([weight, m.numpy(part.bias)[:, None]], axis=1)
-    return weight.reshape(-1, size, weight.shape[1])
+def _ratio(a: Any, b: Any, known: dict[Any, Any]) -> Array:
+    """Return the change of every head's map over what is allowed ``(heads,)``; 0 where rounding is all there is."""
+    from dynloop.inference.bound import allowed, constants
 
-
-def _ratio(a: _Seen, b: _Seen) -> float:
-    """Return the largest change of a head's map over what is allowed; 0 where rounding is all there is."""
-    change = np.linalg.norm(b.maps - a.maps, axis=(1, 2))
-    bound = max(float(np.linalg.norm(one.x) if a.rotary else np.linalg.norm(one.x, 2)) for one in (a, b))
-    allowed = bound * a.sizes * float(np.linalg.norm(b.x - a.x))
-    noise = 1e3 * np.finfo(np.float64).eps * len(a.x)
-    return float((np.maximum(change - noise, 0.0) / np.maximum(allowed, 1e-300)).max())
+    if a.module not in known:
+        known[a.module] = constants(a)
+    change = (b.weights - a.weights).flatten(-2).norm(dim=-1)[0].double().cpu().numpy()
+    most = allowed([known[a.module]], [a], [b])[0, 0].cpu().numpy()
+    noise = 1e3 * np.finfo(np.float64).eps * a.weights.shape[-1]
+    ratio = np.maximum(change - noise, 0.0) / np.maximum(most, 1e-300)
+    return np.asarray(ratio[~np.isnan(most)])

@@ -1,0 +1,1 @@
+"""What the loop computes: attention over loops, stages of inference, and which blocks settle."""

@@ -1,0 +1,106 @@
+"""T10: how far an attention map may move when its input moves, from the constants of its own weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dynloop.adapters.rotary_blocks import TableAttention
+from dynloop.inference.seen import Seen
+from dynloop.nn import Attention
+
+__all__ = ["Constants", "allowed", "constants"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constants:
+    """What T10 needs of one attention.
+
+    Attributes
+    ----------
+    sizes : tensor, (heads,), or None
+        κ/√d of every head; None where T10 does not apply as it stands.
+    rotary : bool
+        Whether queries and keys are turned by position: B then bounds the Frobenius norm.
+    biased : bool
+        Whether there are biases: they count as one more input that is always 1.
+    reason : str
+        Why `sizes` is None; empty otherwise.
+    """
+
+    sizes: torch.Tensor | None
+    rotary: bool = False
+    biased: bool = False
+    reason: str = ""
+
+
+def constants(seen: Seen) -> Constants:
+    """Read the constants of an attention off its weights."""
+    module: Any = seen.module
+    plain = isinstance(module, TableAttention) and type(module).prepared is TableAttention.prepared
+    if not isinstance(module, Attention) and not plain:
+        what = "this attention" if module is None else type(module).__name__
+        return Constants(None, reason=f"the weights of {what} are not known as W_Q and W_K alone")
+    if getattr(module, "q_norm", None) is not None:
+        return Constants(None, reason="norms of queries and keys have Lipschitz constants of their own")
+    biased = module.q.bias is not None
+    q, k = (_heads(part, module.head_size) for part in (module.q, module.k))
+    k = k.repeat_interleave(module.heads // module.kv_heads, 0)
+    rotary = bool(getattr(module, "rotary", False)) or module.tables is not None
+    if rotary:
+        sizes = torch.linalg.matrix_norm(q, 2) * torch.linalg.matrix_norm(k, 2)
+    else:
+        sizes = torch.linalg.matrix_norm(q.mT @ k, 2)
+    return Constants(sizes * _stretch(module.tables) / math.sqrt(module.head_size), rotary, biased)
+
+
+def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[Seen]) -> torch.Tensor:
+    """Return the bound Bκ/√d·‖ΔX‖_F on the change of every attention between two calls; nan where there is none.
+
+    X is the input ``(tokens, width)`` of the attention, B the larger of its two norms: spectral, or Frobenius with
+    rotary positions (theory note T10).
+
+    Returns
+    -------
+    tensor, (batch, attentions, heads)
+    """
+    shape = (after[0].shape[0], len(known), after[0].shape[1])
+    found = torch.full(shape, math.nan, dtype=torch.float64, device=_device(after[0]))
+    groups: dict[Any, list[int]] = {}  # attentions that can be taken together
+    for i, one in enumerate(known):
+        x = after[i].given
+        if one.sizes is not None and x is not None:
+            groups.setdefault((one.rotary, one.biased, x.shape), []).append(i)
+    for (rotary, biased, _), members in groups.items():
+        a, b = (_wide([calls[i].given for i in members], biased) for calls in (before, after))
+        norms = [torch.linalg.matrix_norm(x, "fro" if rotary else 2) for x in (a, b)]
+        moved = torch.maximum(*norms) * torch.linalg.matrix_norm(b - a)  # (members, batch)
+        sizes = torch.stack([known[i].sizes for i in members])  # type: ignore[misc]
+        found[:, members] = moved.T[:, :, None] * sizes.to(found.device)
+    return found
+
+
+def _device(one: Seen) -> torch.device:
+    return one.weights.device if one.given is None else one.given.device
+
+
+def _wide(given: Sequence[Any], biased: bool) -> torch.Tensor:
+    wide: torch.Tensor = torch.stack([x.detach() for x in given]).double()
+    return torch.cat([wide, wide.new_ones(*wide.shape[:-1], 1)], dim=-1) if biased else wide
+
+
+def _stretch(tables: torch.Tensor | None) -> float:
+    """Return by how much tables of cosines and sines lengthen queries and keys together: 1 for a mere rotation."""
+    return 1.0 if tables is None else float(tables.double().square().sum(0).max())
+
+
+def _heads(part: Any, size: int) -> torch.Tensor:
+    """Return the weights of every head ``(heads, size, width)`` in float64, the bias as one more column."""
+    weight: torch.Tensor = part.weight.detach().double()
+    if part.bias is not None:
+        weight = torch.cat([weight, part.bias.detach().double()[:, None]], dim=1)
+    return weight.reshape(-1, size, weight.shape[1])
