@@ -82,12 +82,17 @@ _HOME = {
     "halting_rules": "dynloop.orbits.halting.rules",
     "HaltingRules": "dynloop.orbits.halting.verdict",
     "Regime": "dynloop.orbits.verdict",
+    "Plan": "dynloop.studies.plan",
+    "Study": "dynloop.studies.study",
+    "StudyTable": "dynloop.studies.table",
+    "study": "dynloop.studies.study",
+    "read_plan": "dynloop.analyses.plan_file",
     "Status": "dynloop.result",
     "load": "dynloop.result",
 }
 _ROOMS = {
-    "adapters", "calculus", "diagrams", "errors", "maps", "nn", "orbits", "result", "synthetic", "testing", "views",
-    "zoo",
+    "adapters", "analyses", "calculus", "diagrams", "errors", "maps", "nn", "orbits", "result", "studies", "synthetic",
+    "testing", "views", "zoo",
 }  # fmt: skip
 _MOVED = {"synthetic": "dynloop.maps.synthetic", "zoo": "dynloop.maps.zoo"}
 
@@ -97,6 +102,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop import testing as testing
     from dynloop.adapters.registry import open_checkpoint as open_checkpoint
     from dynloop.adapters.registry import register_adapter as register_adapter
+    from dynloop.analyses.plan_file import read_plan as read_plan
     from dynloop.calculus.covariant import CovariantVectors as CovariantVectors
     from dynloop.calculus.covariant import covariant_vectors as covariant_vectors
     from dynloop.calculus.gali import Gali as Gali
@@ -165,6 +171,10 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.zero_one import zero_one_test as zero_one_test
     from dynloop.result import Status as Status
     from dynloop.result import load as load
+    from dynloop.studies.plan import Plan as Plan
+    from dynloop.studies.study import Study as Study
+    from dynloop.studies.study import study as study
+    from dynloop.studies.table import StudyTable as StudyTable
     from dynloop.views.plot import draw_branch as draw_branch
     from dynloop.views.plot import draw_exponent_diagram as draw_exponent_diagram
     from dynloop.views.plot import draw_orbit_diagram as draw_orbit_diagram

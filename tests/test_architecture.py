@@ -15,7 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     ("cli", "__main__"),
     ("inference", "testing", "basins", "views"),
-    ("diagrams",),
+    ("analyses", "diagrams"),
     ("orbits",),
     ("calculus", "adapters", "studies"),
     ("maps",),
@@ -23,7 +23,7 @@ FLOORS = [
     ("errors",),
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
-MATHEMATICS = {"maps", "calculus", "orbits", "diagrams", "basins", "nn", "result", "errors"}
+MATHEMATICS = {"analyses", "maps", "studies", "calculus", "orbits", "diagrams", "basins", "nn", "result", "errors"}
 MODELS_AND_PICTURES = {"transformers", "tokenizers", "matplotlib", "plotly", "typer", "rich"}
 
 

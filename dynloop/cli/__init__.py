@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import dynloop
-from dynloop.cli import classify, fixed_points, ls, lyapunov, theorems
+from dynloop.cli import classify, fixed_points, ls, lyapunov, study, theorems
 
 __all__ = ["app", "main"]
 
@@ -54,3 +54,4 @@ app.command("fixed-points")(fixed_points.fixed_points)
 app.command("lyapunov")(lyapunov.lyapunov)
 app.command("ls")(ls.ls)
 app.command("theorems")(theorems.theorems)
+app.add_typer(study.app, name="study")

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
 
 __all__ = ["Runner", "is_alive", "living"]
@@ -57,6 +58,7 @@ def is_alive(_: str, machine: object, pid: object, born: object, beat: object) -
     return isinstance(beat, int | float) and abs(time.time() - beat) < LEASE
 
 
+@cache
 def _machine() -> str:
     """Name this machine, since it was started, and the space that process numbers are counted in."""
     try:

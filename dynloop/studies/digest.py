@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dynloop
 from dynloop.errors import CheckpointError, InvalidArgumentError
 
 __all__ = ["address_of", "canonical", "code_version", "files_digest", "files_of", "plain", "signature"]
@@ -77,7 +76,8 @@ def code_version(function: Callable[..., Any], own: str | None = None) -> str:
     gives another version, so that a result is never taken for one of other code. What other modules of the user's own
     hold is not seen: name it by `own`, which stands in place of the digest of the function's module.
     """
-    version = f"dynloop {dynloop.__version__} {_package_digest()}"
+    number = sys.modules["dynloop"].__version__
+    version = f"dynloop {number} {_package_digest()}"
     if own is not None:
         return f"{version}, {own}"
     module = function.__module__
@@ -90,7 +90,7 @@ def code_version(function: Callable[..., Any], own: str | None = None) -> str:
 
 @cache
 def _package_digest() -> str:
-    root = Path(dynloop.__file__).parent
+    root = Path(__file__).parents[1]
     whole = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).parts
@@ -117,7 +117,9 @@ def files_digest(files: Iterable[Path]) -> str:
             with path.open("rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").digest()
         except OSError as error:
-            raise CheckpointError(f"cannot read {path} ({error.strerror or error}); its content is part of the plan") from None
+            raise CheckpointError(
+                f"cannot read {path} ({error.strerror or error}); its content is part of the plan"
+            ) from None
         name = path.name if len(files) == 1 else path.relative_to(root).as_posix()
         whole.update(f"{name}\0".encode() + content)
     return whole.hexdigest()[:32]

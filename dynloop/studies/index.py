@@ -13,7 +13,19 @@ from pathlib import Path
 from dynloop.errors import StoreError
 from dynloop.studies.worker import LOST, Outcome
 
-__all__ = ["COLUMNS", "INDEX", "Row", "connect", "file_names", "prepare", "read_rows", "row_of", "sealed", "sound", "translated"]
+__all__ = [
+    "COLUMNS",
+    "INDEX",
+    "Row",
+    "connect",
+    "file_names",
+    "prepare",
+    "read_rows",
+    "row_of",
+    "sealed",
+    "sound",
+    "translated",
+]
 
 INDEX = "index.sqlite"
 _WAIT = 60.0  # seconds that a writer waits for another
@@ -83,7 +95,9 @@ def connect(folder: Path, *, write: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # rows that a power cut takes are found again by their files
     else:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT, isolation_level=None)
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT, isolation_level=None
+        )
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # the seal says what is damaged
     return connection
 
@@ -123,12 +137,16 @@ def translated(folder: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         path = folder / INDEX
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-            said = StoreError(f"cannot write {path} ({error}); put it right and run the study again: what is finished is kept")
+            said = StoreError(
+                f"cannot write {path} ({error}); put it right and run the study again: what is finished is kept"
+            )
             said.errno = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
             raise said from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreError(f"{path} was locked by another process for {_WAIT:g} s; run the study again") from error
-        raise StoreError(f"{path} is damaged ({error}); run the study again: what is finished is found by its files") from error
+        raise StoreError(
+            f"{path} is damaged ({error}); run the study again: what is finished is found by its files"
+        ) from error
 
 
 @contextmanager
@@ -155,6 +173,10 @@ def is_whole(folder: Path) -> bool:
             prepare(connection)
             return sound(connection) and read_rows(connection)[1] == 0
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY):
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+            sqlite3.SQLITE_FULL,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_BUSY,
+        ):
             raise
         return False

@@ -130,5 +130,11 @@ def _put_back() -> None:
             os.environ[name] = value
     if "torch" in sys.modules:
         wanted = os.environ.get("OMP_NUM_THREADS", "")
-        own = int(wanted) if wanted.isdigit() else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        own = (
+            int(wanted)
+            if wanted.isdigit()
+            else len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
         sys.modules["torch"].set_num_threads(threads or own)

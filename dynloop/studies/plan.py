@@ -240,7 +240,9 @@ class Plan:
                 axes=dict(read["axes"]), rows=read["cells"], fixed=read["fixed"], inputs=read["inputs"],
             )  # fmt: skip
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise StoreError(f"the plan of the study cannot be read ({error}); run the study again with its plan") from None
+            raise StoreError(
+                f"the plan of the study cannot be read ({error}); run the study again with its plan"
+            ) from None
 
     def _read_files(self, files: Mapping[str, Finder] | Iterable[str]) -> None:
         """Take the digest of every file that a parameter names, each once."""

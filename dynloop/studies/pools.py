@@ -52,13 +52,17 @@ def slots(executor: Executor) -> int:
     """Return how many cells an executor may compute at once; 64 if it does not say."""
     client = getattr(executor, "_client", None)
     if client is not None and hasattr(client, "nthreads"):  # a Dask cluster, which may grow
-        return max(1, sum(client.nthreads().values()))
+        return max(1, int(sum(client.nthreads().values())))
     return int(getattr(executor, "_max_workers", 0) or 64)
 
 
 def is_loss(error: BaseException) -> bool:
     """Say whether a worker died under a cell, which says nothing about the cell."""
-    return isinstance(error, BrokenExecutor) or type(error).__name__ in ("KilledWorker", "CancelledError", "FutureCancelledError")
+    return isinstance(error, BrokenExecutor) or type(error).__name__ in (
+        "KilledWorker",
+        "CancelledError",
+        "FutureCancelledError",
+    )
 
 
 def _start_worker() -> None:

@@ -53,14 +53,23 @@ class Meter:
         self._ended += count
         self._times.append((time.monotonic(), self._ended))
 
+    def soon(self) -> int:
+        """Return how many cells will end in half a second, 64 at most: so many may be claimed at once."""
+        rate = self._rate()
+        return max(1, min(64, int(0.5 * rate))) if rate == rate else 1
+
+    def _rate(self) -> float:
+        """Return how many cells ended in a second of late; nan before the first."""
+        (began, before), now = self._times[0], time.monotonic()
+        count = self._ended - before
+        return count / (now - began) if count and now > began else float("nan")
+
     def show(self, done: int, failed: int, running: int, *, last: bool = False) -> None:
         """Call the callback, unless it was called just now."""
         now = time.monotonic()
         if self._callback is None or (now - self._last < 0.1 and not last):
             return
         self._last = now
-        (began, before), elapsed = self._times[0], now - self._times[0][0]
-        count = self._ended - before
-        rate = count / elapsed if count and elapsed > 0 and began < now else float("nan")
+        rate = self._rate()
         left = self._total - done
         self._callback(Progress(done, self._total, failed, running, rate, left / rate if left else 0.0))

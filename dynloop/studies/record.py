@@ -74,7 +74,8 @@ def columns(values: Mapping[str, Any]) -> str:
         if isinstance(value, Enum):
             found[name] = value.name
         elif value is None or isinstance(value, bool | int | float | str):
-            found[name] = value.item() if hasattr(value, "item") else value
+            item = getattr(value, "item", None)  # a number of numpy may be one of Python too
+            found[name] = value if item is None else item()
         elif getattr(value, "shape", None) == () and hasattr(value, "item"):
             item = value.item()
             if isinstance(item, bool | int | float | str):

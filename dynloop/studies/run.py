@@ -62,6 +62,7 @@ class Run:
         self.began = time.time()
         self.rows = {key: row for key, row in store.rows.items() if not self._again(row)}
         self.todo = deque(key for key in self.number if key not in self.rows)
+        self.ours: deque[str] = deque()  # claimed, and about to go out
         self.suspects: deque[str] = deque()  # cells that lost a worker: run one at a time, to see which of them it is
         self.elsewhere: list[str] = []
         self.polled = 0.0
@@ -79,7 +80,7 @@ class Run:
         """Run until every cell has ended."""
         try:
             self._show()
-            while self.todo or self.suspects or self.elsewhere or self.flying or self.writing:
+            while self.todo or self.ours or self.suspects or self.elsewhere or self.flying or self.writing:
                 self._poll()
                 self._send()
                 self._receive()
@@ -91,50 +92,57 @@ class Run:
     # -- cells go out ---------------------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        if not (self.todo or self.suspects):
+        if not (self.ours or self.todo or self.suspects):
             return
         if self.executor is None:
-            assert self.make is not None
-            self.executor = self.make()
-        if not self.todo and not self.flying and not self.writing:
-            self._send_some(self.suspects, 1)
+            self.executor = self._made()
+        if not (self.todo or self.ours or self.flying or self.writing):
+            self._claim(self.suspects, 1)
         room = pools.slots(self.executor) * (1 if self.timeout is not None or self._in_process else 2)
-        while self.todo and len(self.flying) < room and len(self.writing) < _WRITES:
-            if not self._send_some(self.todo, min(room - len(self.flying), 256)) or not self.events.empty():
-                break
+        while (self.todo or self.ours) and len(self.flying) < room and len(self.writing) < _WRITES:
+            if not self.ours:
+                self._claim(self.todo, max(min(room - len(self.flying), 256), self.meter.soon()))
+            while self.ours and len(self.flying) < room:
+                if not self._submit(self.ours.popleft()):
+                    return
+                if self._in_process:
+                    break
+
+    def _made(self) -> Executor:
+        if self.make is None:
+            raise StudyError("the executor is gone, and nothing makes another")
+        return self.make()
 
     @property
     def _in_process(self) -> bool:
         return isinstance(self.executor, pools.InProcess)
 
-    def _send_some(self, source: deque[str], count: int) -> bool:
-        """Claim and submit up to `count` cells; return whether the executor took them all."""
+    def _claim(self, source: deque[str], count: int) -> None:
+        """Claim up to `count` cells of a queue: ours, those that another runner has, those that it has finished."""
         keys = [source.popleft() for _ in range(min(count, len(source)))]
         claimed, elsewhere, ended = self.store.claim(keys, self._again)
+        self.ours += claimed
         self.elsewhere += elsewhere
         self._note(ended)
-        for place, key in enumerate(claimed):
-            try:
-                self._submit(key)
-            except BrokenExecutor as error:
-                source.extendleft(reversed(claimed[place:]))
-                self._broken(error)
-                return False
-        return True
 
-    def _submit(self, key: str) -> None:
-        assert self.executor is not None
-        assert self.plan.function is not None
+    def _submit(self, key: str) -> bool:
+        """Send a cell out; if the executor is found broken, keep it and return False."""
         self.serial += 1
         job = Job(
             key, self.plan.function, self.plan.parameters(self.number[key]), self.plan.address, self.plan.code,
             f"{self.store.runner.id} {self.serial}", self.timeout,
             str(self.store.folder.absolute()) if self.workers_write else None,
         )  # fmt: skip
-        future = self.executor.submit(run_cell, job)
+        try:
+            future = self.executor.submit(run_cell, job)
+        except BrokenExecutor as error:
+            self.ours.appendleft(key)
+            self._broken(error)
+            return False
         self.attempts[key] = self.attempts.get(key, 0) + 1
         self.flying[future] = job, time.monotonic()
         future.add_done_callback(self.events.put)
+        return True
 
     # -- outcomes come in -----------------------------------------------------------------------------------------
 
@@ -156,7 +164,7 @@ class Run:
 
     def _idle(self) -> bool:
         """Whether nothing can be done until something comes in or time passes."""
-        if not self.todo:
+        if not (self.todo or self.ours):
             return bool(self.flying or self.writing or self.elsewhere)
         return bool(self.flying or self.writing) and not (self._in_process and len(self.writing) < _WRITES)
 
@@ -252,17 +260,16 @@ class Run:
 
     def _poll(self) -> None:
         """Look again at cells that other runners have."""
-        if not self.elsewhere or self.todo or time.monotonic() - self.polled < _POLL:
+        if not self.elsewhere or self.todo or self.ours or time.monotonic() - self.polled < _POLL:
             return
         self.polled = time.monotonic()
         self.todo.extend(self.elsewhere)
         self.elsewhere = []
 
     def _again(self, row: Row) -> bool:
-        """Whether a cell that ended so is to be computed: lost ones always, other failures of earlier runs if asked."""
-        return row.state == LOST and row.finished < self.began or (
-            self.retry_failed and row.state != DONE and row.finished < self.began
-        )
+        """Whether a cell that ended so in an earlier run is to be computed: lost ones always, failures if asked."""
+        wanted = row.state == LOST or (self.retry_failed and row.state != DONE)
+        return wanted and row.finished < self.began
 
     def _show(self, *, last: bool = False) -> None:
         self.meter.show(len(self.rows), self.failed, len(self.flying), last=last)

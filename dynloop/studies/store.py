@@ -187,7 +187,7 @@ class Store:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """What a study's folder holds at one moment: its plan, a row for every finished cell, how many rows were damaged."""
+    """What a folder holds at one moment: its plan, a row for every finished cell, how many rows were damaged."""
 
     plan: Plan
     rows: dict[str, Row]
@@ -294,8 +294,8 @@ def _alone(folder: Path) -> Iterator[None]:
             except OSError:
                 if time.monotonic() > until:
                     raise StoreError(
-                        f"the index of {folder} is damaged, and another process is running the study; stop that and run "
-                        "the study again"
+                        f"the index of {folder} is damaged, and another process runs the study; stop that and run the "
+                        "study again"
                     ) from None
                 time.sleep(0.05)
         yield

@@ -196,7 +196,9 @@ def study(
     [-0.6, 0.4]
     """
     if not isinstance(plan, Plan):
-        raise InvalidArgumentError(f"plan must be a dynloop.Plan; got a {type(plan).__name__}. Make it with dl.read_plan")
+        raise InvalidArgumentError(
+            f"plan must be a dynloop.Plan; got a {type(plan).__name__}. Make it with dl.read_plan"
+        )
     if plan.function is None:
         raise InvalidArgumentError("plan was read back from a study and names its code only; make it again as you did")
     if executor is not None and workers is not None:
@@ -206,14 +208,16 @@ def study(
             raise InvalidArgumentError(f"{name} must be a whole number of at least {least}; got {value!r}")
     if timeout is not None and not timeout > 0:
         raise InvalidArgumentError(f"timeout must be a positive number of seconds; got {timeout!r}")
-    make = None
+    make: Callable[[], Executor] | None = None
     if workers is not None:
         make, executor = partial(pools.process_pool, workers), None
     elif executor is None:
         executor = pools.InProcess()
     elif not isinstance(executor, Executor):
         if not callable(executor):
-            raise InvalidArgumentError(f"executor must be a concurrent.futures.Executor; got a {type(executor).__name__}")
+            raise InvalidArgumentError(
+                f"executor must be a concurrent.futures.Executor; got a {type(executor).__name__}"
+            )
         make, executor = executor, None
     store = Store(Path(out), plan, verify=verify)
     try:

@@ -72,13 +72,13 @@ class StudyTable(Result):
             Without pyarrow.
         """
         try:
-            import pyarrow
+            import pyarrow as pa
             from pyarrow import parquet
         except ImportError:
             raise MissingPackageError("Parquet needs pyarrow: pip install 'dynloop[export]'") from None
         arrays = {name: _typed(values) for name, values in self.columns.items()}
-        types = {"bool": pyarrow.bool_(), "int": pyarrow.int64(), "float": pyarrow.float64(), "str": pyarrow.string()}
-        table = pyarrow.table({name: pyarrow.array(values, type=types[kind]) for name, (kind, values) in arrays.items()})
+        types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "str": pa.string()}
+        table = pa.table({name: pa.array(values, type=types[kind]) for name, (kind, values) in arrays.items()})
         target = Path(path)
         partial = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
@@ -112,7 +112,9 @@ def table_of(plan: Plan, rows: dict[str, Row]) -> StudyTable:
     taken = {*names, "state", "error"}
     columns["state"] = [PENDING if row is None else row.state for row in found]
     for name in values:
-        columns[f"result.{name}" if name in taken else name] = [None if one is None else one.get(name) for one in loaded]
+        columns[f"result.{name}" if name in taken else name] = [
+            None if one is None else one.get(name) for one in loaded
+        ]
     columns["error"] = [None if row is None or row.error is None else _said(row.error) for row in found]
     return StudyTable(columns={name: tuple(column) for name, column in columns.items()}, parameters=tuple(names))
 
@@ -140,7 +142,9 @@ def _typed(values: tuple[Any, ...]) -> tuple[str, list[Any]]:
         return "int", list(values)
     if there and numbers:
         return "float", [None if value is None else float(value) for value in values]
-    return "str", [None if value is None else value if isinstance(value, str) else str(_cell(value)) for value in values]
+    return "str", [
+        None if value is None else value if isinstance(value, str) else str(_cell(value)) for value in values
+    ]
 
 
 def _short(value: Any) -> str:
@@ -160,19 +164,25 @@ def to_xarray(plan: Plan, table: StudyTable) -> Any:
     if plan.rows is None:
         for name in plan.axes:
             if name in ("state", "error"):
-                raise InvalidArgumentError(f"an axis called {name!r} leaves no room for the column; rename the parameter")
+                raise InvalidArgumentError(
+                    f"an axis called {name!r} leaves no room for the column; rename the parameter"
+                )
         shape = tuple(len(values) for values in plan.axes.values())
         coordinates: dict[str, Any] = {name: (name, _array(np, values)) for name, values in plan.axes.items()}
         dimensions = tuple(plan.axes)
     else:
         shape, dimensions = (len(table),), ("cell",)
-        coordinates = {name: ("cell", _array(np, table.columns[name])) for name in table.parameters if name not in plan.fixed}
+        coordinates = {
+            name: ("cell", _array(np, table.columns[name])) for name in table.parameters if name not in plan.fixed
+        }
     data = {
         name: (dimensions, _array(np, values).reshape(shape))
         for name, values in table.columns.items()
         if name not in table.parameters
     }
-    fixed = {name: value if isinstance(value, str | int | float) else str(_cell(value)) for name, value in plan.fixed.items()}
+    fixed = {
+        name: value if isinstance(value, str | int | float) else str(_cell(value)) for name, value in plan.fixed.items()
+    }
     return xarray.Dataset(data, coordinates, {"function": plan.address, "code": plan.code, **fixed})
 
 
@@ -181,5 +191,7 @@ def _array(np: Any, values: Any) -> Any:
     kind, typed = _typed(tuple(values))
     if kind in ("int", "float") or (kind == "bool" and None in typed):
         whole = kind == "int" and None not in typed
-        return np.array(typed if whole else [np.nan if v is None else v for v in typed], dtype=np.int64 if whole else float)
+        return np.array(
+            typed if whole else [np.nan if v is None else v for v in typed], dtype=np.int64 if whole else float
+        )
     return np.array(["" if v is None else v for v in typed]) if kind == "str" else np.array(typed)
