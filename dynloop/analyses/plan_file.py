@@ -34,8 +34,8 @@ def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:
         ``analysis`` is one of "classify", "fixed_points", "lyapunov". ``grid`` gives lists of values, or
         ``{from, to, count}``: every combination is a cell; or ``cells`` gives a list of cells, each a table.
         ``settings`` are the same in every cell. ``prompts`` names a file, one JSON value a line, each a value of
-        ``prompt``. A setting is a parameter of the analysis, or ``map.NAME``, a parameter of the map. Relative paths are
-        looked for beside the plan file (from a mapping: where the process is).
+        ``prompt``. A setting is a parameter of the analysis, or ``map.NAME``, one of the map. Relative paths are looked
+        for beside the plan file (from a mapping: where the process is).
 
     Returns
     -------

@@ -99,7 +99,8 @@ def full(path: Path, error: OSError) -> StoreError:
     """Say that something could not be written, and what to do."""
     what = "free some and run" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "put it right and run"
     said = StoreError(
-        f"cannot write {path} ({(error.strerror or str(error)).lower()}); {what} the study again: what is finished is kept"
+        f"cannot write {path} ({(error.strerror or str(error)).lower()}); {what} the study again: what is "
+        "finished is kept"
     )
     said.errno = error.errno
     return said

@@ -195,7 +195,7 @@ class Plan:
         return tuple(_key(head, ",".join([combo[i] for i in order])) for combo in itertools.product(*parts))
 
     def changed_input(self, number: int) -> Path | None:
-        """Return a file that cell `number` reads and that was written again since the plan was made, if there is one."""
+        """Return a file of cell `number` that was written again since the plan was made, if there is one."""
         parameters = self.parameters(number)
         for name in self.inputs:
             files, seen = self._files.get((name, canonical(parameters.get(name))), ([], ()))

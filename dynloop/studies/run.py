@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from dynloop.errors import StoreError, StudyError
 from dynloop.studies import files, pools
@@ -38,6 +39,8 @@ class Run:
     ----------
     plan : Plan
         What is run.
+    function : callable
+        What its cells call.
     store : Store
         Where it is kept.
     executor : Executor or None
@@ -49,11 +52,13 @@ class Run:
     """
 
     def __init__(
-        self, plan: Plan, store: Store, *, executor: Executor | None, make: Callable[[], Executor] | None, retries: int,
+        self, plan: Plan, function: Callable[..., Any], store: Store, *,
+        executor: Executor | None, make: Callable[[], Executor] | None, retries: int,
         timeout: float | None, retry_failed: bool, workers_write: bool, progress: Callable[[Progress], None] | None,
     ) -> None:  # fmt: skip
         self.plan, self.store, self.make = plan, store, make
         self.executor = executor
+        self.function = function
         self.retries, self.timeout, self.retry_failed = retries, timeout, retry_failed
         self.workers_write = workers_write
         self.number: dict[str, int] = {}
@@ -103,7 +108,7 @@ class Run:
             if not self.ours:
                 self._claim(self.todo, max(min(room - len(self.flying), 256), self.meter.soon()))
             while self.ours and len(self.flying) < room:
-                if not self._submit(self.ours.popleft()):
+                if not self._submit(self.executor, self.ours.popleft()):
                     return
                 if self._in_process:
                     break
@@ -125,16 +130,16 @@ class Run:
         self.elsewhere += elsewhere
         self._note(ended)
 
-    def _submit(self, key: str) -> bool:
+    def _submit(self, executor: Executor, key: str) -> bool:
         """Send a cell out; if the executor is found broken, keep it and return False."""
         self.serial += 1
         job = Job(
-            key, self.plan.function, self.plan.parameters(self.number[key]), self.plan.address, self.plan.code,
+            key, self.function, self.plan.parameters(self.number[key]), self.plan.address, self.plan.code,
             f"{self.store.runner.id} {self.serial}", self.timeout,
             str(self.store.folder.absolute()) if self.workers_write else None,
         )  # fmt: skip
         try:
-            future = self.executor.submit(run_cell, job)
+            future = executor.submit(run_cell, job)
         except BrokenExecutor as error:
             self.ours.appendleft(key)
             self._broken(error)
@@ -290,9 +295,9 @@ class Run:
             self._commit(kept)
 
 
-def run(plan: Plan, store: Store, **options: object) -> None:
+def run(plan: Plan, function: Callable[..., Any], store: Store, **options: Any) -> None:
     """Run a plan; see `Run`."""
-    Run(plan, store, **options).run()  # type: ignore[arg-type]
+    Run(plan, function, store, **options).run()
 
 
 def _write(folder: Path, outcome: Outcome) -> Outcome:

@@ -6,8 +6,8 @@
 ``index.sqlite``        a row a cell, so that no record need be opened to list them
 ======================  ====================================================================
 
-A record is written whole before its row is, and says all that the row says of the cell, so the index is only a shortcut:
-rows that are missing or damaged are made again from the files, and a damaged file is computed again.
+A record is written whole before its row is, and says all that the row says of the cell, so the index is
+a shortcut: rows that are missing or damaged are made again from the files, and a damaged file is computed again.
 """
 
 from __future__ import annotations

@@ -148,9 +148,9 @@ def study(
         A new folder, or that of an earlier run, which is gone on with: a cell with the same inputs and the same code is
         not computed again. Several processes may run the same study at once; they share the cells.
     executor : concurrent.futures.Executor or callable, optional
-        Where the cells are computed, such as ``dask.distributed.Client(…).get_executor()``. A function without arguments
-        that makes one is called again if the executor breaks. Left out, they are computed one after another in this
-        thread.
+        Where the cells are computed, such as ``dask.distributed.Client(…).get_executor()``. A function without
+        arguments that makes one is called again if the executor breaks. Left out, they are computed one after
+        another in this thread.
     workers : int, optional
         Compute in so many new processes instead, which end with the run.
     retries : int
@@ -222,8 +222,8 @@ def study(
     store = Store(Path(out), plan, verify=verify)
     try:
         run(
-            plan, store, executor=executor, make=make, retries=retries, timeout=timeout, retry_failed=retry_failed,
-            workers_write=workers_write, progress=progress,
+            plan, plan.function, store, executor=executor, make=make, retries=retries, timeout=timeout,
+            retry_failed=retry_failed, workers_write=workers_write, progress=progress,
         )  # fmt: skip
     finally:
         store.close()

@@ -68,3 +68,17 @@ def odd_return(x):
 def changes_input(path):
     Path(path).write_text(Path(path).read_text() + "more")
     return {"value": 1}
+
+
+def deaf(x):
+    """One cell waits inside compiled code that no signal ends."""
+    if x == 1:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        time.sleep(600)
+    return {"value": x}
+
+
+def a_record(a):
+    import dynloop as dl
+
+    return dl.classify(dl.zoo.henon(a=a), [0.1, 0.1], loops=64)
