@@ -16,6 +16,8 @@ __all__ = ["Runner", "is_alive", "living"]
 
 BEAT = 5.0  # seconds between two signs of life
 LEASE = 60.0  # seconds without one after which a runner of another machine counts as dead
+_LONG = 600.0  # the same for a process of this machine that lives: it may compute without letting its beat through
+_running: set[str] = set()  # runners of this process
 
 
 class Runner:
@@ -31,10 +33,12 @@ class Runner:
         """Enter the runner into the index and begin to beat."""
         row = (self.id, _machine(), os.getpid(), _born(os.getpid()), time.time())
         connection.execute("INSERT INTO runners VALUES (?, ?, ?, ?, ?)", row)
+        _running.add(self.id)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop beating."""
+        """Stop beating; from now on the runner counts as dead."""
+        _running.discard(self.id)
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -51,11 +55,17 @@ def living(connection: sqlite3.Connection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT id, machine, pid, born, beat FROM runners") if is_alive(*row)}
 
 
-def is_alive(_: str, machine: object, pid: object, born: object, beat: object) -> bool:
-    """Say whether a runner lives: of this machine by its process, of another by its beat."""
-    if machine == _machine():
-        return isinstance(pid, int) and _born(pid) == born
-    return isinstance(beat, int | float) and abs(time.time() - beat) < LEASE
+def is_alive(runner: str, machine: object, pid: object, born: object, beat: object) -> bool:
+    """Say whether a runner lives: of this machine by its process too, of another by its beat alone."""
+    if machine != _machine():
+        return _recent(beat, LEASE)
+    if pid == os.getpid():
+        return runner in _running
+    return isinstance(pid, int) and _born(pid) == born and _recent(beat, _LONG)
+
+
+def _recent(beat: object, seconds: float) -> bool:
+    return isinstance(beat, int | float) and abs(time.time() - beat) < seconds
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 INDEX = "index.sqlite"
+_PAGE = 1 << 16  # bytes; with less left SQLite cannot even share its log
 _WAIT = 60.0  # seconds that a writer waits for another
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS cells (key TEXT PRIMARY KEY, state TEXT, file TEXT, size INTEGER, columns TEXT, error TEXT,
@@ -140,7 +142,8 @@ def translated(folder: Path) -> Iterator[None]:
             said = StoreError(
                 f"cannot write {path} ({error}); put it right and run the study again: what is finished is kept"
             )
-            said.errno = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO
+            full = code == sqlite3.SQLITE_FULL or shutil.disk_usage(folder).free < _PAGE
+            said.errno = errno.ENOSPC if full else errno.EIO
             raise said from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreError(f"{path} was locked by another process for {_WAIT:g} s; run the study again") from error

@@ -60,13 +60,15 @@ class Store:
 
     def __init__(self, folder: Path, plan: Plan, *, verify: bool = True) -> None:
         self.folder = folder
+        self.runner = Runner(folder / index.INDEX)
+        self._opened: sqlite3.Connection | None = None
         _new_or_a_study(folder)
         with translated(folder):
             self._lock = _shared_lock(folder)
             try:
                 self._prepare(plan, verify)
             except BaseException:
-                self._lock.close()
+                self.close()
                 raise
 
     def _prepare(self, plan: Plan, verify: bool) -> None:
@@ -77,8 +79,7 @@ class Store:
         files.remove_leftovers(self.folder)
         if not index.is_whole(self.folder):
             self._lock = _make_again(self.folder, self._lock)
-        self._connection = index.connect(self.folder, write=True)
-        self.runner = Runner(self.folder / index.INDEX)
+        self._opened = index.connect(self.folder, write=True)
         with transaction(self._connection):
             alive = living(self._connection)
             for (id_,) in self._connection.execute("SELECT id FROM runners").fetchall():
@@ -164,13 +165,21 @@ class Store:
             (self.folder / files.RESULTS / file).unlink(missing_ok=True)
         return rows
 
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            raise StoreError(f"{self.folder} is closed; open it again")
+        return self._opened
+
     def close(self) -> None:
         """Give back what is claimed and close the folder."""
         self.runner.stop()
-        with suppress(sqlite3.Error), transaction(self._connection):  # a full disk: the claims die with this process
-            self._connection.execute("DELETE FROM claims WHERE runner = ?", (self.runner.id,))
-            self._connection.execute("DELETE FROM runners WHERE id = ?", (self.runner.id,))
-        self._connection.close()
+        if self._opened is not None:
+            with suppress(sqlite3.Error), transaction(self._connection):  # a full disk: the runner is dead all the same
+                self._connection.execute("DELETE FROM claims WHERE runner = ?", (self.runner.id,))
+                self._connection.execute("DELETE FROM runners WHERE id = ?", (self.runner.id,))
+            self._opened.close()
+            self._opened = None
         self._lock.close()
 
     def _enter(self, row: Row) -> bool:
