@@ -26,7 +26,7 @@ from dynloop.studies.worker import DONE, ERROR, LOST, TIMEOUT, Job, Outcome, fai
 
 __all__ = ["LOSSES", "run"]
 
-LOSSES = 3  # times that a cell may lose its worker
+LOSSES = 3  # times that a cell may lose its worker; a cell that a scheduler gives up has lost it twice
 _GRACE = 10.0  # seconds beyond its time after which the worker of a cell is killed
 _WRITERS, _WRITES = 4, 64  # threads that sync records; records they may be behind with
 _TICK, _POLL = 0.25, 1.0  # seconds between looks at the clock, and at cells that other runners have
@@ -199,13 +199,13 @@ class Run:
 
     def _lost(self, job: Job, error: BaseException) -> list[Outcome]:
         """Count a cell that lost its worker; it is tried again by itself, and given up after so many times."""
-        self.losses[job.key] = self.losses.get(job.key, 0) + 1
+        self.losses[job.key] = self.losses.get(job.key, 0) + (1 if isinstance(error, BrokenExecutor) else 2)
         self.attempts[job.key] -= 1
         if self.losses[job.key] <= LOSSES:
             self.suspects.append(job.key)
             ended = []
         else:
-            said = RuntimeError(f"its worker died {self.losses[job.key]} times under it (out of memory? a crash?)")
+            said = RuntimeError("its worker died again and again, at last with this cell alone (out of memory? a crash?)")
             outcome = failure(job, LOST, said)
             ended = [Outcome(job.key, LOST, "{}", outcome.error, 0.0, "", outcome.environment)]
         if isinstance(error, BrokenExecutor):

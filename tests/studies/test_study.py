@@ -123,7 +123,7 @@ def test_a_cell_that_kills_every_worker_is_lost_alone_and_run_again_when_asked(t
     plan = dl.Plan.grid(cells.dies, {"x": list(range(6))}, fixed={"folder": str(tmp_path), "times": 4})
     done = dl.study(plan, tmp_path / "out", workers=2)
     assert done.table().columns["state"] == ("done", "lost", "done", "done", "done", "done")
-    assert "its worker died 4 times" in done.table().columns["error"][1]
+    assert "its worker died again and again" in done.table().columns["error"][1]
     with pytest.raises(StoreError, match="was lost with its workers"):
         done.result(1)
     assert set(dl.study(plan, tmp_path / "out").table().columns["state"]) == {"done"}
