@@ -82,3 +82,13 @@ def a_record(a):
     import dynloop as dl
 
     return dl.classify(dl.zoo.henon(a=a), [0.1, 0.1], loops=64)
+
+
+def mixed(x, name, scale):
+    if x == 2 and name == "a":
+        raise ValueError("none here")
+    return {"value": x * scale, "whole": 2**40 + x, "flag": x > 0, "text": f"<script>{name}</script>", "x": -x}
+
+
+def stated(state):
+    return {"value": state}
