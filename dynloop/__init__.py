@@ -133,12 +133,17 @@ _HOME = {
     "draw_attention": "dynloop.views.inference",
     "draw_stages": "dynloop.views.inference",
     "Regime": "dynloop.orbits.verdict",
+    "Plan": "dynloop.studies.plan",
+    "Study": "dynloop.studies.study",
+    "StudyTable": "dynloop.studies.table",
+    "study": "dynloop.studies.study",
+    "read_plan": "dynloop.analyses.plan_file",
     "Status": "dynloop.result",
     "load": "dynloop.result",
 }
 _ROOMS = {
-    "adapters", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result", "synthetic", "testing",
-    "views", "zoo",
+    "adapters", "analyses", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result", "studies",
+    "synthetic", "testing", "views", "zoo",
 }  # fmt: skip
 _MOVED = {"synthetic": "dynloop.maps.synthetic", "zoo": "dynloop.maps.zoo"}
 
@@ -149,6 +154,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.adapters.generic import capture_block as capture_block
     from dynloop.adapters.registry import open_checkpoint as open_checkpoint
     from dynloop.adapters.registry import register_adapter as register_adapter
+    from dynloop.analyses.plan_file import read_plan as read_plan
     from dynloop.basins.attractors import Attractor as Attractor
     from dynloop.basins.attractors import Mapper as Mapper
     from dynloop.basins.boundaries.edge import EdgeOrbit as EdgeOrbit
@@ -261,6 +267,10 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.orbits.zero_one import zero_one_test as zero_one_test
     from dynloop.result import Status as Status
     from dynloop.result import load as load
+    from dynloop.studies.plan import Plan as Plan
+    from dynloop.studies.study import Study as Study
+    from dynloop.studies.study import study as study
+    from dynloop.studies.table import StudyTable as StudyTable
     from dynloop.views.basin_plot import draw_basins as draw_basins
     from dynloop.views.inference import draw_ablation as draw_ablation
     from dynloop.views.inference import draw_attention as draw_attention

@@ -18,6 +18,8 @@ __all__ = [
     "NotAutonomousError",
     "PromptError",
     "ShapeError",
+    "StoreError",
+    "StudyError",
     "UnknownFamilyError",
     "UnsafeFileError",
 ]
@@ -69,6 +71,14 @@ class UnsafeFileError(CheckpointError):
 
 class PromptError(DynloopError, ValueError):
     """A prompt does not fit the checkpoint."""
+
+
+class StudyError(DynloopError, RuntimeError):
+    """A study cannot go on; what is finished is kept."""
+
+
+class StoreError(StudyError, OSError):
+    """The folder of a study cannot be written, is damaged, or holds no study."""
 
 
 class MissingPackageError(DynloopError, ImportError):

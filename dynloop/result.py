@@ -22,7 +22,7 @@ import numpy as np
 
 from dynloop.errors import CheckpointError, InvalidArgumentError
 
-__all__ = ["Result", "Status", "load"]
+__all__ = ["Result", "Status", "load", "pack", "unpack"]
 
 _RECORD = "record.json"
 # what reading a damaged or foreign file can raise
@@ -106,16 +106,10 @@ class Result:
         target = Path(path)
         if target.suffix != ".npz":
             target = target.with_name(target.name + ".npz")
-        arrays: dict[str, np.ndarray[Any, Any]] = {}
-        tree = _encode(self, arrays)
+        data = pack(self)
         partial = target.with_name(target.name + ".partial")
         try:
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr(_RECORD, json.dumps(tree, allow_nan=True))
-                for key, array in arrays.items():
-                    buffer = io.BytesIO()
-                    np.lib.format.write_array(buffer, array, allow_pickle=False)
-                    archive.writestr(f"{key}.npy", buffer.getvalue())
+            partial.write_bytes(data)
             os.replace(partial, target)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -131,6 +125,26 @@ class Result:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def pack(record: Result) -> bytes:
+    """Return the content of the ``.npz`` file of a record; equal records have equal content, whenever they are saved.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a field holds something that has no form in JSON.
+    """
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    tree = _encode(record, arrays)
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        _member(archive, _RECORD, json.dumps(tree, allow_nan=True).encode())
+        for key, array in arrays.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, array, allow_pickle=False)
+            _member(archive, f"{key}.npy", buffer.getvalue())
+    return whole.getvalue()
 
 
 def load(path: str | os.PathLike[str]) -> Result:
@@ -161,15 +175,37 @@ def load(path: str | os.PathLike[str]) -> Result:
     """
     source = Path(path)
     try:
-        with zipfile.ZipFile(source) as archive:
+        data = source.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError(f"no result file at {source}; give the path that `save` returned") from None
+    except OSError as error:
+        raise CheckpointError(f"{source} is not a result that dynloop saved ({error}); save it again") from error
+    return unpack(data, source)
+
+
+def unpack(data: bytes, source: str | os.PathLike[str] = "the data") -> Result:
+    """Return the record that `pack` made `data` of.
+
+    Raises
+    ------
+    CheckpointError
+        If it is damaged or not a record of dynloop; the message calls it `source`.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             found = _decode(json.loads(archive.read(_RECORD)), archive)
         if not isinstance(found, Result):
             raise ValueError(f"it holds a {type(found).__name__}")
         return found
-    except FileNotFoundError:
-        raise CheckpointError(f"no result file at {source}; give the path that `save` returned") from None
     except _DAMAGE as error:
         raise CheckpointError(f"{source} is not a result that dynloop saved ({error}); save it again") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    """Write one member, dated as zip's first day: the file's content depends on the record alone."""
+    about = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    about.external_attr = 0o600 << 16
+    archive.writestr(about, data, zipfile.ZIP_DEFLATED)
 
 
 def _is_result(value: Any) -> bool:
@@ -246,7 +282,8 @@ def _address(value: Any) -> str:
 def _class(address: str, base: type) -> Any:
     """Find a class of dynloop by its address; a file can name nothing outside the package."""
     module, _, name = address.partition(":")
-    if module.split(".")[0] != "dynloop":
+    parts = module.split(".")
+    if parts[0] != "dynloop" or "__main__" in parts:  # importing a __main__ would run the command line
         raise ValueError(f"{address} is not a class of dynloop")
     found = getattr(importlib.import_module(module), name, None)
     if not (isinstance(found, type) and issubclass(found, base)):

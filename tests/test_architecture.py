@@ -15,7 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     ("cli", "__main__"),
     ("testing", "views"),
-    ("diagrams", "basins", "inference"),
+    ("analyses", "diagrams", "basins", "inference"),
     ("orbits",),
     ("calculus", "adapters", "studies"),
     ("maps",),
@@ -23,7 +23,7 @@ FLOORS = [
     ("errors",),
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
-MATHEMATICS = {"maps", "calculus", "orbits", "diagrams", "inference", "basins", "nn", "result", "errors"}
+MATHEMATICS = {"analyses", "maps", "studies", "calculus", "orbits", "diagrams", "inference", "basins", "nn", "result", "errors"}
 MODELS_AND_PICTURES = {"transformers", "tokenizers", "matplotlib", "plotly", "typer", "rich"}
 
 

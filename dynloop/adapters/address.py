@@ -45,7 +45,12 @@ def zoo_names() -> list[str]:
 
 
 def open_address(
-    address: str, *, prompt: Any = None, granularity: str | None = None, dtype: str | None = None
+    address: str,
+    *,
+    prompt: Any = None,
+    granularity: str | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
 ) -> LoopMap:
     """Make the map that an address names.
 
@@ -59,6 +64,8 @@ def open_address(
         How finely a block is cut; "layer" if left out. Maps of the zoo have no granularity.
     dtype : {"float32", "float64", "bfloat16", "float16"}, optional
         The working dtype. Left out, a checkpoint keeps its own and other maps compute in float64.
+    device : str, optional
+        Where a checkpoint computes, such as "cuda"; where its weights are if left out.
 
     Returns
     -------
@@ -84,7 +91,9 @@ def open_address(
         raise InvalidArgumentError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
     scheme, colon, rest = address.partition(":")
     if not colon or scheme not in ("zoo", "synthetic"):
-        return _checkpoint(address, prompt, granularity, dtype)
+        return _checkpoint(address, prompt, granularity, dtype, device)
+    if device not in (None, "cpu"):
+        raise InvalidArgumentError(f"{address} is computed on the CPU; leave device={device!r} away")
     if prompt is not None:
         raise PromptError(f"{address} reads no prompt; leave the prompt away, or name a checkpoint")
     name, _, query = rest.partition("?")
@@ -119,7 +128,7 @@ def with_prompt(m: LoopMap, prompt: Any) -> LoopMap:
     return m.family.open(m.source, prompt, m.granularity, m.dtype, m.device)
 
 
-def _checkpoint(address: str, prompt: Any, granularity: str | None, dtype: str | None) -> LoopMap:
+def _checkpoint(address: str, prompt: Any, granularity: str | None, dtype: str | None, device: str | None) -> LoopMap:
     if Path(address).suffix.lower() in _CODE:
         raise UnsafeFileError(
             f"{address} is code, and dynloop never executes files; give a checkpoint folder or a weights file, or call "
@@ -130,6 +139,7 @@ def _checkpoint(address: str, prompt: Any, granularity: str | None, dtype: str |
         prompt=prompt,
         granularity=granularity or "layer",  # type: ignore[arg-type]
         dtype=None if dtype is None else DTYPES[dtype],
+        device=device,
     )
 
 

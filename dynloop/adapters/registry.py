@@ -19,9 +19,10 @@ from dynloop.adapters.hub_cache import SCHEME, cached_snapshot
 from dynloop.adapters.generic import capture_block
 from dynloop.adapters.live import live_source
 from dynloop.adapters.working import as_device, as_dtype
+from dynloop.adapters.weights import SUFFIXES
 from dynloop.errors import CheckpointError, DynloopWarning, InvalidArgumentError, UnknownFamilyError
 
-__all__ = ["demos", "families", "open_checkpoint", "register_adapter"]
+__all__ = ["checkpoint_files", "demos", "families", "open_checkpoint", "register_adapter"]
 
 ENTRY_POINTS = "dynloop.adapters"
 _BUILT_IN = (
@@ -161,6 +162,25 @@ def families() -> tuple[Family, ...]:
 def demos() -> tuple[str, ...]:
     """Return the names of the checkpoints that ship with dynloop, for ``open_checkpoint("demo:NAME")``."""
     return tuple(sorted(path.parent.name for path in _DEMOS.glob("*/config.json")))
+
+
+def checkpoint_files(address: str) -> list[Path]:
+    """Return the files that `open_checkpoint` may read for an address; none where it names nothing that is there.
+
+    All files that lie in the folder itself count, hidden ones and other weights beside a weights file apart.
+    """
+    scheme, _, name = address.partition(":")
+    if scheme == SCHEME:
+        path = cached_snapshot(name)
+    elif scheme == "demo":
+        path = _DEMOS / (name or next(iter(demos()), ""))
+    else:
+        path = Path(address)
+    if not path.exists():
+        return []
+    folder = path if path.is_dir() else path.parent
+    files = [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
+    return [p for p in files if folder == path or p == path or p.suffix.lower() not in SUFFIXES]
 
 
 @functools.cache

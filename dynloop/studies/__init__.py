@@ -1,0 +1,1 @@
+"""Many runs: a plan of cells, run on any executor, kept in a folder that survives a crash."""

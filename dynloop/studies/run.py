@@ -1,0 +1,304 @@
+"""Run the cells of a plan that are not done, on any executor, and write each down as it ends.
+
+The run holds few cells in flight, twice as many as can compute at once: those it has claimed, so that another runner of
+the same study takes others. Records are synced to disk by threads of their own while the next cells compute; a cell
+counts once its row is written.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dynloop.errors import StoreError, StudyError
+from dynloop.studies import files, pools
+from dynloop.studies.index import Row
+from dynloop.studies.plan import Plan
+from dynloop.studies.progress import Meter, Progress
+from dynloop.studies.store import Store
+from dynloop.studies.worker import DONE, ERROR, LOST, TIMEOUT, Job, Outcome, failure, run_cell
+
+__all__ = ["LOSSES", "run"]
+
+LOSSES = 3  # times that a cell may lose its worker; a cell that a scheduler gives up has lost it twice
+_GRACE = 10.0  # seconds beyond its time after which the worker of a cell is killed
+_WRITERS, _WRITES = 4, 64  # threads that sync records; records they may be behind with
+_TICK, _POLL = 0.25, 1.0  # seconds between looks at the clock, and at cells that other runners have
+
+
+class Run:
+    """One run of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is run.
+    function : callable
+        What its cells call.
+    store : Store
+        Where it is kept.
+    executor : Executor or None
+        Where cells compute; None if `make` makes it.
+    make : callable or None
+        Makes the executor, again where it breaks; what it makes is shut down at the end.
+    retries, timeout, retry_failed, workers_write, progress
+        As of `dynloop.study`.
+    """
+
+    def __init__(
+        self, plan: Plan, function: Callable[..., Any], store: Store, *,
+        executor: Executor | None, make: Callable[[], Executor] | None, retries: int,
+        timeout: float | None, retry_failed: bool, workers_write: bool, progress: Callable[[Progress], None] | None,
+    ) -> None:  # fmt: skip
+        self.plan, self.store, self.make = plan, store, make
+        self.executor = executor
+        self.function = function
+        self.retries, self.timeout, self.retry_failed = retries, timeout, retry_failed
+        self.workers_write = workers_write
+        self.number: dict[str, int] = {}
+        for number, key in enumerate(plan.keys):
+            self.number.setdefault(key, number)
+        self.began = time.time()
+        self.rows = {key: row for key, row in store.rows.items() if not self._again(row)}
+        self.todo = deque(key for key in self.number if key not in self.rows)
+        self.ours: deque[str] = deque()  # claimed, and about to go out
+        self.suspects: deque[str] = deque()  # cells that lost a worker: run one at a time, to see which of them it is
+        self.elsewhere: list[str] = []
+        self.polled = 0.0
+        self.attempts: dict[str, int] = {}
+        self.losses: dict[str, int] = {}
+        self.flying: dict[Future[Outcome], tuple[Job, float]] = {}
+        self.events: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+        self.writing: set[Future[Outcome]] = set()
+        self.serial = 0
+        self.failed = sum(row.state != DONE for row in self.rows.values())
+        self.meter = Meter(progress, len(self.number))
+        self.writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="dynloop-write")
+
+    def run(self) -> None:
+        """Run until every cell has ended."""
+        try:
+            self._show()
+            while self.todo or self.ours or self.suspects or self.elsewhere or self.flying or self.writing:
+                self._poll()
+                self._send()
+                self._receive()
+                self._end_overdue()
+            self._show(last=True)
+        finally:
+            self._leave()
+
+    # -- cells go out ---------------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        if not (self.ours or self.todo or self.suspects):
+            return
+        if self.executor is None:
+            self.executor = self._made()
+        if not (self.todo or self.ours or self.flying or self.writing):
+            self._claim(self.suspects, 1)
+        room = pools.slots(self.executor) * (1 if self.timeout is not None or self._in_process else 2)
+        while (self.todo or self.ours) and len(self.flying) < room and len(self.writing) < _WRITES:
+            if not self.ours:
+                self._claim(self.todo, max(min(room - len(self.flying), 256), self.meter.soon()))
+            while self.ours and len(self.flying) < room:
+                if not self._submit(self.executor, self.ours.popleft()):
+                    return
+                if self._in_process:
+                    break
+
+    def _made(self) -> Executor:
+        if self.make is None:
+            raise StudyError("the executor is gone, and nothing makes another")
+        return self.make()
+
+    @property
+    def _in_process(self) -> bool:
+        return isinstance(self.executor, pools.InProcess)
+
+    def _claim(self, source: deque[str], count: int) -> None:
+        """Claim up to `count` cells of a queue: ours, those that another runner has, those that it has finished."""
+        keys = [source.popleft() for _ in range(min(count, len(source)))]
+        claimed, elsewhere, ended = self.store.claim(keys, self._again)
+        self.ours += claimed
+        self.elsewhere += elsewhere
+        self._note(ended)
+
+    def _submit(self, executor: Executor, key: str) -> bool:
+        """Send a cell out; if the executor is found broken, keep it and return False."""
+        self.serial += 1
+        job = Job(
+            key, self.function, self.plan.parameters(self.number[key]), self.plan.address, self.plan.code,
+            f"{self.store.runner.id} {self.serial}", self.timeout,
+            str(self.store.folder.absolute()) if self.workers_write else None,
+        )  # fmt: skip
+        try:
+            future = executor.submit(run_cell, job)
+        except BrokenExecutor as error:
+            self.ours.appendleft(key)
+            self._broken(error)
+            return False
+        self.attempts[key] = self.attempts.get(key, 0) + 1
+        self.flying[future] = job, time.monotonic()
+        future.add_done_callback(self.events.put)
+        return True
+
+    # -- outcomes come in -----------------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        """Take what has come in, after waiting for it if there is nothing else to do."""
+        came: list[Future[Outcome]] = []
+        with suppress(queue.Empty):
+            came.append(self.events.get(timeout=_TICK) if self._idle() else self.events.get_nowait())
+            while True:
+                came.append(self.events.get_nowait())
+        ended: list[Outcome] = []
+        for future in came:
+            if future in self.writing:
+                self.writing.discard(future)
+                ended.append(future.result())
+            elif future in self.flying:
+                ended += self._landed(future)
+        self._commit(ended)
+
+    def _idle(self) -> bool:
+        """Whether nothing can be done until something comes in or time passes."""
+        if not (self.todo or self.ours):
+            return bool(self.flying or self.writing or self.elsewhere)
+        return bool(self.flying or self.writing) and not (self._in_process and len(self.writing) < _WRITES)
+
+    def _landed(self, future: Future[Outcome]) -> list[Outcome]:
+        job, _ = self.flying.pop(future)
+        error = CancelledError() if future.cancelled() else future.exception()
+        if error is None:
+            outcome = future.result()
+        elif isinstance(error, StoreError):
+            raise error  # a worker could not write
+        elif pools.is_loss(error):
+            return self._lost(job, error)
+        else:
+            outcome = failure(job, ERROR, error)
+        if outcome.state != DONE and not outcome.final and self.attempts[job.key] <= self.retries:
+            self.todo.append(job.key)
+            return []
+        if outcome.data is None:
+            return [outcome]
+        self._write(outcome)
+        return []
+
+    def _write(self, outcome: Outcome) -> None:
+        writing = self.writers.submit(_write, self.store.folder, outcome)
+        self.writing.add(writing)
+        writing.add_done_callback(self.events.put)
+
+    def _lost(self, job: Job, error: BaseException) -> list[Outcome]:
+        """Count a cell that lost its worker; it is tried again by itself, and given up after so many times."""
+        self.losses[job.key] = self.losses.get(job.key, 0) + (1 if isinstance(error, BrokenExecutor) else 2)
+        self.attempts[job.key] -= 1
+        if self.losses[job.key] <= LOSSES:
+            self.suspects.append(job.key)
+            ended = []
+        else:
+            said = RuntimeError("its worker died again and again, at last with this cell alone (out of memory? a crash?)")
+            outcome = failure(job, LOST, said)
+            ended = [Outcome(job.key, LOST, "{}", outcome.error, 0.0, "", outcome.environment)]
+        if isinstance(error, BrokenExecutor):
+            self._broken(error)
+        return ended
+
+    def _broken(self, error: BrokenExecutor) -> None:
+        """Part with a broken executor; another is made when the next cell goes out."""
+        if self.make is None:
+            raise StudyError(
+                f"the executor broke ({' '.join(str(error).split())}); run the study again with a new one, or give "
+                "workers=N or a function that makes one, and it is made anew"
+            ) from error
+        if self.executor is not None and not self.flying:
+            pools.end(self.executor)
+            self.executor = None
+
+    def _commit(self, ended: list[Outcome]) -> None:
+        if not ended:
+            return
+        for outcome in ended:
+            changed = self.plan.changed_input(self.number[outcome.key])
+            if changed is not None:
+                raise StudyError(f"{changed} was written again while the study ran; make the plan again and run that")
+        rows = self.store.finish((outcome, self.attempts.get(outcome.key, 0)) for outcome in ended)
+        self.meter.ended(len(rows))
+        self._note(rows)
+
+    def _note(self, rows: list[Row]) -> None:
+        for row in rows:
+            self.rows[row.key] = row
+            self.failed += row.state != DONE
+        self._show()
+
+    # -- time passes ----------------------------------------------------------------------------------------------
+
+    def _end_overdue(self) -> None:
+        """Kill the workers of a pool of ours where a cell does not come back after its time; others begin again."""
+        if self.timeout is None or self.make is None or self.executor is None:
+            return
+        late = time.monotonic() - self.timeout - max(_GRACE, self.timeout / 10)
+        keys = {job.key for job, sent in self.flying.values() if sent < late}
+        if not keys:
+            return
+        pools.end(self.executor)
+        self.executor = None
+        for future, (job, _) in list(self.flying.items()):
+            if future.done() and not future.cancelled() and future.exception() is None:
+                continue  # it came back just now
+            del self.flying[future]
+            if job.key in keys:
+                said = TimeoutError(f"the cell ran longer than {job.timeout:g} s and was killed")
+                self._write(failure(job, TIMEOUT, said))
+            else:
+                self.attempts[job.key] -= 1
+                self.todo.appendleft(job.key)
+
+    def _poll(self) -> None:
+        """Look again at cells that other runners have."""
+        if not self.elsewhere or self.todo or self.ours or time.monotonic() - self.polled < _POLL:
+            return
+        self.polled = time.monotonic()
+        self.todo.extend(self.elsewhere)
+        self.elsewhere = []
+
+    def _again(self, row: Row) -> bool:
+        """Whether a cell that ended so in an earlier run is to be computed: lost ones always, failures if asked."""
+        wanted = row.state == LOST or (self.retry_failed and row.state != DONE)
+        return wanted and row.finished < self.began
+
+    def _show(self, *, last: bool = False) -> None:
+        self.meter.show(len(self.rows), self.failed, len(self.flying), last=last)
+
+    def _leave(self) -> None:
+        """Keep what has come back, let go of the rest."""
+        for future in self.flying:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                outcome = future.result()
+                if outcome.state == DONE and outcome.data is not None:
+                    self._write(outcome)
+            future.cancel()
+        if self.make is not None and self.executor is not None:
+            pools.end(self.executor)
+        self.writers.shutdown(wait=True)
+        kept = [future.result() for future in self.writing if future.exception() is None]
+        with suppress(StudyError):
+            self._commit(kept)
+
+
+def run(plan: Plan, function: Callable[..., Any], store: Store, **options: Any) -> None:
+    """Run a plan; see `Run`."""
+    Run(plan, function, store, **options).run()
+
+
+def _write(folder: Path, outcome: Outcome) -> Outcome:
+    return outcome.written(files.write(folder, outcome.key, outcome.data or b""))

@@ -1,0 +1,230 @@
+"""`study`: run a plan and keep what comes of it in a folder; `Study`: what such a folder holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dynloop.errors import InvalidArgumentError, StoreError
+from dynloop.studies import pools
+from dynloop.studies.plan import Cell, Plan
+from dynloop.studies.progress import Progress
+from dynloop.studies.record import CellRecord
+from dynloop.studies.run import run
+from dynloop.studies.store import Reading, Store, read_record, read_store
+from dynloop.studies.table import StudyTable, table_of, to_xarray
+
+__all__ = ["Study", "study"]
+
+
+class Study:
+    """A study's folder, opened to read it; it may be running. Every call reads what is there by then.
+
+    Parameters
+    ----------
+    folder : path-like
+        What `study` was given as `out`.
+
+    Raises
+    ------
+    StoreError
+        If it holds no study.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.plan: Plan = read_store(self.folder).plan
+
+    def _read(self) -> Reading:
+        found = read_store(self.folder)
+        self.plan = found.plan
+        return found
+
+    def table(self) -> StudyTable:
+        """Return a row for every cell of the plan, finished or not, in the plan's order."""
+        found = self._read()
+        return table_of(found.plan, found.rows)
+
+    def results(self) -> Iterator[tuple[Cell, CellRecord]]:
+        """Yield every cell that has a record, with it, in the plan's order; each is read as it is asked for.
+
+        Raises
+        ------
+        StoreError
+            Where a record's file is missing or damaged: running the study again makes it anew.
+        """
+        found = self._read()
+        for cell in found.plan:
+            row = found.rows.get(cell.key)
+            if row is not None and row.file:
+                yield cell, read_record(self.folder, row)
+
+    def result(self, number: int) -> CellRecord:
+        """Return the record of one cell, by its number in the plan.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If there is no such cell, or it is not finished.
+        StoreError
+            If its file is missing or damaged.
+        """
+        found = self._read()
+        if not 0 <= number < len(found.plan):
+            raise InvalidArgumentError(f"number must lie in 0 … {len(found.plan) - 1}; got {number}")
+        row = found.rows.get(found.plan.keys[number])
+        if row is None:
+            raise InvalidArgumentError(f"cell {number} is not finished; run the study on")
+        return read_record(self.folder, row)
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """Return, of every cell, how often it was tried, how long it took, when, where and with which versions."""
+        found = self._read()
+        names = "attempts", "seconds", "finished", "worker", "environment"
+        rows = [found.rows.get(key) for key in found.plan.keys]
+        return [{name: None if row is None else getattr(row, name) for name in names} for row in rows]
+
+    def check(self) -> list[str]:
+        """Read every record, and return what is damaged or missing, one line each; nothing if all is well."""
+        found = self._read()
+        said = [f"index: {found.damaged} damaged places, read from the files instead"] if found.damaged else []
+        for cell in found.plan:
+            row = found.rows.get(cell.key)
+            if row is not None and row.file:
+                try:
+                    read_record(self.folder, row)
+                except (StoreError, OSError) as error:
+                    said.append(f"cell {cell.number}: {error}")
+        return said
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write the table as CSV; see `StudyTable.to_csv`."""
+        return self.table().to_csv(path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write the table as Parquet; needs pyarrow, of the extra ``export``."""
+        return self.table().to_parquet(path)
+
+    def to_xarray(self) -> Any:
+        """Return the table as an `xarray.Dataset`; needs xarray, of the extra ``export``.
+
+        A grid has a dimension for each of its axes, a list of cells the one dimension ``cell``. Where a cell has no
+        value, there is nan, or empty text.
+        """
+        found = self._read()
+        return to_xarray(found.plan, table_of(found.plan, found.rows))
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __repr__(self) -> str:
+        return f"Study in {self.folder}, {self.table().summary()}"
+
+
+def study(
+    plan: Plan,
+    out: str | os.PathLike[str],
+    *,
+    executor: Executor | Callable[[], Executor] | None = None,
+    workers: int | None = None,
+    retries: int = 1,
+    timeout: float | None = None,
+    retry_failed: bool = False,
+    verify: bool = True,
+    workers_write: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Study:
+    """Run the cells of a plan that are not done yet, and keep each as it ends.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to run: see `Plan.grid`, `Plan.listed` and `dynloop.read_plan`.
+    out : path-like
+        A new folder, or that of an earlier run, which is gone on with: a cell with the same inputs and the same code is
+        not computed again. Several processes may run the same study at once; they share the cells.
+    executor : concurrent.futures.Executor or callable, optional
+        Where the cells are computed, such as ``dask.distributed.Client(…).get_executor()``. A function without
+        arguments that makes one is called again if the executor breaks. Left out, they are computed one after
+        another in this thread.
+    workers : int, optional
+        Compute in so many new processes instead, which end with the run.
+    retries : int
+        How often a cell whose function raised an error is tried again. Errors of dynloop itself, and time-outs, would
+        come again and are kept at once.
+    timeout : float, optional
+        Seconds that a cell may take.
+    retry_failed : bool
+        Whether cells that failed in an earlier run are computed again. Those that lost their worker always are.
+    verify : bool
+        Whether every record there is already is read and its checksum checked; else only that it is there and whole.
+    workers_write : bool
+        Whether workers write their records themselves, to `out`, which they must see under the same path: nothing but a
+        row of the table comes back. Else the records are sent back and written here.
+    progress : callable, optional
+        ``progress(how_far)`` with a `dynloop.studies.progress.Progress`.
+
+    Returns
+    -------
+    Study
+        What is in the folder: ``.table()``, ``.results()``, ``.to_csv(path)``, ``.to_parquet(path)``, ``.to_xarray()``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If an argument is wrong, or the folder holds something else than a study.
+    StoreError
+        If the folder cannot be written, as when the disk is full. What is finished is kept.
+    StudyError
+        If a given executor breaks, or a file that the cells read is written again while they run.
+
+    Notes
+    -----
+    A cell computes on one thread of torch, wherever it runs, so that its result does not depend on where. What a cell
+    raises is data: its row says so, and the study goes on.
+
+    Examples
+    --------
+    >>> import dynloop as dl, tempfile
+    >>> plan = dl.read_plan({"analysis": "lyapunov", "grid": {"checkpoint": ["zoo:henon"], "map.a": [0.2, 1.4]}})
+    >>> done = dl.study(plan, tempfile.mkdtemp())
+    >>> [round(value, 1) for value in done.table().columns["exponent"]]
+    [-0.6, 0.4]
+    """
+    if not isinstance(plan, Plan):
+        raise InvalidArgumentError(
+            f"plan must be a dynloop.Plan; got a {type(plan).__name__}. Make it with dl.read_plan"
+        )
+    if plan.function is None:
+        raise InvalidArgumentError("plan was read back from a study and names its code only; make it again as you did")
+    if executor is not None and workers is not None:
+        raise InvalidArgumentError("give executor or workers, not both")
+    for name, value, least in (("workers", workers, 1), ("retries", retries, 0)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+            raise InvalidArgumentError(f"{name} must be a whole number of at least {least}; got {value!r}")
+    if timeout is not None and not timeout > 0:
+        raise InvalidArgumentError(f"timeout must be a positive number of seconds; got {timeout!r}")
+    make: Callable[[], Executor] | None = None
+    if workers is not None:
+        make, executor = partial(pools.process_pool, workers), None
+    elif executor is None:
+        executor = pools.InProcess()
+    elif not isinstance(executor, Executor):
+        if not callable(executor):
+            raise InvalidArgumentError(
+                f"executor must be a concurrent.futures.Executor; got a {type(executor).__name__}"
+            )
+        make, executor = executor, None
+    store = Store(Path(out), plan, verify=verify)
+    try:
+        run(
+            plan, plan.function, store, executor=executor, make=make, retries=retries, timeout=timeout,
+            retry_failed=retry_failed, workers_write=workers_write, progress=progress,
+        )  # fmt: skip
+    finally:
+        store.close()
+    return Study(out)

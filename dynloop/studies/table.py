@@ -1,0 +1,197 @@
+"""The table of a study: a row a cell in the order of the plan, a column a parameter or a value."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynloop.errors import InvalidArgumentError, MissingPackageError
+from dynloop.result import Result
+from dynloop.studies.files import write_text
+from dynloop.studies.index import Row
+from dynloop.studies.plan import Plan
+
+__all__ = ["PENDING", "StudyTable", "table_of"]
+
+PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
+class StudyTable(Result):
+    """What a study has found, in columns.
+
+    Attributes
+    ----------
+    columns : dict of str to tuple
+        One entry a cell in each: the parameters, ``state`` ("done", "error", "timeout", "lost", "pending"), the numbers
+        and text that the cells returned, and ``error`` ("ValueError: …", or None). None where a cell has no value. A
+        value that bears the name of a parameter is called ``result.NAME``.
+    parameters : tuple of str
+        Which columns are parameters.
+    """
+
+    columns: dict[str, tuple[Any, ...]]
+    parameters: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.columns["state"])
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield each cell as a dictionary."""
+        for values in zip(*self.columns.values(), strict=True):
+            yield dict(zip(self.columns, values, strict=True))
+
+    def summary(self) -> str:
+        """Say in one line how many cells are in which state."""
+        states = self.columns["state"]
+        told = [f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states))]
+        return f"{len(self)} cells: {', '.join(told)}" if told else "0 cells"
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write the table as CSV (UTF-8); lists and mappings as JSON, nothing where there is no value."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        for values in zip(*self.columns.values(), strict=True):
+            writer.writerow([_cell(value) for value in values])
+        write_text(Path(path), text.getvalue())
+        return Path(path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write the table as Parquet: whole numbers, numbers, truth values, and text for everything else.
+
+        Raises
+        ------
+        MissingPackageError
+            Without pyarrow.
+        """
+        try:
+            import pyarrow as pa
+            from pyarrow import parquet
+        except ImportError:
+            raise MissingPackageError("Parquet needs pyarrow: pip install 'dynloop[export]'") from None
+        arrays = {name: _typed(values) for name, values in self.columns.items()}
+        types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "str": pa.string()}
+        table = pa.table({name: pa.array(values, type=types[kind]) for name, (kind, values) in arrays.items()})
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            parquet.write_table(table, partial)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    def __repr__(self) -> str:
+        shown = [name for name, values in self.columns.items() if name != "error" or any(values)]
+        lines = [f"StudyTable of {self.summary()}", "  " + " | ".join(shown)]
+        for row, _ in zip(self.rows(), range(8), strict=False):
+            lines.append("  " + " | ".join(_short(row[name]) for name in shown))
+        if len(self) > 8:
+            lines.append(f"  … and {len(self) - 8} more")
+        return "\n".join(lines)
+
+
+def table_of(plan: Plan, rows: dict[str, Row]) -> StudyTable:
+    """Return the table of a plan, whose finished cells have rows."""
+    names = plan.names
+    found = [rows.get(key) for key in plan.keys]
+    loaded = [None if row is None else json.loads(row.columns) for row in found]
+    values = list(dict.fromkeys(name for one in loaded if one for name in one))
+    columns: dict[str, Any] = {name: [] for name in names}
+    for number in range(len(found)):
+        parameters = plan.parameters(number)
+        for name in names:
+            columns[name].append(parameters.get(name))
+    taken = {*names, "state", "error"}
+    columns["state"] = [PENDING if row is None else row.state for row in found]
+    for name in values:
+        columns[f"result.{name}" if name in taken else name] = [
+            None if one is None else one.get(name) for one in loaded
+        ]
+    columns["error"] = [None if row is None or row.error is None else _said(row.error) for row in found]
+    return StudyTable(columns={name: tuple(column) for name, column in columns.items()}, parameters=tuple(names))
+
+
+def _said(error: str) -> str:
+    read = json.loads(error)
+    return f"{read['type']}: {read['message']}"
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _typed(values: tuple[Any, ...]) -> tuple[str, list[Any]]:
+    """Return what a column holds, and it as that."""
+    there = [value for value in values if value is not None]
+    if there and all(isinstance(value, bool) for value in there):
+        return "bool", list(values)
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)
+    if there and numbers and all(isinstance(value, int) and abs(value) < 2**63 for value in there):
+        return "int", list(values)
+    if there and numbers:
+        return "float", [None if value is None else float(value) for value in values]
+    return "str", [
+        None if value is None else value if isinstance(value, str) else str(_cell(value)) for value in values
+    ]
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "–"
+    text = f"{value:.6g}" if isinstance(value, float) else " ".join(str(_cell(value)).split())
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def to_xarray(plan: Plan, table: StudyTable) -> Any:
+    """Return the table as an `xarray.Dataset`, a dimension an axis of the plan's grid."""
+    try:
+        import numpy as np
+        import xarray
+    except ImportError:
+        raise MissingPackageError("xarray is not installed: pip install 'dynloop[export]'") from None
+    if plan.rows is None:
+        for name in plan.axes:
+            if name in ("state", "error"):
+                raise InvalidArgumentError(
+                    f"an axis called {name!r} leaves no room for the column; rename the parameter"
+                )
+        shape = tuple(len(values) for values in plan.axes.values())
+        coordinates: dict[str, Any] = {name: (name, _array(np, values)) for name, values in plan.axes.items()}
+        dimensions = tuple(plan.axes)
+    else:
+        shape, dimensions = (len(table),), ("cell",)
+        coordinates = {
+            name: ("cell", _array(np, table.columns[name])) for name in table.parameters if name not in plan.fixed
+        }
+    data = {
+        name: (dimensions, _array(np, values).reshape(shape))
+        for name, values in table.columns.items()
+        if name not in table.parameters
+    }
+    fixed = {
+        name: value if isinstance(value, str | int | float) else str(_cell(value)) for name, value in plan.fixed.items()
+    }
+    return xarray.Dataset(data, coordinates, {"function": plan.address, "code": plan.code, **fixed})
+
+
+def _array(np: Any, values: Any) -> Any:
+    """Return a column as an array: nan, or nothing, where there is no value."""
+    kind, typed = _typed(tuple(values))
+    if kind in ("int", "float") or (kind == "bool" and None in typed):
+        whole = kind == "int" and None not in typed
+        return np.array(
+            typed if whole else [np.nan if v is None else v for v in typed], dtype=np.int64 if whole else float
+        )
+    return np.array(["" if v is None else v for v in typed]) if kind == "str" else np.array(typed)

@@ -1,0 +1,87 @@
+"""What a study costs beside its cells: overhead per cell in process and on Dask, and listing 100 000 cells.
+
+Cells that compute nothing, so that all of the time is overhead. `make bench` prints the figures; docs/studies.md quotes
+them.
+"""
+
+import time
+from contextlib import closing
+
+import pytest
+
+import dynloop as dl
+from dynloop.studies import index
+from dynloop.studies.store import PLAN
+from tests.studies import cells
+
+CELLS = 400
+LISTED = 100_000
+
+
+def per_cell(benchmark, plan, folder, **options):
+    """Milliseconds a cell, the best of three runs; a busy machine only adds."""
+    runs = []
+
+    def run():
+        began = time.perf_counter()
+        dl.study(plan, folder / str(len(runs)), **options)
+        runs.append(1e3 * (time.perf_counter() - began) / len(plan))
+
+    benchmark.pedantic(run, rounds=3)
+    benchmark.extra_info["ms a cell"] = round(min(runs), 2)
+    return min(runs)
+
+
+def test_overhead_in_process(benchmark, tmp_path):
+    """Wanted ≤ 5 ms."""
+    took = per_cell(benchmark, dl.Plan.grid(cells.square, {"x": list(range(CELLS))}), tmp_path)
+    print(f"\nin process: {took:.2f} ms a cell")
+
+
+def test_overhead_of_a_pool(benchmark, tmp_path):
+    """The start of the processes included."""
+    took = per_cell(benchmark, dl.Plan.grid(cells.square, {"x": list(range(CELLS))}), tmp_path, workers=2)
+    print(f"\na pool of two processes: {took:.2f} ms a cell, its start included")
+
+
+def test_overhead_on_dask(benchmark, tmp_path):
+    """Wanted ≤ 15 ms, on a LocalCluster of two workers that is there already."""
+    distributed = pytest.importorskip("distributed")
+    plan = dl.Plan.grid(cells.square, {"x": list(range(CELLS))})
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        took = per_cell(benchmark, plan, tmp_path, executor=client.get_executor())
+    print(f"\non Dask: {took:.2f} ms a cell")
+
+
+def test_listing(benchmark, tmp_path):
+    """100 000 cells, a row each in the index; wanted ≤ 2 s."""
+    plan = dl.Plan.grid(cells.square, {"x": list(range(LISTED // 10)), "y": [i / 10 for i in range(10)]})
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / PLAN).write_text(plan.to_json())
+    with closing(index.connect(folder, write=True)) as connection:
+        index.prepare(connection)
+        rows = [
+            index.Row(key, "done", f"{key[:2]}/{key}.{key}.npz", 1000,
+                      f'{{"value": {i}, "third": {i / 3!r}, "name": "cell {i}"}}', None, 1, 0.1, 1.7e9, "host:1", "python")
+            for i, key in enumerate(plan.keys)
+        ]  # fmt: skip
+        with index.transaction(connection):
+            marks = ", ".join("?" * 12)
+            connection.executemany(f"INSERT INTO cells VALUES ({marks})", [index.sealed(row) for row in rows])
+    times = []
+
+    def table():
+        began = time.perf_counter()
+        found = dl.Study(folder).table()
+        times.append(time.perf_counter() - began)
+        return found
+
+    found = benchmark.pedantic(table, rounds=3)
+    assert len(found) == LISTED
+    assert found.columns["value"] == tuple(range(LISTED))
+    benchmark.extra_info["s"] = round(min(times), 2)
+    print(f"\n{LISTED} cells listed in {min(times):.2f} s")
