@@ -36,6 +36,7 @@ _HOME = {
     "regime_diagram": "dynloop.diagrams.regimes",
     "RegimeDiagram": "dynloop.diagrams.regimes",
     "draw_regime_diagram": "dynloop.views.plot",
+    "report": "dynloop.views.report",
     "classify_prompts": "dynloop.orbits.prompts",
     "PromptSummary": "dynloop.orbits.prompts",
     "classify_sections": "dynloop.orbits.sections",
@@ -180,6 +181,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.views.plots.multipliers import draw_multipliers as draw_multipliers
     from dynloop.views.plots.orbit import draw_orbit as draw_orbit
     from dynloop.views.plots.regimes import draw_regimes as draw_regimes
+    from dynloop.views.report import report as report
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import dynloop
-from dynloop.cli import classify, fixed_points, ls, lyapunov, theorems
+from dynloop.cli import classify, fixed_points, ls, lyapunov, report, theorems
 
 __all__ = ["app", "main"]
 
@@ -53,4 +53,5 @@ app.command("classify")(classify.classify)
 app.command("fixed-points")(fixed_points.fixed_points)
 app.command("lyapunov")(lyapunov.lyapunov)
 app.command("ls")(ls.ls)
+app.command("report")(report.report)
 app.command("theorems")(theorems.theorems)

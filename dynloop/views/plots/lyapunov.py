@@ -17,9 +17,9 @@ from dynloop.views.reading import margins
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_lyapunov"]
+__all__ = ["HATCHES", "draw_lyapunov"]
 
-_HATCHES = ("", "//", "..", "\\\\", "xx", "--", "||", "++")
+HATCHES = ("", "//", "..", "\\\\", "xx", "--", "||", "++")
 _BARS = 24  # exponents up to which shares are bars
 
 
@@ -99,7 +99,7 @@ def _stack(ax: Axes, places: Array, shares: Array, names: Sequence[str]) -> None
         bottom = np.where(share > 0, up, down)
         ax.bar(
             places, share, 0.7, bottom=bottom, label=name, color=SERIES[i % len(SERIES)], edgecolor="white",
-            hatch=_HATCHES[(i + i // len(SERIES)) % len(_HATCHES)], linewidth=0.6, zorder=1,
+            hatch=HATCHES[(i + i // len(SERIES)) % len(HATCHES)], linewidth=0.6, zorder=1,
         )  # fmt: skip
         up += np.maximum(share, 0.0)
         down += np.minimum(share, 0.0)

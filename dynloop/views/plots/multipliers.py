@@ -15,7 +15,7 @@ from dynloop.views.plots.axes import ACCENT, INK, axes_for, only
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["SIDES", "draw_multipliers", "sides"]
+__all__ = ["SIDES", "draw_multipliers", "known_multipliers", "sides"]
 
 SIDES = {
     "inside": ("o", INK),
@@ -62,7 +62,9 @@ def draw_multipliers(
     2
     """
     only(found, (Spectrum, FixedPoints), "draw_multipliers", "dynloop.multipliers(m, state)")
-    values, errors = _numbers(found, row)
+    values, errors = known_multipliers(found, row)
+    if not len(values):
+        raise InvalidArgumentError("found has no known multiplier, so there is nothing to draw; see its status")
     ax = axes_for(ax, size=(5.0, 4.6))
     from matplotlib.patches import Circle
 
@@ -97,8 +99,8 @@ def sides(values: Array, errors: Array) -> Array:
     return kinds
 
 
-def _numbers(found: Spectrum | FixedPoints, row: int | None) -> tuple[Array, Array]:
-    """Return the known multipliers with their errors."""
+def known_multipliers(found: Spectrum | FixedPoints, row: int | None = None) -> tuple[Array, Array]:
+    """Return the known multipliers with their errors, ``(n,)`` each; n may be 0."""
     if isinstance(found, Spectrum):
         if row is not None:
             raise InvalidArgumentError(f"row must be left out: a Spectrum is of one point; got {row!r}")
@@ -109,6 +111,4 @@ def _numbers(found: Spectrum | FixedPoints, row: int | None) -> tuple[Array, Arr
         rows = slice(None) if row is None else row
         values, errors = np.ravel(found.multipliers[rows]), np.ravel(found.multiplier_errors[rows])
     known = np.isfinite(values)
-    if not known.any():
-        raise InvalidArgumentError("found has no known multiplier, so there is nothing to draw; see its status")
     return np.asarray(values[known]), np.asarray(errors[known])

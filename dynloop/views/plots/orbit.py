@@ -73,7 +73,13 @@ def draw_orbit(
     joined = len(x) <= _JOINED
     ax.plot(x, y, **{"color": "0.7", "linewidth": 0.8, "linestyle": "-" if joined else "none", "zorder": 1, **options})
     ax.scatter(x, y, c=times, cmap="cividis_r", s=16 if joined else 3, linewidths=0, zorder=2)
-    mark = {"linestyle": "none", "markerfacecolor": "white", "markeredgecolor": INK, "markersize": 7, "zorder": 4}
+    mark: dict[str, Any] = {
+        "linestyle": "none",
+        "markerfacecolor": "white",
+        "markeredgecolor": INK,
+        "markersize": 7,
+        "zorder": 4,
+    }
     ax.plot(x[:1], y[:1], marker="o", label=f"after {times[0]} loops", **mark)
     ax.plot(x[-1:], y[-1:], marker="s", label=f"after {times[-1]} loops", **mark)
     if drawn.polygon is not None:

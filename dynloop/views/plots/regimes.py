@@ -118,7 +118,11 @@ def _grid(ax: Axes, rows: list[Array], width: int, options: dict[str, Any]) -> N
         if not cells:
             continue
         look = LOOKS[regime]
-        style = {"facecolor": look.colour, "hatch": look.hatch if count <= 4 * _WRITTEN else "", "linewidth": edge}
+        style: dict[str, Any] = {
+            "facecolor": look.colour,
+            "hatch": look.hatch if count <= 4 * _WRITTEN else "",
+            "linewidth": edge,
+        }
         style |= {"edgecolor": "white", "hatchcolor": _hatch_colour(look.colour), **options}
         ax.add_collection(PolyCollection(np.array(cells)[:, None, :] + corners, **style))
         handles.append(Patch(label=regime.name, **{**style, "linewidth": 0.0}))
