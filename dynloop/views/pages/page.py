@@ -38,7 +38,9 @@ def page(entries: Sequence[Entry], titles: Sequence[str] | None, *, title: str |
     figures: list[Figure] = []
     several = len(subjects) > 1
     classified = [(s.title, one) for s in subjects[:_ROWS] if (one := s.first(Classification)) is not None]
-    whole = contents.placed(grid(classified), figures) if several and classified else None
+    base = _base(subjects)
+    rows = [(name.removeprefix(base).lstrip(", ") or name, one) for name, one in classified]
+    whole = contents.placed(grid(rows), figures) if several and classified else None
     sections = [
         contents.section(i, subject, figures, alone=not several) for i, subject in enumerate(subjects[:_DETAILED], 1)
     ]
@@ -89,6 +91,12 @@ def _in_script(document: str) -> str:
     for character in "<>&\u2028\u2029":
         document = document.replace(character, f"\\u{ord(character):04x}")
     return document
+
+
+def _base(subjects: Sequence[Subject]) -> str:
+    """Return what all titles begin with, where that is the name of one map."""
+    names = {subject.title.rpartition(", prompt ")[0] for subject in subjects}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _title(subjects: Sequence[Subject]) -> str:

@@ -73,8 +73,15 @@ def settings(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         run = entry.run.get("settings")
         seed = {"seed": run["seed"]} if isinstance(run, Mapping) and "seed" in run else {}
         if own or seed:
-            found.setdefault(dumps({**own, **seed}), type(entry.result).__name__)
+            said = "; ".join(f"{key} {_said(value)}" for key, value in {**own, **seed}.items())
+            found.setdefault(said, type(entry.result).__name__)
     return [(name, text) for text, name in found.items()]
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(_said, value))
+    return value if isinstance(value, str) else dumps(value)
 
 
 def commands(entries: Sequence[Entry]) -> list[str]:

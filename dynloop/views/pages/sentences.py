@@ -31,21 +31,22 @@ PLAIN = {
         "it, out and back along the same closed path, for ever.",
     ),
     Regime.PERIODIC: (
-        "does not settle: it goes round a few states",
-        "do not settle: they go round a few states",
+        "goes round a few states for ever and never settles",
+        "go round a few states for ever and never settle",
         "The state comes back to itself after a fixed number of loops and not sooner. What the model says depends on "
         "the loop at which it is stopped.",
     ),
     Regime.QUASIPERIODIC: (
-        "does not settle: it circles without ever repeating",
-        "do not settle: they circle without ever repeating",
-        "The state stays bounded and moves on in a regular way that never repeats exactly. Small differences do not grow.",
+        "moves on in circles and never repeats itself",
+        "move on in circles and never repeat themselves",
+        "The state stays bounded and moves on in a regular way that never repeats exactly. Small differences do not "
+        "grow.",
     ),
     Regime.CHAOTIC: (
-        "does not settle: it is chaotic",
-        "do not settle: they are chaotic",
-        "The state stays bounded, never repeats, and small differences between two starts grow until the two have nothing "
-        "in common.",
+        "moves chaotically and never settles",
+        "move chaotically and never settle",
+        "The state stays bounded, never repeats, and small differences between two starts grow until the two have "
+        "nothing in common.",
     ),
     Regime.RAY: (
         "grows for ever in a fixed direction",
@@ -99,13 +100,16 @@ def claim(found: Sequence[Classification]) -> Verdict:
         At least one.
     """
     names = np.concatenate([np.ravel(one.names()) for one in found])
-    causal = bool(found[0].settings.get("causal"))
+    tokens = bool(found[0].settings.get("causal")) and all(_starts(one) == 1 for one in found)
+    what = "token" if tokens else "orbit"
     kinds, counts = np.unique(names, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    parts = [_part(str(kinds[i]), int(counts[i]), len(names), causal) for i in order]
-    headline = "; ".join(parts) + (f", over {len(found)} prompts" if len(found) > 1 else "") + "."
-    regimes = dict.fromkeys(Regime[str(kinds[i]).partition("(")[0]] for i in order)
-    meanings = tuple((regime.name, PLAIN[regime][2]) for regime in regimes)
+    parts = [_part(str(kinds[i]), int(counts[i]), len(names), what) for i in order]
+    rest = len(names) - int(counts[order[0]])
+    if len(parts) > 2:
+        parts = [parts[0], f"the other {rest} do something else, as listed below"]
+    headline = "; ".join(parts) + "."
+    meanings = _meanings([(str(kinds[i]), int(counts[i])) for i in order], len(names))
     return Verdict(headline[0].upper() + headline[1:], meanings, _caveat(found))
 
 
@@ -138,15 +142,26 @@ def summary_of(found: Result) -> str:
     return str(said()) if callable(said) else repr(found).partition("\n")[0]
 
 
-def _part(name: str, count: int, total: int, causal: bool) -> str:
+def _meanings(kinds: Sequence[tuple[str, int]], total: int) -> tuple[tuple[str, str], ...]:
+    """Return what each regime that occurs means, with how often it occurs where there are several."""
+    counts: dict[Regime, int] = {}
+    for name, count in kinds:
+        regime = Regime[name.partition("(")[0]]
+        counts[regime] = counts.get(regime, 0) + count
+    return tuple(
+        (regime.name, (f"{count} of {total}. " if len(counts) > 1 else "") + PLAIN[regime][2])
+        for regime, count in counts.items()
+    )
+
+
+def _part(name: str, count: int, total: int, what: str) -> str:
     """Say what so many of all do."""
     regime, _, period = name.partition("(")
     one, several, _ = PLAIN[Regime[regime]]
     if period:
         one, several = (text.replace("a few states", f"{period.rstrip(')')} states") for text in (one, several))
-    what = "token" if causal else "start"
     if total == 1:
-        return f"the {'token' if causal else 'orbit'} {one}"
+        return f"the {what} {one}"
     if count == total:
         return f"all {total} {what}s {several}"
     if count == 1:
@@ -164,7 +179,9 @@ def _caveat(found: Sequence[Classification]) -> str:
     starts = {_starts(one) for one in found}
     if len(starts) == 1:
         count = starts.pop()
-        parts.append(f"from {count} start{'' if count == 1 else 's'}" + (" of each prompt" if len(found) > 1 else ""))
+        parts.append(f"from {count} start{'' if count == 1 else 's'}")
+    if len(found) > 1:
+        parts.append(f"under each of {len(found)} prompts")
     return f"Measured {' '.join(parts)}. A measurement, no proof: other starts may end elsewhere."
 
 

@@ -152,7 +152,8 @@ def theorems(found: Reports) -> Theorems:
         place, worst = int(report.name.lstrip("T") or 0), next(iter(row.outcomes))
         table.append([
             Cell(report.name, place), Cell(report.title), Cell(said, said, worst.replace(" ", "-")),
-            Cell(number(row.value), _key(row.value)), Cell(number(row.bound), _key(row.bound)), Cell(one_line(row.what)),
+            Cell(number(row.value), _key(row.value)), Cell(number(row.bound), _key(row.bound)),
+            Cell(one_line(row.what)),
         ])  # fmt: skip
     violated = tuple(report.name for report in found.reports if "violated" in shown(report).outcomes)
     given = [(names, one_line(why)) for names, _, why in reasons(found)]

@@ -57,9 +57,10 @@ def multipliers(found: Result, subject: Subject) -> list[Figure]:
     reach = 1.12 * max(1.0, float(np.abs(values.real).max()), float(np.abs(values.imag).max()))
     layout = {
         "height": 420,
-        "xaxis": {"title": {"text": "real part"}, "range": [-reach, reach], "constrain": "domain"},
+        "xaxis": {"title": {"text": "real part"}, "zeroline": True, "range": [-reach, reach], "constrain": "domain"},
         "yaxis": {
             "title": {"text": "imaginary part"},
+            "zeroline": True,
             "range": [-reach, reach],
             "scaleanchor": "x",
             "constrain": "domain",
@@ -77,8 +78,8 @@ def multipliers(found: Result, subject: Subject) -> list[Figure]:
         ],
     }
     caption = (
-        "Factors by which small disturbances are multiplied. Within the circle they die out, outside they grow; off the "
-        "horizontal axis they also turn."
+        "Factors by which small disturbances are multiplied. Within the circle they die out, outside they grow; off "
+        "the horizontal axis they also turn."
     )
     return [Figure("Multipliers and the unit circle", caption, data, layout)]
 
@@ -102,7 +103,13 @@ def exponents(found: Result, subject: Subject) -> list[Figure]:
                     "y": np.where(np.isfinite(share), share, np.nan),
                     "marker": {
                         "color": SERIES[i % len(SERIES)],
-                        "pattern": {"shape": pattern, "size": 7, "solidity": 0.25},
+                        "pattern": {
+                            "shape": pattern,
+                            "size": 7,
+                            "fillmode": "overlay",
+                            "fgcolor": "#ffffff",
+                            "solidity": 0.25,
+                        },
                     },
                     "hovertemplate": "λ%{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
                 }
@@ -123,7 +130,7 @@ def exponents(found: Result, subject: Subject) -> list[Figure]:
     layout = {
         "barmode": "relative",
         "xaxis": {"title": {"text": "exponent number"}, "dtick": 1 if len(places) <= _SHOWN else None},
-        "yaxis": {"title": {"text": "exponent (nats per loop)"}},
+        "yaxis": {"title": {"text": "exponent (nats per loop)"}, "zeroline": True},
         "showlegend": shares is not None,
     }
     nothing = int(np.isneginf(found.exponents).sum())

@@ -112,8 +112,8 @@ def orbit(found: Result, subject: Subject) -> list[Figure]:
             }
         )
     layout = {
-        "xaxis": {"title": {"text": drawn.labels[0]}},
-        "yaxis": {"title": {"text": drawn.labels[1]}},
+        "xaxis": {"title": {"text": drawn.labels[0].removeprefix("principal ")}},
+        "yaxis": {"title": {"text": drawn.labels[1].removeprefix("principal ")}},
     }
     closed = " They close: the state after the last layer is the one before the first." if drawn.closed else ""
     caption = "The states of the orbit, dark to light along the loops" + (

@@ -16,31 +16,37 @@ from dynloop.views.plots.regimes import verdict_rows
 
 __all__ = ["grid", "increments", "rates"]
 
+_CELLS = 5000  # that a browser draws at once
+
 
 def grid(found: Sequence[tuple[str, Classification]]) -> Figure:
     """Draw every verdict of several subjects: a row each (or a row a start), a column a token."""
     rows: list[Array] = []
     titles: list[str] = []
+    words: list[Sequence[str]] = []
     for title, one in found:
         own, labels = verdict_rows(one)
+        if rows and sum(map(len, rows)) + sum(map(len, own)) > _CELLS:
+            break
         rows += own
         titles += [title if len(own) == 1 else f"{title}, start {label}" for label in labels]
+        words += [one.settings.get("tokens", ())] * len(own)
     width = max(len(row) for row in rows)
     data = []
     for regime in Regime:
         places = [(x, y) for y, row in enumerate(rows) for x, name in enumerate(row) if kind_of(name) == regime.name]
         if places:
             x, y = np.array(places).T
-            text = [f"{shown(titles[j])}<br>token {i}: {rows[j][i]}" for i, j in places]
+            text = [f"{shown(titles[j])}<br>token {i}{_word(words[j], i)}: {rows[j][i]}" for i, j in places]
             look = LOOKS[regime]
-            pattern = {"shape": look.pattern, "fgcolor": look.ink, "fgopacity": 0.55, "size": 6}
+            pattern = {"shape": look.pattern, "fgcolor": look.ink, "fgopacity": 0.55, "size": 6, "fillmode": "overlay"}
             data.append(
                 {
                     "type": "bar",
                     "orientation": "h",
                     "name": regime.name,
-                    "x": np.ones(len(x)),
-                    "base": x - 0.5,
+                    "x": np.full(len(x), 0.94),
+                    "base": x - 0.47,
                     "y": y,
                     "width": 0.86,
                     "hovertext": text,
@@ -63,6 +69,10 @@ def grid(found: Sequence[tuple[str, Classification]]) -> Figure:
         },
     }
     return Figure("Verdicts of every token", "One row for each prompt or start, one cell for each token.", data, layout)
+
+
+def _word(words: Sequence[str], i: int) -> str:
+    return f" “{shown(str(words[i]))}”" if i < len(words) else ""
 
 
 def increments(found: Result, subject: Subject) -> list[Figure]:
@@ -96,7 +106,7 @@ def increments(found: Result, subject: Subject) -> list[Figure]:
     }
     layout = {
         "xaxis": {"tickvals": bars["x"], "ticktext": [short(name) for name in names], "automargin": True},
-        "yaxis": {"title": {"text": "‖increment‖ / largest section"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "‖increment‖ / largest section"}, "range": [0, 1.08 * float(high.max()) or 1.0]},
     }
     of = "the median over tokens or starts, lines from the least to the largest" if len(steps) > 1 else "one orbit"
     caption = (
@@ -141,11 +151,14 @@ def rates(found: Result, subject: Subject) -> list[Figure]:
             )
     layout = {
         "xaxis": {"title": {"text": "token" if causal else "start"}},
-        "yaxis": {"title": {"text": "contraction factor per loop"}, "rangemode": "tozero"},
+        "yaxis": {
+            "title": {"text": "contraction factor per loop"},
+            "range": [0, 1.08 * max(1.0, float(rate[known].max()))],
+        },
         "shapes": [level(1.0)],
     }
     caption = (
-        "By how much a small disturbance shrinks in one loop, with its error. Below the dashed line at 1 it dies out; the "
-        "nearer to 0, the faster."
+        "By how much a small disturbance shrinks in one loop, with its error. Below the dashed line at 1 it dies out; "
+        "the nearer to 0, the faster."
     )
-    return [Figure("How fast it settles", caption, data, layout)]
+    return [Figure("How fast disturbances die out", caption, data, layout)]

@@ -14,21 +14,24 @@
   const layout = (figure, narrow) => {
     const { ink, ground, axis } = look();
     const own = figure.layout;
+    const legend = own.showlegend ?? figure.data.length > 1;
     return {
-      height: 360, margin: { l: 64, r: 16, t: 12, b: 56 }, hovermode: "closest", dragmode: narrow ? false : "zoom",
+      height: 360, margin: { l: 64, r: 16, t: 28, b: legend ? 84 : 56 }, hovermode: "closest", dragmode: narrow ? false : "zoom",
       ...own,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 13, family: "inherit" },
       hoverlabel: { bgcolor: ground, bordercolor: ink, font: { color: ink } },
-      legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0, font: { size: 12 } },
-      xaxis: { automargin: true, ...axis, ...own.xaxis }, yaxis: { automargin: true, ...axis, ...own.yaxis },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: axis.linecolor, activecolor: ink },
+      legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, font: { size: 12 } },
+      xaxis: { automargin: true, zeroline: false, ...axis, ...own.xaxis },
+      yaxis: { automargin: true, zeroline: false, ...axis, ...own.yaxis },
     };
   };
 
   const draw = (place) => {
     const figure = figures[Number(place.dataset.figure)];
     const narrow = place.clientWidth < 480;
-    const config = { responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover", scrollZoom: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    const config = { responsive: true, displaylogo: false, displayModeBar: !narrow, scrollZoom: false,
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
     drawn.add(place);
     return Plotly.newPlot(place, figure.data, layout(figure, narrow), config);
   };
