@@ -15,6 +15,7 @@ from dynloop.errors import CheckpointError, InvalidArgumentError
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Result, Status, load
 from dynloop.testing import MapReport
+from tests.views.made import made
 
 
 def report(**fields):
@@ -153,27 +154,28 @@ def test_in_a_notebook_a_record_is_a_small_table_that_shows_text_as_it_is():
 
 
 def test_the_summary_stands_first_and_fields_are_said_in_a_few_words():
-    found = dl.classify(dl.zoo.logistic(3.2), [[0.3], [0.31], [0.0]])
+    found = made([Regime.PERIODIC, Regime.PERIODIC, Regime.VANISHING])
     page = Elements(found._repr_html_())
     assert page.words[:2] == ["Classification", f" {found.summary()}"]
     said = dict(zip(page.words[2::2], page.words[3::2], strict=True))
-    assert said["regime"] == "PERIODIC ×2, VANISHING"
-    assert said["period"] == "[2, 2, 1]"
+    assert said["regime"] == "PERIODIC ×2, VANISHING ×1"
+    assert said["period"] == "[ 2, 2, -1]"
     assert said["evidence"] == "Evidence"
     assert max(map(len, said.values())) <= 100
 
 
 @pytest.mark.parametrize(
-    "found",
+    "make",
     [
-        dl.find_fixed_points(dl.zoo.henon(), [[0.6, 0.2]]),
-        dl.lyapunov_spectrum(dl.zoo.henon(), [0.1, 0.1], loops=64),
-        dl.trajectory(dl.zoo.henon(), [0.1, 0.1], 5),
-        report(),
+        lambda: dl.find_fixed_points(dl.zoo.henon(), [[0.6, 0.2]]),
+        lambda: dl.lyapunov_spectrum(dl.zoo.henon(), [0.1, 0.1], loops=64),
+        lambda: dl.trajectory(dl.zoo.henon(), [0.1, 0.1], 5),
+        report,
     ],
-    ids=lambda found: type(found).__name__,
+    ids=["fixed points", "exponents", "trajectory", "report"],
 )
-def test_every_kind_of_record_has_a_table(found):
+def test_every_kind_of_record_has_a_table(make):
+    found = make()
     page = Elements(found._repr_html_())
     assert page.words[0] == type(found).__name__
     assert page.names.count("tr") == len(found.__dataclass_fields__)

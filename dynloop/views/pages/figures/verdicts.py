@@ -57,7 +57,7 @@ def grid(found: Sequence[tuple[str, Classification]]) -> Figure:
     layout = {
         "barmode": "overlay",
         "bargap": 0,
-        "height": 120 + 24 * min(len(rows), 40),
+        "height": 170 + 24 * min(len(rows), 40),
         "xaxis": {"title": {"text": "token"}, "range": [-0.6, width - 0.4], "zeroline": False, "showgrid": False},
         "yaxis": {
             "autorange": "reversed",
