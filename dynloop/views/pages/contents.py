@@ -74,10 +74,12 @@ def section(place: int, subject: Subject, figures: list[Figure], *, alone: bool)
         view.tables.append(("Every token of the record", tables.recorded_tokens(record)))
     view.figures = [placed(figure, figures) for figure in figures_of(subject)]
     for entry in subject.entries:
-        if hasattr(entry.result, "reports"):  # a StatementTable, which this floor does not know
-            view.theorems = tables.theorems(entry.result)
-        name = f"{type(entry.result).__name__}: {summary_of(entry.result)}"
-        view.records.append((one_line(name), entry.result._repr_html_()))
+        result: Any = entry.result
+        if hasattr(result, "reports"):  # a StatementTable, which this floor does not know
+            view.theorems = tables.theorems(result)
+        kind, said = type(result).__name__, summary_of(result)
+        name = kind if said == kind else f"{kind}: {said.removeprefix(f'{kind}: ')}"
+        view.records.append((one_line(name), result._repr_html_()))
     return view
 
 

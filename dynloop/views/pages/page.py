@@ -47,7 +47,7 @@ def page(entries: Sequence[Entry], titles: Sequence[str] | None, *, title: str |
     said = contents.blocks(subjects)
     script = _part("page.js")
     data = dumps([{"data": figure.data, "layout": figure.layout} for figure in figures])
-    return template.render(
+    return str(template.render(
         title=one_line(title or _title(subjects)), version=dynloop.__version__, policy=_policy(library, script),
         looks={regime.name: look for regime, look in LOOKS.items()}, blocks=said, lead=contents.lead(said),
         alarms=contents.alarms(sections), grid=whole, overview=contents.overview(subjects) if several else None,
@@ -57,7 +57,7 @@ def page(entries: Sequence[Entry], titles: Sequence[str] | None, *, title: str |
         prompts=provenance.prompts([s.prompt for s in subjects]), versions=provenance.versions(entries),
         css=markup(_part("page.css")), js=markup(script), plotly=markup(library), figures=markup(_in_script(data)),
         trusted=markup,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _tools() -> tuple[Any, Callable[[str], Any], str]:

@@ -70,7 +70,7 @@ def _file(path: Path, run: Mapping[str, Any], about: Mapping[str, Any]) -> Entry
 def _folder(folder: Path) -> list[Entry]:
     """Read the records of a run in the order of its summary, and files beside them that the summary does not name."""
     document = _summary(folder)
-    run = {key: document[key] for key in ("dynloop", "settings", "over_prompts") if key in document}
+    run: dict[str, Any] = {key: document[key] for key in ("dynloop", "settings", "over_prompts") if key in document}
     entries, named = [], set()
     for about in document.get("results", ()):
         path = folder / about["file"]

@@ -102,7 +102,7 @@ def exponents(found: Result, subject: Subject) -> list[Figure]:
                     "x": places,
                     "y": np.where(np.isfinite(share), share, np.nan),
                     "marker": {
-                        "color": SERIES[i % len(SERIES)],
+                        "color": SERIES[i % (len(SERIES) - 1)],
                         "pattern": {
                             "shape": pattern,
                             "size": 7,

@@ -37,7 +37,7 @@ def convergence(found: Result, subject: Subject) -> list[Figure]:
             "x": times[chosen],
             "y": np.where(series > 0, series, np.nan)[chosen],
             "showlegend": steps.shape[1] > 1,
-            "line": {"color": SERIES[j % len(SERIES)], "width": 2},
+            "line": {"color": SERIES[j % (len(SERIES) - 1)], "width": 2},
             "hovertemplate": "loop %{x}: %{y:.2e}<extra></extra>",
         }
         for j, series in enumerate(steps.T)
@@ -90,6 +90,7 @@ def orbit(found: Result, subject: Subject) -> list[Figure]:
                 "color": drawn.times[chosen],
                 "colorscale": "Cividis",
                 "size": 7 if few else 3,
+                "line": {"color": GREY, "width": 1 if few else 0},
                 "showscale": True,
                 "colorbar": {"title": {"text": "loops"}, "thickness": 12, "outlinewidth": 0},
             },

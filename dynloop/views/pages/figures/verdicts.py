@@ -51,7 +51,7 @@ def grid(found: Sequence[tuple[str, Classification]]) -> Figure:
                     "width": 0.86,
                     "hovertext": text,
                     "hoverinfo": "text",
-                    "marker": {"color": look.colour, "line": {"width": 0}, "pattern": pattern},
+                    "marker": {"color": look.colour, "line": {"width": 1, "color": GREY}, "pattern": pattern},
                 }
             )
     layout = {

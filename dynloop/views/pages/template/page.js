@@ -27,7 +27,16 @@
     };
   };
 
+  // plotly takes a second to read: it waits until a figure is near, so that the verdict does not
+  const library = () => {
+    if (window.Plotly) return;
+    const script = document.createElement("script");
+    script.textContent = document.getElementById("plotly").textContent;
+    document.head.append(script);
+  };
+
   const draw = (place) => {
+    library();
     const figure = figures[Number(place.dataset.figure)];
     const narrow = place.clientWidth < 480;
     const config = { responsive: true, displaylogo: false, displayModeBar: !narrow, scrollZoom: false,
@@ -39,7 +48,9 @@
   const places = [...document.querySelectorAll("[data-figure]")];
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) {
-      if (entry.isIntersecting) { seen.unobserve(entry.target); draw(entry.target); }
+      if (!entry.isIntersecting) continue;
+      seen.unobserve(entry.target);
+      requestAnimationFrame(() => setTimeout(draw, 0, entry.target));
     }
   }, { rootMargin: "400px" });
   places.forEach((place) => seen.observe(place));
