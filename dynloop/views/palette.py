@@ -1,4 +1,4 @@
-"""How a regime looks everywhere: a colour that the colour-blind tell apart, a hatch for print, a short code."""
+"""How a regime looks everywhere: a colour that the colour-blind tell apart, and a hatch for print."""
 
 from __future__ import annotations
 
@@ -23,28 +23,25 @@ class Look:
         Of matplotlib.
     pattern : str
         The like of it in plotly.
-    code : str
-        Two letters.
     """
 
     colour: str
     ink: str
     hatch: str
     pattern: str
-    code: str
 
 
 _BLACK, _WHITE = "#111111", "#ffffff"
 LOOKS = {
-    Regime.VANISHING: Look("#56b4e9", _BLACK, "..", ".", "Va"),
-    Regime.CYCLIC: Look("#0072b2", _WHITE, "", "", "Cy"),
-    Regime.PERIODIC: Look("#009e73", _BLACK, "//", "/", "Pe"),
-    Regime.QUASIPERIODIC: Look("#f0e442", _BLACK, "xx", "x", "Qu"),
-    Regime.CHAOTIC: Look("#d55e00", _BLACK, "\\\\", "\\", "Ch"),
-    Regime.RAY: Look("#cc79a7", _BLACK, "--", "-", "Ra"),
-    Regime.DRIFT: Look("#e69f00", _BLACK, "||", "|", "Dr"),
-    Regime.DIVERGENT: Look("#111111", _WHITE, "++", "+", "Di"),
-    Regime.UNDECIDED: Look("#cccccc", _BLACK, "", "", "??"),
+    Regime.VANISHING: Look("#56b4e9", _BLACK, "..", "."),
+    Regime.CYCLIC: Look("#0072b2", _WHITE, "", ""),
+    Regime.PERIODIC: Look("#009e73", _BLACK, "//", "/"),
+    Regime.QUASIPERIODIC: Look("#f0e442", _BLACK, "xx", "x"),
+    Regime.CHAOTIC: Look("#d55e00", _BLACK, "\\\\", "\\"),
+    Regime.RAY: Look("#cc79a7", _BLACK, "--", "-"),
+    Regime.DRIFT: Look("#e69f00", _BLACK, "||", "|"),
+    Regime.DIVERGENT: Look("#111111", _WHITE, "++", "+"),
+    Regime.UNDECIDED: Look("#cccccc", _BLACK, "", ""),
 }
 """Colours of Okabe and Ito, Color Universal Design (2008), with a light grey for what is not known."""
 

@@ -46,7 +46,7 @@ class Page(HTMLParser):
         self.elements.append((tag, dict(attrs)))
         self._inside = tag
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, _):
         self._inside = ""
 
     def handle_data(self, data):

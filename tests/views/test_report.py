@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_headings_go_down_by_one_and_regions_have_names(tmp_path):
     page = Page(dl.report([*everything(), hostile()], tmp_path / "r.html"))
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in pairwise(levels))
     assert page.all("html") == [{"lang": "en"}]
     assert all(attrs.get("aria-label") for attrs in page.all("div") if attrs.get("role") == "region")
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
@@ -129,7 +130,7 @@ def test_many_prompts_have_an_overview_and_few_are_shown_in_full(tmp_path):
 
 @pytest.mark.parametrize("wrong", [[], {}, 3, [3], [[mixed()]]], ids=str)
 def test_what_is_no_result_is_refused(wrong, tmp_path):
-    with pytest.raises(InvalidArgumentError, match="results must be results of dynloop|results is empty"):
+    with pytest.raises(InvalidArgumentError, match=r"results must be results of dynloop|results is empty"):
         dl.report(wrong, tmp_path / "r.html")
     assert not list(tmp_path.iterdir())
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
-import dynloop
 from dynloop.errors import MissingPackageError
 from dynloop.orbits.verdict import Classification
 from dynloop.views.document import dumps
@@ -48,7 +47,7 @@ def page(entries: Sequence[Entry], titles: Sequence[str] | None, *, title: str |
     script = _part("page.js")
     data = dumps([{"data": figure.data, "layout": figure.layout} for figure in figures])
     return str(template.render(
-        title=one_line(title or _title(subjects)), version=dynloop.__version__, policy=_policy(library, script),
+        title=one_line(title or _title(subjects)), version=provenance.own_version(), policy=_policy(library, script),
         looks={regime.name: look for regime, look in LOOKS.items()}, blocks=said, lead=contents.lead(said),
         alarms=contents.alarms(sections), grid=whole, overview=contents.overview(subjects) if several else None,
         sections=sections, hidden=max(0, len(subjects) - _DETAILED), closing=CLOSING,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
+import importlib
 import json
 import platform
 import shlex
@@ -11,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-import dynloop
 from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.orbits.records.verdict import RecordedClassification
 from dynloop.orbits.solved import FixedPoints
@@ -20,7 +20,7 @@ from dynloop.result import Result
 from dynloop.views.document import dumps
 from dynloop.views.pages.subjects import Entry, settings_of
 
-__all__ = ["commands", "files", "prompts", "settings", "versions"]
+__all__ = ["commands", "files", "own_version", "prompts", "settings", "versions"]
 
 _PACKAGES = ("numpy", "scipy", "torch", "numba", "transformers", "plotly")
 _COMMANDS: tuple[tuple[type[Result], str], ...] = (
@@ -34,9 +34,14 @@ _FLAGS = {"per_layer": "--per-layer", "per_token": "--per-token"}
 _LONGEST = 40_000  # characters of prompts that a command repeats
 
 
+def own_version() -> str:
+    """Return the version of dynloop; looked up by name, since the package lists every floor and this is one of them."""
+    return str(importlib.import_module("dynloop").__version__)
+
+
 def versions(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """Return the versions that made the page, and those that made its results where they said so."""
-    found = [("dynloop, of this page", dynloop.__version__)]
+    found = [("dynloop, of this page", own_version())]
     made = dict.fromkeys(str(entry.run["dynloop"]) for entry in entries if entry.run.get("dynloop"))
     if made:
         found.append(("dynloop, of the results", ", ".join(made)))
@@ -46,7 +51,7 @@ def versions(entries: Sequence[Entry]) -> list[tuple[str, str]]:
             found.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:
             continue
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return [*found, ("page made", now)]
 
 

@@ -58,8 +58,8 @@ def draw_multipliers(
     --------
     >>> import dynloop as dl
     >>> found = dl.multipliers(dl.zoo.henon(), [0.6313544771, 0.1894063431])
-    >>> len(dl.draw_multipliers(found).lines)
-    2
+    >>> [text.get_text() for text in dl.draw_multipliers(found).get_legend().get_texts()]
+    ['1 inside', '1 outside']
     """
     only(found, (Spectrum, FixedPoints), "draw_multipliers", "dynloop.multipliers(m, state)")
     values, errors = known_multipliers(found, row)

@@ -55,9 +55,9 @@ def draw_regimes(
     Examples
     --------
     >>> import dynloop as dl
-    >>> ax = dl.draw_regimes(dl.classify(dl.zoo.logistic(3.2), [[0.3], [0.6875]]))
+    >>> ax = dl.draw_regimes(dl.classify(dl.zoo.logistic(3.2), [[0.3], [0.4]]))
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['VANISHING', 'PERIODIC']
+    ['PERIODIC']
     """
     only(found, (Classification, PromptSummary), "draw_regimes", "dynloop.classify(m) or dynloop.classify_prompts(…)")
     rows, labels = verdict_rows(found)

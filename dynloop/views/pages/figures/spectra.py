@@ -24,7 +24,7 @@ _MARKERS = {"o": "circle", "^": "triangle-up", "D": "diamond"}
 _PATTERNS = {"": "", "//": "/", "..": ".", "\\\\": "\\", "xx": "x", "--": "-", "||": "|", "++": "+"}
 
 
-def multipliers(found: Result, subject: Subject) -> list[Figure]:
+def multipliers(found: Result, _: Subject) -> list[Figure]:
     """Draw multipliers with the unit circle."""
     if not isinstance(found, Spectrum | FixedPoints):
         return []

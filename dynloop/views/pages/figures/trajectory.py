@@ -65,7 +65,7 @@ def convergence(found: Result, subject: Subject) -> list[Figure]:
     return [Figure("Convergence", caption, data, layout)]
 
 
-def orbit(found: Result, subject: Subject) -> list[Figure]:
+def orbit(found: Result, _: Subject) -> list[Figure]:
     """Draw an orbit in its plane, with the polygon of the layers."""
     if (
         not isinstance(found, Trajectory)
