@@ -46,9 +46,15 @@ _HOME = {
     "draw_exponent_diagram": "dynloop.views.plot",
     "draw_orbit_diagram": "dynloop.views.plot",
     "draw_period_diagram": "dynloop.views.plot",
+    "draw_convergence": "dynloop.views.plots.convergence",
+    "draw_lyapunov": "dynloop.views.plots.lyapunov",
+    "draw_multipliers": "dynloop.views.plots.multipliers",
+    "draw_orbit": "dynloop.views.plots.orbit",
+    "draw_regimes": "dynloop.views.plots.regimes",
     "regime_diagram": "dynloop.diagrams.regimes",
     "RegimeDiagram": "dynloop.diagrams.regimes",
     "draw_regime_diagram": "dynloop.views.plot",
+    "report": "dynloop.views.report",
     "classify_prompts": "dynloop.orbits.prompts",
     "PromptSummary": "dynloop.orbits.prompts",
     "classify_sections": "dynloop.orbits.sections",
@@ -280,6 +286,12 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.views.plot import draw_orbit_diagram as draw_orbit_diagram
     from dynloop.views.plot import draw_period_diagram as draw_period_diagram
     from dynloop.views.plot import draw_regime_diagram as draw_regime_diagram
+    from dynloop.views.plots.convergence import draw_convergence as draw_convergence
+    from dynloop.views.plots.lyapunov import draw_lyapunov as draw_lyapunov
+    from dynloop.views.plots.multipliers import draw_multipliers as draw_multipliers
+    from dynloop.views.plots.orbit import draw_orbit as draw_orbit
+    from dynloop.views.plots.regimes import draw_regimes as draw_regimes
+    from dynloop.views.report import report as report
 
 
 def __getattr__(name: str) -> Any:

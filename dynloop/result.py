@@ -14,6 +14,7 @@ import json
 import os
 import zipfile
 import zlib
+from collections import Counter
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,15 @@ class Result:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        said = getattr(self, "summary", None)
+        head = str(said()) if callable(said) else repr(self).partition("\n")[0].removeprefix(type(self).__name__)
+        rows = "".join(
+            f'<tr><th scope="row" style="text-align:left">{html.escape(f.name)}</th>'
+            f'<td style="text-align:left">{html.escape(_cell(getattr(self, f.name)))}</td></tr>'
+            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+        )
+        caption = f"<b>{type(self).__name__}</b> {html.escape(head.strip(' :'))}".strip()
+        return f"<div><div>{caption}</div><table><tbody>{rows}</tbody></table></div>"
 
 
 def pack(record: Result) -> bytes:
@@ -291,11 +300,31 @@ def _class(address: str, base: type) -> Any:
     return found
 
 
+def _cell(value: Any) -> str:
+    """Say a field in a few words: how often each name occurs in it, or a number to a few digits."""
+    if _is_result(value):
+        return type(value).__name__
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OU" and value.size > 0:
+        names = Counter(one.name if isinstance(one, Enum) else str(one) for one in value.ravel())
+        said = [f"{name} ×{count}" if value.size > 1 else name for name, count in names.most_common(3)]
+        return _brief_text(", ".join(said) + (f", … {len(names) - 3} more" if len(names) > 3 else ""))
+    if isinstance(value, np.ndarray) and value.size <= 8:
+        return _brief_text(np.array2string(value, precision=6, separator=", "))
+    if isinstance(value, tuple | list) and len(value) > 0 and _is_result(value[0]):
+        return f"{len(value)} × {type(value[0]).__name__}"
+    if isinstance(value, float | np.floating):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) and len(value) <= 100 else _brief(value)
+
+
 def _brief(value: Any) -> str:
     if isinstance(value, np.ndarray) and value.size > 8:
         return f"array of shape {value.shape}, {value.dtype}"
     if hasattr(value, "detach"):
         return f"tensor of shape {tuple(value.shape)}, {value.dtype}"
-    text = repr(value) if not isinstance(value, Enum) else value.name
+    return _brief_text(repr(value) if not isinstance(value, Enum) else value.name)
+
+
+def _brief_text(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= 100 else text[:97] + "..."

@@ -169,6 +169,26 @@ def test_the_python_of_the_page_on_classification_shows_what_the_page_says(capsy
     assert names["found"].unfinished is None
 
 
+def test_the_python_of_the_page_on_pictures_prints_what_its_pictures_say(capsys, monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib").use("agg")
+    monkeypatch.chdir(tmp_path)
+    page, _ = run("docs/pictures.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == ["['after 0 loops', 'after 40 loops', 'layers of the last loop, closed']", "['12 inside']"]
+    assert (tmp_path / "orbit.pdf").stat().st_size > 1000
+    for name in ("draw_orbit", "draw_convergence", "draw_multipliers", "draw_lyapunov", "draw_regimes"):
+        assert f"| `{name}` |" in page
+
+
+def test_the_python_of_the_page_on_reports_writes_a_page(capsys):
+    pytest.importorskip("plotly")
+    _, names = run("docs/report.md")
+    assert capsys.readouterr().out == "report.html 100 % of tokens CYCLIC\n"
+    text = names["page"].read_text(encoding="utf-8")
+    assert "All 24 tokens settle into a closed cycle of the layers." in text
+    assert "python my_study.py" in text
+
+
 @pytest.mark.slow
 def test_the_python_of_the_page_on_halting_prints_what_the_page_says(capsys):
     _, names = run("docs/halting.md")

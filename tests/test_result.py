@@ -4,6 +4,7 @@ import json
 import pickle
 import zipfile
 from dataclasses import FrozenInstanceError, dataclass
+from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dynloop.errors import CheckpointError, InvalidArgumentError
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Result, Status, load
 from dynloop.testing import MapReport
+from tests.views.made import made
 
 
 def report(**fields):
@@ -119,10 +121,64 @@ def test_repr_fits_a_terminal():
     text = repr(report(settings={"x": np.zeros((100, 3)), "long": "a" * 500}))
     assert text.startswith("MapReport\n  map: 'm'\n")
     assert max(map(len, text.splitlines())) <= 120
-    assert (
-        report(map="<b>")._repr_html_()
-        == "<pre>" + repr(report(map="<b>")).replace("<", "&lt;").replace(">", "&gt;").replace("'", "&#x27;") + "</pre>"
-    )
+
+
+class Elements(HTMLParser):
+    """Names and attributes of the elements of a text, and its words."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.names, self.attributes, self.words = [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.names.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+EVIL = """<script>alert(1)</script><img src=x onerror='alert(1)'>\"&"""
+
+
+def test_in_a_notebook_a_record_is_a_small_table_that_shows_text_as_it_is():
+    regimes = np.array([Regime.CYCLIC] * 3 + [Regime.RAY], dtype=object)
+    found = report(map=EVIL, gaps={EVIL: EVIL}, settings={"regimes": regimes, "many": np.zeros(999)})
+    page = Elements(found._repr_html_())
+    assert set(page.names) == {"div", "b", "table", "tbody", "tr", "th", "td"}
+    assert page.attributes <= {"scope", "style"}  # nothing is loaded, nothing runs
+    assert page.words[0] == "MapReport"
+    assert EVIL in page.words
+    assert page.names.count("tr") == 5
+
+
+def test_the_summary_stands_first_and_fields_are_said_in_a_few_words():
+    found = made([Regime.PERIODIC, Regime.PERIODIC, Regime.VANISHING])
+    page = Elements(found._repr_html_())
+    assert page.words[:2] == ["Classification", f" {found.summary()}"]
+    said = dict(zip(page.words[2::2], page.words[3::2], strict=True))
+    assert said["regime"] == "PERIODIC ×2, VANISHING ×1"
+    assert said["period"] == "[ 2, 2, -1]"
+    assert said["evidence"] == "Evidence"
+    assert max(map(len, said.values())) <= 100
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: dl.find_fixed_points(dl.zoo.henon(), [[0.6, 0.2]]),
+        lambda: dl.lyapunov_spectrum(dl.zoo.henon(), [0.1, 0.1], loops=64),
+        lambda: dl.trajectory(dl.zoo.henon(), [0.1, 0.1], 5),
+        report,
+    ],
+    ids=["fixed points", "exponents", "trajectory", "report"],
+)
+def test_every_kind_of_record_has_a_table(make):
+    found = make()
+    page = Elements(found._repr_html_())
+    assert page.words[0] == type(found).__name__
+    assert page.names.count("tr") == len(found.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 import dynloop
-from dynloop.cli import ablate, basins, classify, fixed_points, ls, lyapunov, study, theorems
+from dynloop.cli import ablate, basins, classify, fixed_points, ls, lyapunov, report, study, theorems
 from dynloop.cli.terminal import say
 
 __all__ = ["app", "main"]
@@ -71,5 +71,6 @@ app.command("classify")(classify.classify)
 app.command("fixed-points")(fixed_points.fixed_points)
 app.command("lyapunov")(lyapunov.lyapunov)
 app.command("ls")(ls.ls)
+app.command("report")(report.report)
 app.command("theorems")(theorems.theorems)
 app.add_typer(study.app, name="study")

@@ -161,7 +161,7 @@ def summarise(results: Sequence[Classification], prompts: Sequence[Any]) -> Prom
         spread = np.sum((table - counts[:, None] * share) ** 2, axis=0) * len(counts) / (len(counts) - 1.0)
         error = np.sqrt(spread) / counts.sum()
     first = results[0].settings
-    settings = {k: v for k, v in first.items() if k != "state_shape"}
+    settings = {k: v for k, v in first.items() if k not in ("state_shape", "tokens")}
     return PromptSummary(
         regimes=tuple(str(name) for name in regimes[order]), share=share, standard_error=error,
         by_prompt=table / counts[:, None], counts=counts, prompts=tuple(prompts), results=tuple(results),

@@ -126,7 +126,7 @@ def classify(
         shape, final = shape[1:], final[0]
     settings = {
         "map": m.name, "layers": m.layer_names, "causal": m.causal, "state_shape": m.state_shape, "dtype": m.dtype_name,
-        "loops": budget, "polish": polish,
+        "loops": budget, "polish": polish, **({"tokens": tuple(m.tokens)} if hasattr(m, "tokens") else {}),
     }  # fmt: skip
     return q.close(states=final, shape=shape, settings=settings)
 

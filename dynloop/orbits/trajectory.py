@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,14 @@ class Trajectory(Result):
     sections : native array, (records, k + 1, batch, *state_shape), or None
         ``sections[i]`` are the states before every layer, and after the last, of the loop that begins at
         ``states[i]``.
+    settings : dict
+        What made this record: the map, its layers, dtype, shape of a state and periods of its angles.
     """
 
     states: Any
     times: Array
     sections: Any = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def stream(m: LoopMap, states: Any, *, every: int = 1) -> Iterator[tuple[int, Any]]:
@@ -125,4 +128,8 @@ def trajectory(
     if single:
         kept = kept[:, 0]
         cut = cut[:, :, 0] if cut is not None else None
-    return Trajectory(states=kept, times=np.array(times, dtype=np.int64), sections=cut)
+    settings = {
+        "map": m.name, "layers": m.layer_names, "causal": m.causal, "state_shape": m.state_shape, "dtype": m.dtype_name,
+        "loops": int(loops), "transient": int(transient), "every": int(every), "periods": m.periods,
+    }  # fmt: skip
+    return Trajectory(states=kept, times=np.array(times, dtype=np.int64), sections=cut, settings=settings)

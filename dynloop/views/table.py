@@ -18,7 +18,7 @@ from rich.text import Text
 
 from dynloop.orbits.verdict import Classification, Regime
 
-__all__ = ["COLUMNS", "Row", "one_line", "render", "rows"]
+__all__ = ["COLUMNS", "Row", "number", "one_line", "render", "rows"]
 
 COLUMNS = ("rate", "floor", "residual", "closure", "perimeter", "exponent", "loops")
 _STYLES = {
@@ -131,7 +131,7 @@ def render(found: Classification, *, title: str = "", about: Sequence[str] = ())
     for row in grouped:
         # a polygon shrunk to a point has no closure: its ratio is rounding over rounding
         no_polygon = {"closure": math.nan} if row.regime is Regime.VANISHING else {}
-        numbers = [_number((row.numbers | no_polygon)[name], name) for name in shown]
+        numbers = [number((row.numbers | no_polygon)[name], name) for name in shown]
         table.add_row(Text(row.label, style=_STYLES[row.regime]), f"{100 * row.share:.3g} %", *numbers)
     parts: list[RenderableType] = [Text(one_line(title), style="bold")] if title else []
     parts += [Padding(Text(one_line(line)), (0, 0, 0, 2)) for line in (*about, _size(found))]
@@ -209,7 +209,8 @@ def _where(members: np.ndarray[Any, Any], shape: tuple[int, ...], found: Classif
     return f"{what} " + ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in runs)
 
 
-def _number(value: float, name: str) -> str:
+def number(value: float, name: str) -> str:
+    """Write a number of a column as its kind is read best."""
     if math.isnan(value):
         return "–"
     if name == "loops":

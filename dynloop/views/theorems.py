@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,11 +16,11 @@ from rich.text import Text
 
 from dynloop.views.table import one_line
 
-__all__ = ["render"]
+__all__ = ["CLOSING", "ORDER", "Report", "Reports", "Shown", "number", "reasons", "render", "shown"]
 
 _STYLES = {"holds": "green", "violated": "bold red", "undecided": "yellow", "does not apply": "dim"}
-_ORDER = ("violated", "holds", "undecided", "does not apply")
-_CLOSING = (
+ORDER = ("violated", "holds", "undecided", "does not apply")
+CLOSING = (
     "Holds: measured on this orbit, within its bound; no proof. Violated: dynloop, the adapter or the theory is wrong. "
     "Undecided: no finite computation establishes the hypothesis, or the number is within its error."
 )
@@ -82,32 +83,56 @@ def render(found: Reports, *, title: str = "", about: Sequence[str] = ()) -> Ren
     for report in found.reports:
         table.add_row(*_row(report))
     parts += [Text(), _indented(table), Text()]
-    parts += [_indented(Text.assemble((f"{names}: ", style), one_line(why))) for names, style, why in _reasons(found)]
-    parts.append(_indented(Text(_CLOSING, style="dim")))
+    parts += [_indented(Text.assemble((f"{names}: ", style), one_line(why))) for names, style, why in reasons(found)]
+    parts.append(_indented(Text(CLOSING, style="dim")))
     return Group(*parts)
 
 
-def _row(report: Report) -> list[Text | str]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one row of the table says.
+
+    Attributes
+    ----------
+    outcomes : dict of str to int
+        How often each outcome occurs, the gravest first.
+    value, bound : float
+        Of the gravest outcome those nearest to each other.
+    what : str
+        The quantity that was measured there, or the hypothesis that fails or is open.
+    """
+
+    outcomes: dict[str, int]
+    value: float
+    bound: float
+    what: str
+
+
+def shown(report: Report) -> Shown:
+    """Take from a report what one row shows."""
     outcomes = [one.value for one in np.ravel(report.status)]
-    kinds = [kind for kind in _ORDER if kind in outcomes]
-    said = Text()
-    for i, kind in enumerate(kinds):
-        count = f" {outcomes.count(kind)}×" if len(kinds) > 1 else ""
-        said.append(f"{', ' if i else ''}{kind}{count}", style=_STYLES[kind])
     i = _worst(report, outcomes)
     value, bound = (float(np.ravel(a)[i]) for a in (report.value, report.bound))
     what = str(np.ravel(report.quantity)[i]) or str(np.ravel(report.hypothesis)[i])
-    return [report.name, report.title, said, _number(value), _number(bound), Text(one_line(what))]
+    return Shown({kind: outcomes.count(kind) for kind in ORDER if kind in outcomes}, value, bound, what)
+
+
+def _row(report: Report) -> list[Text | str]:
+    row, said = shown(report), Text()
+    for i, (kind, times) in enumerate(row.outcomes.items()):
+        count = f" {times}×" if len(row.outcomes) > 1 else ""
+        said.append(f"{', ' if i else ''}{kind}{count}", style=_STYLES[kind])
+    return [report.name, report.title, said, number(row.value), number(row.bound), Text(one_line(row.what))]
 
 
 def _worst(report: Report, outcomes: Sequence[str]) -> int:
     """Return the index that is shown: of the gravest outcome the one nearest to its bound."""
     value, bound = (np.nan_to_num(np.ravel(a), nan=0.0) for a in (report.value, report.bound))
     share = np.divide(value, bound, out=np.zeros_like(value), where=bound > 0)
-    return max(range(len(outcomes)), key=lambda i: (-_ORDER.index(outcomes[i]), share[i]))
+    return max(range(len(outcomes)), key=lambda i: (-ORDER.index(outcomes[i]), share[i]))
 
 
-def _reasons(found: Reports) -> list[tuple[str, str, str]]:
+def reasons(found: Reports) -> list[tuple[str, str, str]]:
     """Return each reason for not holding once, with the statements it is given for, the gravest first."""
     given: dict[tuple[str, str], list[str]] = {}
     for report in found.reports:
@@ -117,7 +142,7 @@ def _reasons(found: Reports) -> list[tuple[str, str, str]]:
                 seen.add(one.value)
                 why = str(reason).partition(" – ")[2] or str(reason)
                 given.setdefault((one.value, why), []).append(report.name)
-    grave = sorted(given, key=lambda key: _ORDER.index(key[0]))
+    grave = sorted(given, key=lambda key: ORDER.index(key[0]))
     return [(f"{', '.join(given[key])} {_verb(key[0])}", _STYLES[key[0]], key[1]) for key in grave]
 
 
@@ -125,7 +150,8 @@ def _verb(outcome: str) -> str:
     return {"violated": "VIOLATED", "undecided": "undecided", "does not apply": "not applicable"}[outcome]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Write a measured number or a bound."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):

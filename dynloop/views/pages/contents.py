@@ -1,0 +1,143 @@
+"""What stands on the page: verdict, overview and a section for each subject, as data that a template lays out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dynloop.orbits.records.verdict import RecordedClassification
+from dynloop.orbits.verdict import Classification
+from dynloop.views.pages import tables
+from dynloop.views.pages.figures import Figure, figures_of
+from dynloop.views.pages.sentences import Verdict, claim, say, summary_of
+from dynloop.views.pages.subjects import Subject
+from dynloop.views.pages.tables import Cell, Table, Theorems, Token
+from dynloop.views.table import one_line
+
+__all__ = ["Block", "Placed", "Section", "alarms", "blocks", "lead", "overview", "placed", "section"]
+
+_STARTS = 3  # starts whose tokens are shown as text
+_ROWS = 2000  # of the overview
+_SHORT = 60  # characters of a prompt in a table
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is said first, of one map under all its prompts."""
+
+    title: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A figure of the page: its place among all of them, and what stands beside it."""
+
+    number: int
+    title: str
+    caption: str
+    height: int
+
+
+@dataclass(slots=True)
+class Section:
+    """One subject as it is laid out."""
+
+    anchor: str
+    title: str
+    description: str
+    prompt: str
+    headline: str
+    lines: list[list[Token]] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    evidence: Table | None = None
+    figures: list[Placed] = field(default_factory=list)
+    tables: list[tuple[str, Table]] = field(default_factory=list)
+    theorems: Theorems | None = None
+    records: list[tuple[str, str]] = field(default_factory=list)
+
+
+def section(place: int, subject: Subject, figures: list[Figure], *, alone: bool) -> Section:
+    """Lay out one subject; its figures are added to those of the page."""
+    found, record = subject.first(Classification), subject.first(RecordedClassification)
+    view = Section(
+        f"s{place}", one_line(subject.title), one_line(subject.description), _prompt(subject.prompt),
+        "" if alone else say(subject).headline,
+    )  # fmt: skip
+    if found is not None:
+        view.lines = tables.prompt_text(found, subject)[:_STARTS]
+        view.kinds = list(dict.fromkeys(token.kind for line in view.lines for token in line))
+        view.evidence = tables.evidence(found)
+        view.tables.append(("Every token" if view.lines else "Every start", tables.verdicts(found, subject)))
+    if record is not None:
+        view.tables.append(("Every token of the record", tables.recorded_tokens(record)))
+    view.figures = [placed(figure, figures) for figure in figures_of(subject)]
+    for entry in subject.entries:
+        result: Any = entry.result
+        if hasattr(result, "reports"):  # a StatementTable, which this floor does not know
+            view.theorems = tables.theorems(result)
+        kind, said = type(result).__name__, summary_of(result)
+        name = kind if said == kind else f"{kind}: {said.removeprefix(f'{kind}: ')}"
+        view.records.append((one_line(name), result._repr_html_()))
+    return view
+
+
+def placed(figure: Figure, figures: list[Figure]) -> Placed:
+    """Add a figure to those of the page and return its place."""
+    figures.append(figure)
+    height = int(figure.layout.get("height", 360))
+    return Placed(len(figures) - 1, figure.title, figure.caption, height)
+
+
+def blocks(subjects: Sequence[Subject]) -> list[Block]:
+    """Return what is said first: one verdict for each map, over all its prompts."""
+    found: dict[str, list[Subject]] = {}
+    for subject in subjects:
+        found.setdefault(subject.title.rpartition(", prompt ")[0] or subject.title, []).append(subject)
+    said = []
+    for title, own in found.items():
+        classified = [one for subject in own if (one := subject.first(Classification)) is not None]
+        whole = len(own) > 1 and len(classified) == len(own)
+        said.append(Block(one_line(title), claim(classified) if whole else say(own[0])))
+    return said
+
+
+def lead(said: Sequence[Block]) -> str:
+    """Return the regime whose colour the verdict has: that of most, where all blocks agree on it."""
+    first = {block.verdict.meanings[0][0] if block.verdict.meanings else "" for block in said}
+    return first.pop() if len(first) == 1 else ""
+
+
+def alarms(sections: Sequence[Section]) -> list[str]:
+    """Say which theorems are violated: then nothing else on the page is to be relied on."""
+    return [
+        f"{one.title}: {', '.join(one.theorems.violated)} violated. dynloop, the adapter or the theory is wrong; do "
+        "not rely on this page before that is understood."
+        for one in sections
+        if one.theorems is not None and one.theorems.violated
+    ]
+
+
+def overview(subjects: Sequence[Subject]) -> Table:
+    """Return one row a subject."""
+    heads = [("#", "position"), ("map", "what was iterated"), ("prompt", "what it read"), ("says", "in short")]
+    table = []
+    for i, subject in enumerate(subjects[:_ROWS], 1):
+        found = subject.first(Classification)
+        said = summary_of(found if found is not None else subject.entries[0].result)
+        prompt = _prompt(subject.prompt)
+        prompt = prompt if len(prompt) <= _SHORT else f"{prompt[: _SHORT - 1]}…"
+        kind = "" if found is None else next(iter(found.shares())).partition("(")[0]
+        table.append([
+            Cell(str(i), i), Cell(one_line(subject.title), one_line(subject.title)), Cell(prompt, prompt or "–"),
+            Cell(one_line(said), one_line(said), kind),
+        ])  # fmt: skip
+    return Table(tuple(heads), table, max(0, len(subjects) - _ROWS))
+
+
+def _prompt(prompt: Any) -> str:
+    """Return a prompt as text on one page: its own, or what it is written as."""
+    if prompt is None:
+        return ""
+    return one_line(prompt if isinstance(prompt, str) else " ".join(repr(prompt).split()))
