@@ -23,7 +23,9 @@ FLOORS = [
     ("errors",),
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
-MATHEMATICS = {"analyses", "maps", "studies", "calculus", "orbits", "diagrams", "inference", "basins", "nn", "result", "errors"}
+MATHEMATICS = {
+    "analyses", "basins", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result", "studies",
+}  # fmt: skip
 MODELS_AND_PICTURES = {"transformers", "tokenizers", "matplotlib", "plotly", "typer", "rich"}
 
 

@@ -15,11 +15,11 @@ import torch
 
 from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, check_granularity
 from dynloop.adapters.files import read_source
-from dynloop.adapters.hub_cache import SCHEME, cached_snapshot
 from dynloop.adapters.generic import capture_block
+from dynloop.adapters.hub_cache import SCHEME, cached_snapshot
 from dynloop.adapters.live import live_source
-from dynloop.adapters.working import as_device, as_dtype
 from dynloop.adapters.weights import SUFFIXES
+from dynloop.adapters.working import as_device, as_dtype
 from dynloop.errors import CheckpointError, DynloopWarning, InvalidArgumentError, UnknownFamilyError
 
 __all__ = ["checkpoint_files", "demos", "families", "open_checkpoint", "register_adapter"]

@@ -28,8 +28,9 @@ class TorchMap(LoopMap):
     Parameters
     ----------
     layers : sequence of callables, or mapping of names to callables
-        In the order of a loop. Each maps a tensor ``(batch, *state_shape)`` to one of the same shape and dtype, every row of the batch by
-        itself. ALL operations of a loop belong here: the injection and the norm that closes the loop too.
+        In the order of a loop. Each maps a tensor ``(batch, *state_shape)`` to one of the same shape and dtype, every
+        row of the batch by itself. ALL operations of a loop belong here: the injection and the norm that closes the
+        loop too.
     state_shape : tuple of int
         Shape of one state; ``(tokens, width)`` for a transformer.
     layer_names : sequence of str, optional
@@ -81,7 +82,9 @@ class TorchMap(LoopMap):
     ) -> None:
         if isinstance(layers, Mapping):
             if layer_names is not None:
-                raise InvalidArgumentError("layers is a mapping and layer_names was given; name the layers in one place")
+                raise InvalidArgumentError(
+                    "layers is a mapping and layer_names was given; name the layers in one place"
+                )
             layer_names, layers = list(layers), list(layers.values())
         self.layers = _checked_layers(layers)
         names = [f"layer {l}" for l in range(len(self.layers))] if layer_names is None else list(layer_names)

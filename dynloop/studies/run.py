@@ -205,7 +205,9 @@ class Run:
             self.suspects.append(job.key)
             ended = []
         else:
-            said = RuntimeError("its worker died again and again, at last with this cell alone (out of memory? a crash?)")
+            said = RuntimeError(
+                "its worker died again and again, at last with this cell alone (out of memory? a crash?)"
+            )
             outcome = failure(job, LOST, said)
             ended = [Outcome(job.key, LOST, "{}", outcome.error, 0.0, "", outcome.environment)]
         if isinstance(error, BrokenExecutor):
