@@ -58,7 +58,7 @@ class Block:
         One a layer, no two alike.
     recorded : list of str
         The modules whose calls the recording holds.
-    slots : list of int or str
+    slots : list of tuples
         Where each of these takes the state.
     recording : Recording
         The real pass.
@@ -77,7 +77,7 @@ class Block:
     layers: list[CapturedLayer]
     names: list[str]
     recorded: list[str]
-    slots: list[Slot]
+    slots: list[tuple[Slot, ...]]
     recording: Recording
     rounds: list[list[Call]]
     entry: int
@@ -131,7 +131,8 @@ def capture(model: nn.Module, parts: Parts, forward: Forward, where: str) -> Blo
         recording.calls = [call for call in recording.calls if call.module < len(unique)]
     order = [*order, len(unique)] if closes else order
     rounds = rounds_of(recording, order, recorded, where)
-    slots = [next(c.slot for c in recording.calls if c.module == i) for i in range(len(recorded))]
+    _part_entry(rounds)
+    slots = [next(c.slots for c in recording.calls if c.module == i) for i in range(len(recorded))]
     entry = next(i for i, call in enumerate(recording.calls) if call is rounds[0][0])
     _check_state(rounds[0][0], parts, where)
     again = rounds_of(_nearby(model, recorded, forward, where, slots, recording, entry), order, recorded, where)
@@ -164,6 +165,19 @@ def _closes(recording: Recording, order: Sequence[int], names: Sequence[str], wh
     return all(y.shape == x.shape and gap(x, y) == 0 for y, x in pairs)
 
 
+def _part_entry(rounds: Sequence[Sequence[Call]]) -> None:
+    """Let what the first module is given beside the state be an argument, where the same tensor is one elsewhere.
+
+    A model that begins at e and hands e to every module gives the first one e twice; self-attention, too, is given one
+    tensor more than once. It is an argument if a later loop, or another module, is given that tensor beside its state.
+    """
+    first, others = rounds[0][0], [call for loop in rounds for call in loop][1:]
+    for call in others:
+        again = [v for v in call.others.values() if isinstance(v, torch.Tensor) and v.shape == first.state.shape]
+        if any(torch.equal(value, first.state) for value in again):
+            first.slots = first.slots[:1]
+
+
 def _check_state(call: Call, parts: Parts, where: str) -> None:
     shape = tuple(call.state.shape)
     if len(shape) <= max(1, parts.batch_axis) or shape[parts.batch_axis] != 1:
@@ -182,7 +196,7 @@ def _nearby(
     recorded: Sequence[str],
     forward: Forward,
     where: str,
-    slots: Sequence[Slot],
+    slots: Sequence[tuple[Slot, ...]],
     recording: Recording,
     entry: int,
 ) -> Recording:
