@@ -35,8 +35,8 @@ class Call:
     result : object
         A copy of what it returned.
     slots : tuple of int or str
-        Where the state is among the arguments: positions or keywords; several, if one tensor was given more than once, as
-        queries, keys and values are in self-attention.
+        Where the state is among the arguments: positions or keywords; several, if one tensor was given more than once
+        (queries, keys and values of self-attention).
     state, out : tensor
         The state given, and returned.
     writes : bool
