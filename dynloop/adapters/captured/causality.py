@@ -32,8 +32,8 @@ def is_causal(m: TorchMap, state: torch.Tensor) -> bool | None:
     Notes
     -----
     At every place (at even distances in prompts of more than 64 tokens, and where the weights are many) all tokens from
-    there on are moved by their own size. The tokens before move by nothing at all in a causal map, up to rounding; float64 is used where the
-    layers allow it and are not large.
+    there on are moved by their own size. The tokens before move by nothing at all in a causal map, up to rounding;
+    float64 is used where the layers allow it and are not large.
     """
     if len(m.state_shape) != 2 or m.state_shape[0] < 2:
         return None
