@@ -141,7 +141,7 @@ def _cut(model: Any, forward: Forward, where: str, own: torch.dtype) -> tuple[Re
     order = list(range(len(names)))
     recording = record(model, names, forward, where)
     rounds = rounds_of(recording, order, names, where)
-    slots = [call.slot for call in rounds[0]]
+    slots = [call.slots for call in rounds[0]]
     x = recording.calls[0].state
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
     near = x + x.double().square().mean().sqrt().to(x.dtype) * noise

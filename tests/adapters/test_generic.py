@@ -397,6 +397,57 @@ class Span(nn.Module):
         return self.layers[0](x)
 
 
+class SelfAttention(nn.Module):
+    """Layers that are given their state three times."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.MultiheadAttention(8, 2, batch_first=True) for _ in range(2))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x, x, value=x)[0]
+        return x
+
+
+@pytest.mark.parametrize("block", ["layers", "layers.0", "layers.1"])
+def test_a_state_that_is_given_more_than_once_is_the_state_at_every_place(block):
+    model = SelfAttention().double()
+    x = torch.arange(32.0).reshape(4, 8).sin().double()
+    m = dl.capture_block(model, x, block=block)
+    y = m.start(rng=1, n=3)
+    expected = y
+    for layer in model.layers if block == "layers" else [model.get_submodule(block)]:
+        expected = layer(expected, expected, expected)[0]
+    assert gap(m(y), expected.detach()) <= 1e-14
+    check_adapter(m)
+
+
+class Injected(nn.Module):
+    """Begins at e, and hands e to every layer."""
+
+    def __init__(self, loops):
+        super().__init__()
+        self.layers, self.loops = nn.ModuleList([Block(4), Block(4)]), loops
+
+    def forward(self, e):
+        x = e
+        for _ in range(self.loops):
+            for layer in self.layers:
+                x = layer(x, e)
+        return x
+
+
+@pytest.mark.parametrize("loops", [1, 3])
+def test_an_embedding_that_is_start_and_argument_stays_an_argument(loops):
+    model = Injected(loops).double()
+    e = torch.arange(12.0).reshape(3, 4).cos().double()
+    m = dl.capture_block(model, e, block="layers")
+    y = m.start(rng=1, n=2)
+    expected = model.layers[1](model.layers[0](y, e), e)
+    assert gap(m(y), expected.detach()) <= 1e-14
+
+
 def test_one_pair_of_tokens_is_enough_not_to_be_causal():
     m = dl.capture_block(Span(), torch.ones(40, 2), block="layers")
     assert m.causal is False

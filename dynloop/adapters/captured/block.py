@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
-from dynloop.adapters.captured.ends import End, takes_embedding
+from dynloop.adapters.captured.ends import End, Parts, check_ends, ends_of
 from dynloop.adapters.captured.layer import CapturedLayer
 from dynloop.adapters.captured.names import named_module
 from dynloop.adapters.captured.recording import Call, Forward, Recording, Slot, record
 from dynloop.adapters.captured.replay import check_replay, choose_rows
 from dynloop.adapters.captured.rounds import check_arguments, check_chain, gap, rounds_of, tolerance
-from dynloop.adapters.captured.trees import state_in
 from dynloop.errors import InvalidArgumentError, NotAutonomousError, ShapeError
 
-__all__ = ["Block", "Parts", "capture"]
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Parts:
-    """What a user says about a loop.
-
-    Attributes
-    ----------
-    block : tuple of str
-        Its modules by dotted name, in the order of one loop.
-    injection, closing_norm : callable, str or None
-        See `dynloop.capture_block`; a str is the name of a module.
-    embedding : str, array or None
-        What e is.
-    batch_axis : int
-        Of the state of the modules.
-    """
-
-    block: tuple[str, ...]
-    injection: Callable[..., Any] | str | None
-    closing_norm: Callable[..., Any] | str | None
-    embedding: Any
-    batch_axis: int
+__all__ = ["Block", "capture"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -58,7 +33,7 @@ class Block:
         One a layer, no two alike.
     recorded : list of str
         The modules whose calls the recording holds.
-    slots : list of int or str
+    slots : list of tuples
         Where each of these takes the state.
     recording : Recording
         The real pass.
@@ -77,7 +52,7 @@ class Block:
     layers: list[CapturedLayer]
     names: list[str]
     recorded: list[str]
-    slots: list[Slot]
+    slots: list[tuple[Slot, ...]]
     recording: Recording
     rounds: list[list[Call]]
     entry: int
@@ -131,7 +106,8 @@ def capture(model: nn.Module, parts: Parts, forward: Forward, where: str) -> Blo
         recording.calls = [call for call in recording.calls if call.module < len(unique)]
     order = [*order, len(unique)] if closes else order
     rounds = rounds_of(recording, order, recorded, where)
-    slots = [next(c.slot for c in recording.calls if c.module == i) for i in range(len(recorded))]
+    _part_entry(rounds)
+    slots = [next(c.slots for c in recording.calls if c.module == i) for i in range(len(recorded))]
     entry = next(i for i, call in enumerate(recording.calls) if call is rounds[0][0])
     _check_state(rounds[0][0], parts, where)
     again = rounds_of(_nearby(model, recorded, forward, where, slots, recording, entry), order, recorded, where)
@@ -145,11 +121,11 @@ def capture(model: nn.Module, parts: Parts, forward: Forward, where: str) -> Blo
         for layer, call in zip(layers, rounds[0], strict=True):
             layer.rows = choose_rows(layer, call.state.movedim(parts.batch_axis, 0))
         block = Block(
-            **_ends(model, parts, forward, where, rounds[0][0], closes=closes), layers=layers, names=names,
+            **ends_of(model, parts, forward, where, rounds[0][0], closes=closes), layers=layers, names=names,
             recorded=recorded, slots=slots, recording=recording, rounds=rounds, entry=entry,
             last=len(recording.calls) - 1, gap=worst,
         )  # fmt: skip
-        _check_ends(block, where)
+        check_ends([block.injection, block.closing], block.state, where)
         _check_loops(block, [rounds, again], where)
     return block
 
@@ -162,6 +138,19 @@ def _closes(recording: Recording, order: Sequence[int], names: Sequence[str], wh
         return False
     pairs = [(loop[-2].out, loop[-1].state) for loop in rounds]
     return all(y.shape == x.shape and gap(x, y) == 0 for y, x in pairs)
+
+
+def _part_entry(rounds: Sequence[Sequence[Call]]) -> None:
+    """Let what the first module is given beside the state be an argument, where the same tensor is one elsewhere.
+
+    A model that begins at e and hands e to every module gives the first one e twice; self-attention, too, is given one
+    tensor more than once. It is an argument if a later loop, or another module, is given that tensor beside its state.
+    """
+    first, others = rounds[0][0], [call for loop in rounds for call in loop][1:]
+    for call in others:
+        again = [v for v in call.others.values() if isinstance(v, torch.Tensor) and v.shape == first.state.shape]
+        if any(torch.equal(value, first.state) for value in again):
+            first.slots = first.slots[:1]
 
 
 def _check_state(call: Call, parts: Parts, where: str) -> None:
@@ -182,7 +171,7 @@ def _nearby(
     recorded: Sequence[str],
     forward: Forward,
     where: str,
-    slots: Sequence[Slot],
+    slots: Sequence[tuple[Slot, ...]],
     recording: Recording,
     entry: int,
 ) -> Recording:
@@ -194,76 +183,9 @@ def _nearby(
     return record(model, recorded, forward, where, slots=slots, replace=lambda i, state: near if i == entry else state)
 
 
-def _ends(model: nn.Module, parts: Parts, forward: Forward, where: str, first: Call, *, closes: bool) -> dict[str, Any]:
-    """Return what is injected and what closes a loop, and e."""
-    own = first.state.dtype
-    state = first.state.movedim(parts.batch_axis, 0)
-    e = _embedding(model, parts, forward, where, state)
-    injection, closing = parts.injection, parts.closing_norm
-    found: dict[str, Any] = {"e": e, "injection": None, "closing": None}
-    if injection is not None:
-        f: Any = _add if injection == "add" else injection
-        f = named_module(model, f, "injection", where) if isinstance(f, str) else f
-        found["injection"] = End(f, own, "injection", e if takes_embedding(f) else None)
-    if closing is not None and not closes:
-        f = model.get_submodule(closing) if isinstance(closing, str) else closing
-        found["closing"] = End(f, own, "closing_norm")
-    return found
-
-
-def _add(x: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
-    return x + e
-
-
-def _embedding(model: nn.Module, parts: Parts, forward: Forward, where: str, state: torch.Tensor) -> torch.Tensor:
-    """Return e ``(1, *state_shape)``: the state that entered, what a module put out, or what was given."""
-    given = parts.embedding
-    if given is None:
-        return state
-    if isinstance(given, str):
-        module, outputs = named_module(model, given, "embedding", where), []
-        hook = module.register_forward_hook(lambda _, __, result: outputs.append(state_in(result)))
-        try:
-            record(model, [], forward, where)
-        finally:
-            hook.remove()
-        if not outputs or outputs[0] is None:
-            raise InvalidArgumentError(f"embedding names {given!r}, which puts out no floating tensor in {where}")
-        e = outputs[0].detach().clone()
-        e = e.movedim(parts.batch_axis, 0) if e.ndim == state.ndim else e[None]
-    else:
-        e = torch.as_tensor(given).detach().to(state)[None]
-    if tuple(e.shape) != tuple(state.shape):
-        raise ShapeError(
-            f"embedding has shape {tuple(e.shape[1:])}, and the state of {where} {tuple(state.shape[1:])}; give one of "
-            "the shape of the state"
-        )
-    return e
-
-
 def _distinct(names: Sequence[str]) -> list[str]:
     """Return the names with the 2nd, 3rd … use of one numbered."""
     return [f"{n} ({names[:i].count(n) + 1})" if names.count(n) > 1 else n for i, n in enumerate(names)]
-
-
-def _check_ends(block: Block, where: str) -> None:
-    """Raise unless injection and closing norm are functions of each state by itself."""
-    generator = torch.Generator().manual_seed(2)
-    x = block.state + torch.randn((3, *block.state.shape[1:]), generator=generator).to(block.state)
-    for end in (block.injection, block.closing):
-        if end is None:
-            continue
-        together, again = end(x), end(x)
-        alone = torch.cat([end(x[i : i + 1]) for i in range(len(x))])
-        if not gap(together, again) == 0:
-            raise NotAutonomousError(
-                f"{where}: {end.argument} gives different outputs at one state; make it a function"
-            )
-        if not gap(together, alone) <= tolerance(x.dtype, other_order=True):
-            raise NotAutonomousError(
-                f"{where}: {end.argument} mixes the states of a batch; let it act on every row of (batch, "
-                "*state_shape) by itself"
-            )
 
 
 def _check_loops(block: Block, passes: Sequence[Sequence[Sequence[Call]]], where: str) -> None:

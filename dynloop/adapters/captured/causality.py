@@ -9,7 +9,7 @@ from dynloop.maps.torch import TorchMap
 
 __all__ = ["is_causal"]
 
-_TOKENS = 4096  # are computed at most, so that every place is tried in prompts of up to 64 tokens
+_TOKENS, _FEWEST, _WORK = 4096, 512, 2**32  # tokens that are computed, and products that they may take with all weights
 _AT_ONCE = 16
 _LARGE = 2**29  # weights from which float64 would take too long
 
@@ -31,20 +31,21 @@ def is_causal(m: TorchMap, state: torch.Tensor) -> bool | None:
 
     Notes
     -----
-    At every place (in prompts of more than 64 tokens at places at even distances) all tokens from there on are moved by
-    their own size. The tokens before move by nothing at all in a causal map, up to rounding; float64 is used where the
-    layers allow it and are not large.
+    At every place (at even distances in prompts of more than 64 tokens, and where the weights are many) all tokens from
+    there on are moved by their own size. The tokens before move by nothing at all in a causal map, up to rounding;
+    float64 is used where the layers allow it and are not large.
     """
     if len(m.state_shape) != 2 or m.state_shape[0] < 2:
         return None
     tokens = m.state_shape[0]
-    most = max(2, min(tokens - 1, _TOKENS // tokens))
+    weights = weight_count([layer for layer in m.layers if isinstance(layer, torch.nn.Module)])
+    budget = min(_TOKENS, max(_FEWEST, _WORK // max(1, weights)))
+    most = max(2, min(tokens - 1, budget // tokens))
     splits = sorted({round(1 + i * (tokens - 2) / (most - 1)) for i in range(most)})
     x = state.to(m.dtype)
     generator = torch.Generator().manual_seed(3)
     noise = torch.randn(m.state_shape, generator=generator).to(x) * x.double().square().mean().sqrt().to(x.dtype)
-    modules = [layer for layer in m.layers if isinstance(layer, torch.nn.Module)]
-    if weight_count(modules) < _LARGE:
+    if weights < _LARGE:
         try:
             with torch.no_grad():
                 return _holds(m, x.double(), noise.double(), splits, 1e-12)

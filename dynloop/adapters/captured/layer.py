@@ -34,7 +34,7 @@ class CapturedLayer(nn.Module):
     def __init__(self, module: nn.Module, call: Call, batch_axis: int) -> None:
         super().__init__()
         self.module = module
-        self.args, self.kwargs, self.slot = call.args, call.kwargs, call.slot
+        self.args, self.kwargs, self.slots = call.args, call.kwargs, call.slots
         self.own, self.writes, self.batch_axis = call.state.dtype, call.writes, batch_axis
         self.rows: Rows = "together"
         self.follows = True
@@ -81,10 +81,8 @@ class CapturedLayer(nn.Module):
         if self.rows == "expanded" and len(x) != 1:
             args, kwargs = map_tensors(lambda t: self._expanded(t, len(x)), (args, kwargs))
         state = state.clone() if self.writes else state
-        if isinstance(self.slot, int):
-            args = (*args[: self.slot], state, *args[self.slot + 1 :])
-        else:
-            kwargs = {**kwargs, self.slot: state}
+        args = tuple(state if i in self.slots else value for i, value in enumerate(args))
+        kwargs = {name: state if name in self.slots else value for name, value in kwargs.items()}
         out: Any = state_in(self.module(*args, **kwargs))
         return out.movedim(self.batch_axis, 0) if self.batch_axis else out  # type: ignore[no-any-return]
 

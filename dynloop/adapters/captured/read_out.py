@@ -95,7 +95,7 @@ def fed_back(
     names: Sequence[str],
     forward: Forward,
     where: str,
-    slots: Sequence[Slot],
+    slots: Sequence[tuple[Slot, ...]],
     entry: int,
     state: torch.Tensor,
     *,

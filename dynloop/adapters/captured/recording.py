@@ -34,8 +34,9 @@ class Call:
         Copies of what it was given.
     result : object
         A copy of what it returned.
-    slot : int or str
-        Where the state is among the arguments: a position, or a keyword.
+    slots : tuple of int or str
+        Where the state is among the arguments: positions or keywords; several, if one tensor was given more than once
+        (queries, keys and values of self-attention).
     state, out : tensor
         The state given, and returned.
     writes : bool
@@ -46,7 +47,7 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     result: Any = None
-    slot: Slot = 0
+    slots: tuple[Slot, ...] = ()
     state: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     out: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     writes: bool = False
@@ -54,8 +55,8 @@ class Call:
     @property
     def others(self) -> dict[str, Any]:
         """All arguments but the state, by name; positions count from 0."""
-        named = {f"argument {i}": value for i, value in enumerate(self.args) if i != self.slot}
-        return named | {name: value for name, value in self.kwargs.items() if name != self.slot}
+        named = {f"argument {i}": value for i, value in enumerate(self.args) if i not in self.slots}
+        return named | {name: value for name, value in self.kwargs.items() if name not in self.slots}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -72,7 +73,7 @@ def record(
     forward: Forward,
     where: str,
     *,
-    slots: Sequence[Slot] = (),
+    slots: Sequence[tuple[Slot, ...]] = (),
     replace: Replace | None = None,
 ) -> Recording:
     """Run a model once and record the calls of some of its modules.
@@ -87,7 +88,7 @@ def record(
         ``forward(model)`` runs it.
     where : str
         What messages call the model.
-    slots : sequence of int or str
+    slots : sequence of tuples
         Where the state is among the arguments of every module, as an earlier recording found; for `replace`.
     replace : callable, optional
         ``replace(i, state) -> state`` for the i-th call.
@@ -100,7 +101,7 @@ def record(
         If a module does not return a state of the shape of one that it was given.
     """
     calls: list[Call] = []
-    open_calls: list[tuple[Call, list[Any], list[int]]] = []
+    open_calls: list[tuple[Call, dict[Slot, Any], list[int]]] = []
     copies: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def kept(tensor: torch.Tensor) -> torch.Tensor:
@@ -114,16 +115,18 @@ def record(
         if replace is not None:
             args, kwargs = changed = _replaced(args, kwargs, slots[i], lambda x: replace(len(calls), x))
         call = Call(module=i, args=map_tensors(kept, args), kwargs=map_tensors(kept, dict(kwargs)))
-        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        places = _places(args, kwargs)
+        tensors = {place: value for place, value in places.items() if isinstance(value, torch.Tensor)}
         calls.append(call)
-        open_calls.append((call, tensors, [_version(t) for t in tensors]))
+        open_calls.append((call, tensors, [_version(t) for t in tensors.values()]))
         return changed
 
     def after(i: int, result: Any) -> None:
         call, tensors, versions = open_calls.pop()
         call.result = map_tensors(lambda t: t.detach().clone(), result)
-        _find_state(call, names[i], where)
-        changed = [t for t, version in zip(tensors, versions, strict=True) if _version(t) != version]
+        place = _find_state(call, names[i], where)
+        call.slots = tuple(other for other, value in tensors.items() if value is tensors[place])
+        changed = [t for t, version in zip(tensors.values(), versions, strict=True) if _version(t) != version]
         call.writes = bool(changed)
 
     modules = [model.get_submodule(name) for name in names]
@@ -155,24 +158,34 @@ def _run(model: nn.Module, forward: Forward, where: str) -> Any:
         ) from error
 
 
+def _places(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Slot, Any]:
+    pairs: list[tuple[Slot, Any]] = [*enumerate(args), *kwargs.items()]
+    return dict(pairs)
+
+
 def _replaced(
-    args: tuple[Any, ...], kwargs: dict[str, Any], slot: Slot, f: Callable[[torch.Tensor], torch.Tensor]
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    slots: tuple[Slot, ...],
+    f: Callable[[torch.Tensor], torch.Tensor],
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments with f applied to the state."""
-    if isinstance(slot, int):
-        return (*args[:slot], f(args[slot]), *args[slot + 1 :]), kwargs
-    return args, {**kwargs, slot: f(kwargs[slot])}
+    """Return the arguments with f applied to the state, at every place where it is."""
+    new = f(_places(args, kwargs)[slots[0]])
+    return (
+        tuple(new if i in slots else value for i, value in enumerate(args)),
+        {name: new if name in slots else value for name, value in kwargs.items()},
+    )
 
 
-def _find_state(call: Call, name: str, where: str) -> None:
-    """Note which argument is the state: the first floating tensor of the shape of the result."""
+def _find_state(call: Call, name: str, where: str) -> Slot:
+    """Return which argument is the state, the first floating tensor of the shape of the result, and note it."""
     out = state_in(call.result)
     places: list[tuple[Slot, Any]] = [*enumerate(call.args), *call.kwargs.items()]
     floating = [(s, v) for s, v in places if isinstance(v, torch.Tensor) and v.is_floating_point()]
     for slot, state in floating:
         if out is not None and state.shape == out.shape and state.dtype == out.dtype:
-            call.slot, call.state, call.out = slot, state, out
-            return
+            call.state, call.out = state, out
+            return slot
     took = _said(floating[0][1]) if floating else "no floating tensor"
     gave = f"a {type(call.result).__name__} without a floating tensor in front" if out is None else _said(out)
     raise InvalidArgumentError(
