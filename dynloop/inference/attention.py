@@ -29,6 +29,7 @@ def attention_stability(
     loops: int = 64,
     every: int = 1,
     tol: float = 1e-3,
+    hold: int = 3,
     pairwise: bool = True,
     maps: bool = False,
     rng: int | np.random.Generator | None = 0,
@@ -49,6 +50,8 @@ def attention_stability(
     tol : float
         Frobenius distance of successive maps within which a head stands still. One map of T tokens has a norm between 1
         and √T.
+    hold : int
+        How many changes at the end must be within it, at the least.
     pairwise : bool
         Whether to compare all pairs of loops. All maps are then kept until the end; otherwise memory does not grow.
     maps : bool
@@ -93,7 +96,7 @@ def attention_stability(
     >>> bool((found.stabilised_at >= 0).all() and (found.change <= found.bound).all())
     True
     """
-    _check(loops, every, tol)
+    _check(loops, every, hold, tol)
     m = torch_map(m)
     states, single = m.batch(starts, rng)
     m = m.in_dtype_of(states)
@@ -115,14 +118,16 @@ def attention_stability(
     change, bound, section, entropy = record.series()
     kept = record.kept() if pairwise or maps else []
     fields: dict[str, Any] = {
-        "stabilised_at": stabilised(change, times, tol), "change": change, "bound": bound, "section_step": section,
-        "entropy": entropy, "distances": _stacked([_distances(one) for one in kept]) if pairwise else None,
+        "stabilised_at": stabilised(change, times, tol, hold), "change": change, "bound": bound,
+        "section_step": section, "entropy": entropy,
+        "distances": _stacked([_distances(one) for one in kept]) if pairwise else None,
         "maps": _stacked([one.double().cpu().numpy() for one in kept]) if maps else None,
     }  # fmt: skip
     if single:
         fields = {name: None if array is None else array[0] for name, array in fields.items()}
     settings = {
-        "map": m.name, "dtype": m.dtype_name, "loops": loops, "every": every, "tol": tol, "tokens": record.tokens,
+        "map": m.name, "dtype": m.dtype_name, "loops": loops, "every": every, "tol": tol, "hold": hold,
+        "tokens": record.tokens,
     }  # fmt: skip
     reasons = tuple(one.reason for one in record.constants)
     return AttentionStability(**fields, times=times, attentions=record.names, unbounded=reasons, settings=settings)
@@ -240,8 +245,8 @@ def torch_map(m: Any) -> TorchMap:
     )
 
 
-def _check(loops: int, every: int, tol: float) -> None:
-    for name, value in (("loops", loops), ("every", every)):
+def _check(loops: int, every: int, hold: int, tol: float) -> None:
+    for name, value in (("loops", loops), ("every", every), ("hold", hold)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise InvalidArgumentError(f"{name} must be a positive int; got {value!r}")
     real = isinstance(tol, int | float | np.integer | np.floating) and not isinstance(tol, bool)
