@@ -103,7 +103,7 @@ def attention_stability(
     times = np.arange(0, loops, every)
     if len(times) < 2:
         raise InvalidArgumentError(f"loops must span two records at least; got loops={loops} with every={every}")
-    record = _Record(m, pairwise or maps, len(times))
+    record = _Record(m, 4 if maps else 2 if pairwise else 0, len(times))
     with Watcher(m) as watcher:
         for t in range(int(times[-1]) + 1):
             if t % every:
@@ -136,8 +136,8 @@ def attention_stability(
 class _Record:
     """Gathers what becomes of the maps of one block, some loops at a time."""
 
-    def __init__(self, m: TorchMap, keep: bool, records: int) -> None:
-        self.m, self.keep, self.records = m, keep, records
+    def __init__(self, m: TorchMap, copies: int, records: int) -> None:
+        self.m, self.copies, self.records = m, copies, records
         self.names: tuple[str, ...] = ()
         self.constants: list[Constants] = []
         self.tokens = 0
@@ -175,7 +175,7 @@ class _Record:
         maps = _split(stacked([one for row in seen for one in row]), depth)
         sections = torch.stack([step.before for steps in self._waiting for step in steps for _ in step.seen])
         sections = _split(sections, depth)
-        if self.keep:
+        if self.copies:
             self._kept.append(maps)
         self._put(3, mixing(maps))
         if self._last is not None:
@@ -200,10 +200,10 @@ class _Record:
         self.constants = [constants(one) for one in now]
         self._at_once = at_once(steps)
         self.tokens = now[0].shape[-1]
-        # maps are held once as they come, once stacked, and one attention in float64
-        needed = 2 * self.records * sum(one.weights.numel() * one.weights.itemsize for one in now)
+        # maps are held as they come, once more for every attention by itself, and twice in float64 to be returned
+        needed = self.copies * self.records * sum(one.weights.numel() * one.weights.itemsize for one in now)
         free = free_bytes(now[0].weights.device)
-        if self.keep and free is not None and needed > free:
+        if free is not None and needed > free:
             raise InvalidArgumentError(
                 f"the maps of {self.records} loops need {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; "
                 "record fewer with every=, or pass pairwise=False, maps=False"
