@@ -188,8 +188,10 @@ def ablate(
     """
     factors = {
         "norm": _values("norm", norm), "injection": _values("injection", injection),
-        "layers": _values("layers", layers), "gain": [float(g) for g in _values("gain", gain)],
+        "layers": _values("layers", layers), "gain": _real("gain", _values("gain", gain)),
     }  # fmt: skip
+    if make is None:
+        _check_names(factors)
     used = _seeds(seeds)
     if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8:
         raise InvalidArgumentError(f"loops must be an int of at least 8, the budget of a run; got {loops!r}")
@@ -302,6 +304,23 @@ def _values(name: str, given: Any) -> list[Any]:
     if not values:
         raise InvalidArgumentError(f"{name} is empty; give at least one value")
     return values
+
+
+def _real(name: str, values: list[Any]) -> list[float]:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise InvalidArgumentError(f"{name} must be numbers; got {value!r}. Pass {name}=1.0.")
+    return [float(value) for value in values]
+
+
+def _check_names(factors: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse a name that no random block has before the first is made."""
+    from dynloop.maps.synthetic import INJECTIONS, NORMS
+
+    for name, known in (("norm", NORMS), ("injection", INJECTIONS)):
+        for value in factors[name]:
+            if value not in known:
+                raise InvalidArgumentError(f"{name} must be one of {', '.join(known)}; got {value!r}")
 
 
 def _seeds(seeds: Any) -> list[int]:

@@ -29,6 +29,7 @@ def attention_stability(
     loops: int = 64,
     every: int = 1,
     tol: float = 1e-3,
+    hold: int = 3,
     pairwise: bool = True,
     maps: bool = False,
     rng: int | np.random.Generator | None = 0,
@@ -49,6 +50,8 @@ def attention_stability(
     tol : float
         Frobenius distance of successive maps within which a head stands still. One map of T tokens has a norm between 1
         and √T.
+    hold : int
+        How many changes at the end must be within it, at the least.
     pairwise : bool
         Whether to compare all pairs of loops. All maps are then kept until the end; otherwise memory does not grow.
     maps : bool
@@ -93,14 +96,14 @@ def attention_stability(
     >>> bool((found.stabilised_at >= 0).all() and (found.change <= found.bound).all())
     True
     """
-    _check(loops, every, tol)
+    _check(loops, every, hold, tol)
     m = torch_map(m)
     states, single = m.batch(starts, rng)
     m = m.in_dtype_of(states)
     times = np.arange(0, loops, every)
     if len(times) < 2:
         raise InvalidArgumentError(f"loops must span two records at least; got loops={loops} with every={every}")
-    record = _Record(m, pairwise or maps, len(times))
+    record = _Record(m, 4 if maps else 2 if pairwise else 0, len(times))
     with Watcher(m) as watcher:
         for t in range(int(times[-1]) + 1):
             if t % every:
@@ -115,14 +118,16 @@ def attention_stability(
     change, bound, section, entropy = record.series()
     kept = record.kept() if pairwise or maps else []
     fields: dict[str, Any] = {
-        "stabilised_at": stabilised(change, times, tol), "change": change, "bound": bound, "section_step": section,
-        "entropy": entropy, "distances": _stacked([_distances(one) for one in kept]) if pairwise else None,
+        "stabilised_at": stabilised(change, times, tol, hold), "change": change, "bound": bound,
+        "section_step": section, "entropy": entropy,
+        "distances": _stacked([_distances(one) for one in kept]) if pairwise else None,
         "maps": _stacked([one.double().cpu().numpy() for one in kept]) if maps else None,
     }  # fmt: skip
     if single:
         fields = {name: None if array is None else array[0] for name, array in fields.items()}
     settings = {
-        "map": m.name, "dtype": m.dtype_name, "loops": loops, "every": every, "tol": tol, "tokens": record.tokens,
+        "map": m.name, "dtype": m.dtype_name, "loops": loops, "every": every, "tol": tol, "hold": hold,
+        "tokens": record.tokens,
     }  # fmt: skip
     reasons = tuple(one.reason for one in record.constants)
     return AttentionStability(**fields, times=times, attentions=record.names, unbounded=reasons, settings=settings)
@@ -131,8 +136,8 @@ def attention_stability(
 class _Record:
     """Gathers what becomes of the maps of one block, some loops at a time."""
 
-    def __init__(self, m: TorchMap, keep: bool, records: int) -> None:
-        self.m, self.keep, self.records = m, keep, records
+    def __init__(self, m: TorchMap, copies: int, records: int) -> None:
+        self.m, self.copies, self.records = m, copies, records
         self.names: tuple[str, ...] = ()
         self.constants: list[Constants] = []
         self.tokens = 0
@@ -170,7 +175,7 @@ class _Record:
         maps = _split(stacked([one for row in seen for one in row]), depth)
         sections = torch.stack([step.before for steps in self._waiting for step in steps for _ in step.seen])
         sections = _split(sections, depth)
-        if self.keep:
+        if self.copies:
             self._kept.append(maps)
         self._put(3, mixing(maps))
         if self._last is not None:
@@ -195,10 +200,10 @@ class _Record:
         self.constants = [constants(one) for one in now]
         self._at_once = at_once(steps)
         self.tokens = now[0].shape[-1]
-        # maps are held once as they come, once stacked, and one attention in float64
-        needed = 2 * self.records * sum(one.weights.numel() * one.weights.itemsize for one in now)
+        # maps are held as they come, once more for every attention by itself, and twice in float64 to be returned
+        needed = self.copies * self.records * sum(one.weights.numel() * one.weights.itemsize for one in now)
         free = free_bytes(now[0].weights.device)
-        if self.keep and free is not None and needed > free:
+        if free is not None and needed > free:
             raise InvalidArgumentError(
                 f"the maps of {self.records} loops need {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; "
                 "record fewer with every=, or pass pairwise=False, maps=False"
@@ -240,8 +245,8 @@ def torch_map(m: Any) -> TorchMap:
     )
 
 
-def _check(loops: int, every: int, tol: float) -> None:
-    for name, value in (("loops", loops), ("every", every)):
+def _check(loops: int, every: int, hold: int, tol: float) -> None:
+    for name, value in (("loops", loops), ("every", every), ("hold", hold)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise InvalidArgumentError(f"{name} must be a positive int; got {value!r}")
     real = isinstance(tol, int | float | np.integer | np.floating) and not isinstance(tol, bool)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,9 +101,10 @@ class Step:
 class _Watching(TorchFunctionMode):
     """Keeps the maps of every attention that is computed."""
 
-    def __init__(self, batch: int, tokens: int, inputs: list[tuple[torch.nn.Module, torch.Tensor]]) -> None:
+    def __init__(self, tokens: int) -> None:
         super().__init__()
-        self.batch, self.tokens, self.inputs = batch, tokens, inputs
+        self.batch, self.tokens = 0, tokens
+        self.inputs: list[tuple[torch.nn.Module, torch.Tensor]] = []
         self.found: list[Seen] = []
         self.name = ""
 
@@ -179,16 +181,18 @@ class Watcher:
 
     def __init__(self, m: TorchMap) -> None:
         self.m = m
-        self._inputs: list[tuple[torch.nn.Module, torch.Tensor]] = []
+        tokens = m.state_shape[-2] if len(m.state_shape) > 1 else 1
+        self._watching = _Watching(tokens)
         self._hooks: list[Any] = []
+        # layers that attend in dynloop's own modules alone, by their first loop: only these modules are watched then
+        self._narrow: set[int] = set()
+        self._narrowly = False
 
     def __enter__(self) -> Watcher:
         modules = [layer for layer in self.m.layers if isinstance(layer, torch.nn.Module)]
-        parts = dict.fromkeys(part for layer in modules for part in layer.modules() if isinstance(part, _WATCHED))
-        keep = self._inputs
-        self._hooks = [
-            part.register_forward_pre_hook(lambda module, given: keep.append((module, given[0]))) for part in parts
-        ]
+        for part in dict.fromkeys(part for layer in modules for part in layer.modules() if isinstance(part, _WATCHED)):
+            self._hooks.append(part.register_forward_pre_hook(self._begin))
+            self._hooks.append(part.register_forward_hook(self._end, always_call=True))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -197,18 +201,31 @@ class Watcher:
 
     def loop(self, states: torch.Tensor) -> list[Step]:
         """Run one loop from native states ``(batch, *state_shape)``; return what every layer does and attends to."""
-        m = self.m
-        tokens = m.state_shape[-2] if len(m.state_shape) > 1 else 1
-        steps = []
-        self._inputs.clear()
-        watching = _Watching(len(states), tokens, self._inputs)
-        with torch.no_grad(), watching:
-            for l in range(m.layer_count):
-                watching.found, watching.name = [], f"layer {m.layer_names[l]!r} of {m.name}"
-                after = m.layer(l, states)
-                steps.append(Step(l, states, after, watching.found))
-                states = after
+        m, watching, steps = self.m, self._watching, []
+        watching.batch = len(states)
+        for l in range(m.layer_count):
+            watching.found, watching.name = [], f"layer {m.layer_names[l]!r} of {m.name}"
+            watching.inputs.clear()
+            self._narrowly = l in self._narrow
+            try:
+                with torch.no_grad(), nullcontext() if self._narrowly else watching:
+                    after = m.layer(l, states)
+            finally:
+                self._narrowly = False
+            if watching.found and all(one.module is not None for one in watching.found):
+                self._narrow.add(l)
+            steps.append(Step(l, states, after, watching.found))
+            states = after
         return steps
+
+    def _begin(self, module: torch.nn.Module, given: Any) -> None:
+        self._watching.inputs.append((module, given[0]))
+        if self._narrowly:
+            self._watching.__enter__()  # type: ignore[no-untyped-call]
+
+    def _end(self, *_: object) -> None:
+        if self._narrowly:
+            self._watching.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
 
 def at_once(steps: Sequence[Step], most: int = 16) -> int:

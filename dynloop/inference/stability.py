@@ -25,7 +25,7 @@ class AttentionStability(Result):
     ----------
     stabilised_at : ndarray of int64, (batch, attentions, heads)
         The first recorded loop from which on no map differs from the one recorded before it by more than the tolerance;
-        −1 where the last change exceeds it.
+        −1 where fewer than `hold` changes at the end are within it.
     change : ndarray, (batch, attentions, heads, records − 1)
         ‖A_{t+1} − A_t‖_F between successive records.
     bound : ndarray, (batch, attentions, heads, records − 1)
@@ -82,13 +82,14 @@ class AttentionStability(Result):
         return "\n".join(lines)
 
 
-def stabilised(change: Array, times: Array, tol: float) -> Array:
+def stabilised(change: Array, times: Array, tol: float, hold: int) -> Array:
     """Return the first of `times` ``(records,)`` from which every later change ``(…, records − 1)`` is within `tol`.
 
-    −1 where the last is not; nan is not.
+    −1 where fewer than `hold` are; nan is not.
     """
     within = np.flip(np.logical_and.accumulate(np.flip(change <= tol, -1), axis=-1), -1)
-    return np.where(within[..., -1], times[:-1][np.argmax(within, axis=-1)], -1).astype(np.int64)
+    lasting = within.sum(axis=-1) >= hold
+    return np.where(lasting, times[:-1][np.argmax(within, axis=-1)], -1).astype(np.int64)
 
 
 def _span(times: Array) -> str:

@@ -1,6 +1,6 @@
 """What inference metrics cost beside the forward passes they need; wanted ≤ 1.5.
 
-`make bench` prints them; docs/performance.md and docs/inference.md quote them.
+`make bench` prints them; docs/inference.md quotes them.
 """
 
 import pytest

@@ -129,7 +129,9 @@ def test_the_table_is_markdown_and_says_where_a_number_is_missing():
         ({"gain": []}, "gain is empty; give at least one value"),
         ({"loops": 4}, "loops must be an int of at least 8"),
         ({"make": lambda **_: 1}, "make must return a map, such as a TorchMap; got int for"),
-        ({"make": None, "norm": "odd"}, "norm must be one of pre, post"),
+        ({"make": None, "norm": ["pre", "odd"]}, "norm must be one of pre, post"),
+        ({"make": None, "injection": "mul"}, "injection must be one of none, add, concat; got 'mul'"),
+        ({"gain": "high"}, "gain must be numbers; got 'high'"),
     ],
 )
 def test_bad_arguments_are_named(options, said):

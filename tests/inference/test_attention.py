@@ -125,7 +125,8 @@ def test_the_bound_is_given_where_its_constants_are_known(name, known):
 def test_standstill_by_hand():
     times = np.array([0, 2, 4, 6, 8])
     change = np.array([[0.5, 0.01, 0.5, 0.01], [0.5, 0.01, 0.01, 0.01], [0.5] * 4, [0.0] * 4, [0.0, 0.0, 0.0, np.nan]])
-    assert stabilised(change, times, 0.1).tolist() == [6, 2, -1, 0, -1]
+    assert stabilised(change, times, 0.1, 1).tolist() == [6, 2, -1, 0, -1]
+    assert stabilised(change, times, 0.1, 3).tolist() == [-1, 2, -1, 0, -1]
 
 
 def test_an_orbit_that_is_lost_leaves_no_standstill():
@@ -158,6 +159,7 @@ def test_progress_record_and_saving(tmp_path):
     ("options", "said"),
     [
         ({"loops": 0}, "loops must be a positive int; got 0"),
+        ({"hold": 0}, "hold must be a positive int; got 0"),
         ({"every": 2.0}, "every must be a positive int; got 2.0"),
         ({"loops": 4, "every": 4}, "loops must span two records at least; got loops=4 with every=4"),
         ({"tol": -1}, "tol must be a number of at least 0, a Frobenius distance; got -1"),

@@ -388,3 +388,15 @@ def test_a_checkpoint_that_was_varied_is_another_map():
     m = dl.vary(dl.open_checkpoint("demo:hop-injected"), "gain")(0.5)
     report = statement("T0").check(m, orbits=[Orbit(m, m.start(), None, 0)])
     assert only(report) is Outcome.APPLIES_HOLDS
+
+
+def test_attention_with_norms_on_queries_and_keys_is_not_held_against_their_weights():
+    torch.manual_seed(0)
+    f = dl.nn.Attention(8, 2, qk_eps=1e-6, dtype=torch.float64)
+    with torch.no_grad():
+        for weight in f.parameters():
+            weight.copy_(torch.randn(weight.shape, dtype=torch.float64))
+    m = torch_map(dl.nn.PreNorm(dl.nn.RMSNorm(8).double(), f), lambda x: 0.1 * x, shape=(3, 8), causal=True)
+    report = outcomes("T10", m, np.random.default_rng(0).standard_normal((1, 3, 8)), loops=32)
+    assert only(report) is Outcome.DOES_NOT_APPLY
+    assert "norms of queries and keys have Lipschitz constants of their own" in str(np.ravel(report.reason)[0])
