@@ -112,16 +112,15 @@ def test_the_two_basins_of_a_block(benchmark):
     plane = dl.plane(np.zeros(m.state_shape), u, np.random.default_rng(0).standard_normal(m.state_shape), 2.0, 200)
     states = m.native(plane.states(np.arange(40_000)))
 
-    def plain(loops):
-        x = states
+    def plain(loops, x=states):
         with torch.no_grad():
             for _ in range(loops):
                 x = m(x)
         return x
 
-    found, limits, needed = dl.basins(m, plane), plain(100), 0
-    while float((plain(needed) - limits).abs().max()) > 1e-6:
-        needed += 4
+    found, limits, needed, x = dl.basins(m, plane), plain(100), 0, states
+    while float((x - limits).abs().max()) > 1e-6:
+        needed, x = needed + 1, plain(1, x)
     points = torch.as_tensor(np.stack([one.points[0] for one in found.attractors]))
     nearest = torch.cdist(limits.flatten(1), points.flatten(1)).argmin(dim=1).numpy() + 1
     assert len(points) == 2
