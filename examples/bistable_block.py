@@ -2,9 +2,9 @@
 
 The block is one transformer layer of width 16 on 4 tokens, with its prompt injected in every loop, so that nothing but
 the state tells one run from another. It starts from noise; the bit is the sign of what the noise holds along a fixed
-direction, averaged over tokens. After any number of loops every token must read that sign along the direction, and states that
-hold the same bit should be alike. A loop with one attractor cannot do that: training makes two. (Without the second
-wish it makes nine: each token then has a memory of its own. Wished for from the beginning, it leaves one.)
+direction, averaged over tokens. After any number of loops every token must read that sign along the direction, and
+states that hold the same bit should be alike. A loop with one attractor cannot do that: training makes two. (Without
+the second wish it makes nine: each token then has a memory of its own. Wished for from the beginning, it leaves one.)
 
 ``basin_fractions`` counts where random starts go, ``track_edge`` follows the boundary to the state on it, a saddle, and
 ``basins`` labels a plane through both attractors and the saddle. Trains in seconds on one core.
