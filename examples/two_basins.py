@@ -20,8 +20,8 @@ from torch.nn import functional
 import dynloop as dl
 from dynloop.maps.synthetic import LoopedTransformer
 
-TOKENS, WIDTH, HEADS = 4, 8, 2
-STEPS, BATCH, RATE, NOISE = 400, 64, 5e-3, 0.5
+TOKENS, WIDTH, HEADS = 2, 6, 1
+STEPS, BATCH, RATE, NOISE = 300, 64, 5e-3, 1.0
 LOOPS = 2, 12
 
 
