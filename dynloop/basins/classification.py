@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.basins.attractors import Attractor, Mapper, Progress, numbered
+from dynloop.basins.attractors import Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.batches import capture
 from dynloop.basins.cloud import attracts, same, sample, stationary, typical_gap
 from dynloop.basins.finding import CYCLES, chosen
@@ -48,7 +48,7 @@ class ClassifiedMapper(Mapper):
     def __init__(
         self, m: LoopMap, attractors: Iterable[Attractor], starts: Array, loops: int, *, finds: bool = True
     ) -> None:
-        self.map, self.loops, self._starts, self.finds = m, loops, starts, finds
+        self.map, self.loops, self._starts, self.finds = one_map(m), loops, starts, finds
         given = numbered(m, attractors)
         kept: list[Attractor] = []
         self._ranges: list[Range] = []

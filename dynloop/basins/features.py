@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dynloop.basins.attractors import DIVERGED, UNMATCHED, Attractor, Mapper, Progress, numbered
+from dynloop.basins.attractors import DIVERGED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.cloud import sample, typical_gap
 from dynloop.basins.finding import CYCLES, chosen
 from dynloop.errors import InvalidArgumentError, ShapeError
@@ -30,7 +30,7 @@ class FeatureMapper(Mapper):
     """A mapper by features: see `by_features`."""
 
     def __init__(self, m: LoopMap, states: Array, features: Features, transient: int, loops: int) -> None:
-        self.map, self._features, self._transient, self._loops = m, features, transient, loops
+        self.map, self._features, self._transient, self._loops = one_map(m), features, transient, loops
         values, ends, lost = self._measured(states)
         if lost.all():
             self.attractors, self._tree = (), None
