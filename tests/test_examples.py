@@ -1,6 +1,7 @@
 """The examples run: on the small ALBERT of the tests, and on the one from PyPI where its packages are installed."""
 
 import importlib.util
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -60,6 +61,21 @@ def test_albert_cycles_on_a_small_albert(example, tmp_path, capsys):
         assert str(one.reason[0]) in printed
     assert "nothing is claimed about speech" in printed
     assert not (tmp_path / "out" / "albert").exists()
+
+
+@pytest.mark.slow
+def test_a_block_trained_to_remember_a_bit_has_two_basins(example, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    found = example("bistable_block").main(["--cells", "40", "--samples", "200", "--out", str(tmp_path / "plane.png")])
+    assert len(found.attractors) == 2
+    assert found.fractions.min() > 0.2
+    assert found.undecided + found.unmatched + found.diverged < 0.01
+    printed = capsys.readouterr().out
+    [agree] = re.findall(r"agree for (\d+) %", printed)
+    assert int(agree) > 80
+    assert "edge state: CONVERGED" in printed
+    assert "saddle" in printed
+    assert is_png(tmp_path / "plane.png")
 
 
 def test_what_is_not_installed_is_said(example, tmp_path, capsys, monkeypatch):

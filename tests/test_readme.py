@@ -189,6 +189,16 @@ def test_the_python_of_the_page_on_reports_writes_a_page(capsys):
     assert "python my_study.py" in text
 
 
+def test_the_python_of_the_page_on_basins_shows_what_the_page_says(capsys):
+    _, names = run("docs/basins.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"2 \[0\.5 0\.5\] \d\.\d", printed[0])
+    assert printed[1].startswith("Attractor 1: VANISHING, fixed point at (0, -0.3)")
+    assert printed[2:4] == ["[1 2]", "[ 1 -3]"]
+    assert printed[4] == "2 (40, 40) 1.0"
+    assert set(names["labels"]) == {1, 2}
+
+
 @pytest.mark.slow
 def test_the_python_of_the_page_on_halting_prints_what_the_page_says(capsys):
     _, names = run("docs/halting.md")

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Result
 
-__all__ = ["DIVERGED", "UNDECIDED", "UNMATCHED", "Attractor", "Mapper", "Progress", "numbered"]
+__all__ = ["DIVERGED", "UNDECIDED", "UNMATCHED", "Attractor", "Mapper", "Progress", "numbered", "one_map"]
 
 DIVERGED, UNDECIDED, UNMATCHED = -1, -2, -3
 Progress = Callable[[int, int], None]
@@ -104,6 +105,16 @@ class Mapper(ABC):
         Attractors may be numbered anew. The mapper itself where nothing new is found, or where it looks for nothing.
         """
         return self
+
+
+def one_map(m: LoopMap) -> LoopMap:
+    """Return the map if it is one, not one for each row of a batch; raise otherwise."""
+    rows = len(getattr(m, "table", ()))
+    if rows > 1:
+        raise InvalidArgumentError(
+            f"{m.name} has parameters of its own for each of {rows} states, so it is not one map; take m.with_row(b)"
+        )
+    return m
 
 
 def numbered(m: LoopMap, found: Iterable[Attractor]) -> tuple[Attractor, ...]:

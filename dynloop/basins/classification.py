@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.basins.attractors import Attractor, Mapper, Progress, numbered
+from dynloop.basins.attractors import Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.batches import capture
 from dynloop.basins.cloud import attracts, same, sample, stationary, typical_gap
 from dynloop.basins.finding import CYCLES, chosen
@@ -48,7 +48,7 @@ class ClassifiedMapper(Mapper):
     def __init__(
         self, m: LoopMap, attractors: Iterable[Attractor], starts: Array, loops: int, *, finds: bool = True
     ) -> None:
-        self.map, self.loops, self._starts, self.finds = m, loops, starts, finds
+        self.map, self.loops, self._starts, self.finds = one_map(m), loops, starts, finds
         given = numbered(m, attractors)
         kept: list[Attractor] = []
         self._ranges: list[Range] = []
@@ -147,12 +147,12 @@ def _found(m: LoopMap, starts: Array, known: tuple[Attractor, ...]) -> list[Attr
     """Return the attractors that starts settle on, without those known."""
     verdict = classify(m, starts)
     found: list[Attractor] = []
-    ends = m.numpy(verdict.states)
+    ends, size = m.numpy(verdict.states), float(norms(starts).max())
     for b in range(len(starts)):
         regimes = set(np.ravel(verdict.regime[b]).tolist())
         if regimes <= CYCLES:
             one = _cycle(m, verdict, b)
-            if one is not None and all(_apart(m, one, other) for other in (*known, *found)):
+            if one is not None and all(_apart(m, one, other, size) for other in (*known, *found)):
                 found.append(one)
         elif regimes & _SETS and regimes <= _SETS | CYCLES:
             _add_set(m, ends[b : b + 1], (regimes & _SETS).pop(), known, found)
@@ -182,12 +182,12 @@ def _cycle(m: LoopMap, verdict: Classification, b: int) -> Attractor | None:
     )  # fmt: skip
 
 
-def _apart(m: LoopMap, one: Attractor, other: Attractor) -> bool:
-    """Say whether two attractors are not the same, within their errors."""
+def _apart(m: LoopMap, one: Attractor, other: Attractor, size: float) -> bool:
+    """Say whether two attractors are not the same: farther than their errors, and than a billionth of the starts."""
     if (one.period > 0) != (other.period > 0):
         return True
     gaps = norms(m.displacement(other.points, one.points[:1]))
-    return bool(gaps.min() > 2 * (one.error + other.error) + 1e-9 * float(norms(one.points).max()))
+    return bool(gaps.min() > 2 * (one.error + other.error) + 1e-9 * max(size, float(norms(one.points).max())))
 
 
 def _add_set(m: LoopMap, end: Array, regime: Regime, known: tuple[Attractor, ...], found: list[Attractor]) -> None:

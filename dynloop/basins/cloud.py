@@ -72,8 +72,15 @@ def _gap(m: LoopMap, points: Array, of: Array) -> float:
 
 
 def typical_gap(m: LoopMap, points: Array) -> float:
-    """Return the median distance from a state of a sample to the nearest of the rest, every second state being it."""
-    return _gap(m, points[::2], points[1::2])
+    """Return the median distance from a state of one half of a sample to the nearest of the other."""
+    return _gap(m, *_halves(points))
+
+
+def _halves(points: Array) -> tuple[Array, Array]:
+    """Split a sample in two by lot: every second state would be one band of a set that orbits visit in turn."""
+    order = np.random.default_rng(0).permutation(len(points))
+    half = len(points) // 2
+    return points[order[:half]], points[order[half : 2 * half]]
 
 
 def stationary(m: LoopMap, points: Array) -> bool:
@@ -86,10 +93,10 @@ def stationary(m: LoopMap, points: Array) -> bool:
 
 def same(m: LoopMap, points: Array, others: Array) -> bool:
     """Say whether two samples lie on one set: as near to each other as each to itself."""
-    few = min(len(points), len(others)) // 2
-    a, b = points[: 2 * few], others[: 2 * few]
-    inside = max(typical_gap(m, a), typical_gap(m, b))
-    return max(_gap(m, a[::2], b[1::2]), _gap(m, b[::2], a[1::2])) <= _ALIKE * inside + _rounding(m, points)
+    few = min(len(points), len(others))
+    (a, rest), (b, left) = _halves(points[:few]), _halves(others[:few])
+    inside = max(_gap(m, a, rest), _gap(m, b, left))
+    return max(_gap(m, a, left), _gap(m, b, rest)) <= _ALIKE * inside + _rounding(m, points)
 
 
 def attracts(m: LoopMap, points: Array, scale: Array) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dynloop.basins.attractors import DIVERGED, UNMATCHED, Attractor, Mapper, Progress, numbered
+from dynloop.basins.attractors import DIVERGED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.cloud import sample, typical_gap
 from dynloop.basins.finding import CYCLES, chosen
 from dynloop.errors import InvalidArgumentError, ShapeError
@@ -30,7 +30,7 @@ class FeatureMapper(Mapper):
     """A mapper by features: see `by_features`."""
 
     def __init__(self, m: LoopMap, states: Array, features: Features, transient: int, loops: int) -> None:
-        self.map, self._features, self._transient, self._loops = m, features, transient, loops
+        self.map, self._features, self._transient, self._loops = one_map(m), features, transient, loops
         values, ends, lost = self._measured(states)
         if lost.all():
             self.attractors, self._tree = (), None
@@ -38,7 +38,7 @@ class FeatureMapper(Mapper):
         values, ends = values[~lost], ends[~lost]
         self._middle = np.median(values, axis=0)
         spread = values.std(axis=0)
-        self._spread = np.where(spread > 1e-9 * (np.abs(values).max(axis=0) + 1e-300), spread, np.inf)
+        self._spread = np.where(spread > 1e-9 * (np.abs(values).max() + 1e-300), spread, np.inf)
         known = self._scaled(values)
         cluster = _clusters(known)
         found = [_attractor(m, ends[_medoid(known, cluster == c)]) for c in range(cluster.max() + 1)]
@@ -170,11 +170,26 @@ def _clusters(values: Array) -> Array:
         return np.zeros(len(values), dtype=np.int64)
     from sklearn.cluster import HDBSCAN
 
-    settings = {"min_cluster_size": _LEAST, "cluster_selection_epsilon": _FINE, "copy": True}
-    found = HDBSCAN(**settings).fit_predict(values)
+    # no finer than a thousandth: rounding is no structure (and cluster_selection_epsilon fails in scikit-learn 1.9)
+    coarse = np.round(values / _FINE) * _FINE
+    found = HDBSCAN(min_cluster_size=_LEAST, copy=True).fit_predict(coarse)
     if found.max() < 0:
-        found = HDBSCAN(**settings, allow_single_cluster=True).fit_predict(values)
-    return np.asarray(found, dtype=np.int64)
+        found = HDBSCAN(min_cluster_size=_LEAST, copy=True, allow_single_cluster=True).fit_predict(coarse)
+    return _joined(values, np.asarray(found, dtype=np.int64))
+
+
+def _joined(values: Array, cluster: Array) -> Array:
+    """Return clusters, those joined that are no farther from each other than a few gaps between their own members."""
+    trees = [cKDTree(values[cluster == c]) for c in range(cluster.max() + 1)]
+    reach = [_reach(values[cluster == c]) for c in range(len(trees))]
+    names = list(range(len(trees)))
+    for c, tree in enumerate(trees):
+        for d in range(c):
+            gap = float(tree.query(trees[d].data)[0].min())
+            if gap <= max(reach[c], reach[d]):
+                names = [names[d] if name == names[c] else name for name in names]
+    kept = {name: i for i, name in enumerate(sorted(set(names)))}
+    return np.array([-1 if c < 0 else kept[names[c]] for c in cluster.tolist()], dtype=np.int64)
 
 
 def _medoid(values: Array, members: Array) -> int:

@@ -22,7 +22,8 @@ _ROOM = 2**15  # places for visited cells
 _LOOPS = 16384  # until an orbit recurs
 _TRANSIENT, _LONGEST, _TOLERANCE = 512, 64, 1e-9
 _MERGED = 1e-6  # of the size of a state: settled orbits closer than this are one until they are solved for
-_DRIFTING = 4  # orbits that do not recur, of which `classify` is asked
+_SAME = 1e-9  # of the size of the region: attractors closer than this are one
+_REFUSED = 4  # orbits that drift, or sets that do not attract, after which no more are looked at
 
 
 def chosen(starts: Array, most: int = _FEW, seed: int = 0) -> Array:
@@ -71,6 +72,7 @@ def find_attractors(m: KernelMap, starts: Array, known: tuple[Attractor, ...], s
     loops, states = m.recur(starts, _LOOPS, _WANT, low, _SIDES / scale, _ROOM)
     states = states[loops != -1]
     found: list[Attractor] = []
+    size = float(np.linalg.norm(scale))
     if not len(states):
         return found
     tail = m.record(states, 2 * _LONGEST, _TRANSIENT)
@@ -81,11 +83,11 @@ def find_attractors(m: KernelMap, starts: Array, known: tuple[Attractor, ...], s
     seen = [one.points for one in known if one.period > 0]
     for x, p in zip(tail[period > 0], period[period > 0], strict=True):
         cycle = x[-p:]
-        if any(_meets(m, cycle[0], points) for points in seen):
+        if any(_meets(m, cycle[0], points, size) for points in seen):
             continue
         seen.append(cycle)
         solved = cycle_of(m, classify(m, cycle[:1]))
-        if solved is not None and all(apart(m, solved, one) for one in (*known, *found)):
+        if solved is not None and all(apart(m, solved, one, size) for one in (*known, *found)):
             found.append(solved)
             seen.append(solved.points)
     return found + _others(m, tail[period == 0][:, -1], known, found, scale)
@@ -104,9 +106,9 @@ def _periods(m: KernelMap, tail: Array, scale: Array) -> Array:
     return found
 
 
-def _meets(m: KernelMap, point: Array, points: Array) -> bool:
+def _meets(m: KernelMap, point: Array, points: Array, size: float) -> bool:
     gaps = np.linalg.norm(m.displacement(points, point[None]), axis=1)
-    return bool(gaps.min() <= _MERGED * max(float(np.abs(points).max()), 1e-300))
+    return bool(gaps.min() <= _MERGED * min(size, max(float(np.abs(points).max()), _SAME * size)))
 
 
 def cycle_of(m: KernelMap, verdict: Classification) -> Attractor | None:
@@ -121,15 +123,14 @@ def cycle_of(m: KernelMap, verdict: Classification) -> Attractor | None:
     return Attractor(label=0, period=period, points=points, regime=regime, spectral_radius=radius, error=error)
 
 
-def apart(m: KernelMap, one: Attractor, other: Attractor) -> bool:
-    """Say whether two attractors are not the same, within their errors."""
+def apart(m: KernelMap, one: Attractor, other: Attractor, size: float) -> bool:
+    """Say whether two attractors are not the same: farther than their errors, and than a billionth of the region."""
     if (one.period > 0) != (other.period > 0):
         return True
     if one.period < 0:
         return not same(m, one.points, other.points)
     gaps = np.linalg.norm(m.displacement(other.points, one.points[:1]), axis=1)
-    size = float(np.abs(one.points).max())
-    return bool(gaps.min() > 4 * (one.error + other.error) + 1e-9 * size)
+    return bool(gaps.min() > 4 * (one.error + other.error) + _SAME * size)
 
 
 def _others(
@@ -138,7 +139,7 @@ def _others(
     """Return the attractors of orbits that are not periodic."""
     sets = [one.points for one in known if one.period < 0]
     found: list[Attractor] = []
-    drifting = 0
+    refused, size = 0, float(np.linalg.norm(scale))
     for x in states:
         points = sample(m, x[None])[0]
         if not np.isfinite(points).all() or any(same(m, points, old) for old in sets):
@@ -146,16 +147,16 @@ def _others(
         fills = stationary(m, points)
         if fills:
             sets.append(points)
-            if not attracts(m, points, scale):
-                continue
-        else:
-            drifting += 1
-            if drifting > _DRIFTING:
+        if not fills or not attracts(m, points, scale):
+            refused += 1
+            if refused > _REFUSED:
+                break
+            if fills:
                 continue
         verdict = classify(m, points[-1:])
         cycle = cycle_of(m, verdict)
         if cycle is not None:
-            if all(apart(m, cycle, one) for one in (*known, *new, *found)):
+            if all(apart(m, cycle, one, size) for one in (*known, *new, *found)):
                 found.append(cycle)
         elif fills and verdict.regime[0] in _SETS:
             found.append(

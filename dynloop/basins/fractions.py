@@ -25,6 +25,7 @@ REST = (DIVERGED, UNDECIDED, UNMATCHED)
 _SAMPLES = (10_000, 512)  # of a compiled map, and of another
 _BUDGET = 1_000_000
 _LEARNS = 16  # times that a mapper is asked to learn more attractors
+_KEPT = 2**30  # bytes of starts, beyond which it learns no more
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -150,6 +151,7 @@ def basin_fractions(
     by a quarter at a time, and is asked after each whether it is large enough: for one fraction from 0.02 to 0.98 the
     95 % interval then covers with probability 0.936 or more, 0.951 in the mean, computed exactly. A mapper that learns
     is shown the starts it could not match; where it learns more attractors, all starts are labelled anew.
+    It learns no more once the starts fill a gigabyte.
 
     Examples
     --------
@@ -232,6 +234,8 @@ class Drawn:
         self.labels = np.concatenate([self.labels, self._ask(fresh)])
         if isinstance(self.mapper, Mapper):
             self._states.append(self.m.numpy(fresh))
+            if sum(states.nbytes for states in self._states) > _KEPT:
+                self._states, self._learnt = [], _LEARNS
             self._learn()
         if progress is not None:
             progress(n, self._budget or n)

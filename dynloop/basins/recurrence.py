@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.basins.attractors import UNDECIDED, UNMATCHED, Attractor, Mapper, Progress, numbered
+from dynloop.basins.attractors import UNDECIDED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.balls import Balls, balls, joined
 from dynloop.basins.cloud import Cells, cells_of, joined_cells
 from dynloop.basins.finding import chosen, extents, find_attractors
@@ -46,6 +46,7 @@ class CompiledMapper(Mapper):
         self, m: KernelMap, attractors: Iterable[Attractor], scale: Array, loops: int, *, finds: bool = True
     ) -> None:
         self.map: KernelMap = m
+        one_map(m)
         self.loops, self.scale, self.finds = loops, scale, finds
         given = numbered(m, attractors)
         kept: list[Attractor] = []

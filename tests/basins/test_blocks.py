@@ -131,3 +131,25 @@ def test_a_periodic_block():
     assert one.period == 2
     assert one.spectral_radius == pytest.approx(0.16, abs=1e-9)
     assert (mapper(np.linspace(0.05, 0.95, 7)[:, None]) == 1).all()
+
+
+def test_a_contraction_to_the_origin_is_one_attractor():
+    m = dl.TorchMap([lambda x: 0.3 * x / (1 + x * x)], (2,), dtype=torch.float64)
+    starts = np.random.default_rng(0).standard_normal((20, 2))
+    mapper = dl.by_classification(m, starts)
+    assert len(mapper.attractors) == 1
+    assert (mapper(starts) == 1).all()
+
+
+def test_a_small_basin_inside_the_reach_of_a_large_one_is_not_taken():
+    """0 attracts all but a small basin about 3, which none of the starts that are classified first lies in."""
+
+    def layer(x):
+        return torch.where((x - 3).abs() < 0.05, 3 + 0.5 * (x - 3), 0.5 * x)
+
+    m = dl.TorchMap([layer], (1,), dtype=torch.float64)
+    mapper = dl.by_classification(m, np.linspace(-4, 2.9, 30)[:, None])
+    assert len(mapper.attractors) == 1
+    starts = np.array([[2.98], [3.02], [0.5], [3.2]])
+    assert mapper(starts).tolist() == [-3, -3, 1, 1]
+    assert mapper.extended(starts)(starts).tolist() == [2, 2, 1, 1]

@@ -90,6 +90,22 @@ def test_cycles_of_different_periods_side_by_side():
     assert np.array_equal(found.labels, np.where(found.axes[0] < 0, 1, 2))
 
 
+def test_two_chaotic_attractors_side_by_side():
+    """x ← 2.55 x − x³: [0, 1.567] is invariant, so is its mirror image, and both hold chaos."""
+    m = cubic(2.55, -1)
+    grid = (np.linspace(-1.56, 1.56, 40), np.linspace(-1, 1, 5))
+    found = dl.basins(m, grid)
+    assert [one.regime.name for one in found.attractors] == ["CHAOTIC", "CHAOTIC"]
+    assert np.array_equal(found.labels, np.repeat(np.where(grid[0] < 0, 1, 2)[:, None], 5, axis=1))
+
+
+def test_a_contraction_to_the_origin_is_one_fixed_point():
+    """Its orbits end at 1e-200 and 1e-300, which are one point of the region."""
+    found = dl.basins(cubic(0.5, 0.1), (LINE, LINE))
+    assert len(found.attractors) == 1
+    assert (found.labels == 1).all()
+
+
 # -- what is no attractor ---------------------------------------------------------------------------------------------
 
 

@@ -92,3 +92,9 @@ def test_numbers_follow_positions(newton):
         again = numbered(m, [some[i] for i in order])
         assert [one.points.tolist() for one in again] == [one.points.tolist() for one in some]
     assert numbered(m, []) == ()
+
+
+def test_a_table_of_parameters_is_not_one_map():
+    m = dl.zoo.logistic().with_table([[3.2], [3.5]])
+    with pytest.raises(dl.errors.InvalidArgumentError, match="is not one map"):
+        dl.basins(m, (np.linspace(0.1, 0.9, 5),))

@@ -8,8 +8,10 @@ import tracemalloc
 import numba
 import numpy as np
 import pytest
+import torch
 
 import dynloop as dl
+from tests.basins.blocks import bistable
 from tests.benchmarks.timing import ratio
 
 hand_written = numba.njit(error_model="numpy")
@@ -97,6 +99,37 @@ def test_the_basins_of_grebogi(benchmark, n):
     report(benchmark, f"Grebogi {n}² / recurrence by hand", ratio(ours, theirs))
     report(benchmark, "share of labels that both give", same)
     benchmark.pedantic(ours, rounds=3)
+
+
+def test_the_two_basins_of_a_block(benchmark):
+    """A bistable injected block on a plane of 200² starts, attractors unknown, beside a plain loop over them all.
+
+    The plain loop runs until every state is within 1e-6 of its limit; wanted ≤ 1.3. The other ratio is to a plain loop
+    of as many loops as the slowest start took here.
+    """
+    m, v, _ = bistable(tokens=3, width=4, heads=1)
+    u = np.broadcast_to(v.numpy(), m.state_shape)
+    plane = dl.plane(np.zeros(m.state_shape), u, np.random.default_rng(0).standard_normal(m.state_shape), 2.0, 200)
+    states = m.native(plane.states(np.arange(40_000)))
+
+    def plain(loops, x=states):
+        with torch.no_grad():
+            for _ in range(loops):
+                x = m(x)
+        return x
+
+    found, limits, needed, x = dl.basins(m, plane), plain(100), 0, states
+    while float((x - limits).abs().max()) > 1e-6:
+        needed, x = needed + 1, plain(1, x)
+    points = torch.as_tensor(np.stack([one.points[0] for one in found.attractors]))
+    nearest = torch.cdist(limits.flatten(1), points.flatten(1)).argmin(dim=1).numpy() + 1
+    assert len(points) == 2
+    assert np.array_equal(found.labels.ravel(), nearest)
+    ours = lambda: dl.basins(m, plane)  # noqa: E731
+    report(benchmark, f"200² starts of a block / {needed} plain loops", ratio(ours, lambda: plain(needed), 3))
+    slowest = int(found.loops.max())
+    report(benchmark, f"200² starts of a block / {slowest} plain loops", ratio(ours, lambda: plain(slowest), 3))
+    benchmark.pedantic(lambda: None, rounds=1)
 
 
 def test_the_memory_of_basins(benchmark):

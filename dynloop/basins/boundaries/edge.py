@@ -19,6 +19,7 @@ __all__ = ["EdgeOrbit", "track_edge"]
 
 Progress = Callable[[int, int], None]
 _CUTS = 15  # points that a segment is cut by, at once
+_AGAIN = 8  # returns in a row beyond the first p: an orbit may linger at a state that it leaves
 _FIRST = 62  # states of the first segment, from which attractors are found
 _FLOOR, _RATIO = 16, 100  # units of roundoff, to which a segment can be cut; and wide over narrow, at least
 _RETURNS = 32  # loops after which a return is looked for
@@ -85,7 +86,7 @@ def track_edge(
         Distances of the pair, relative to the larger state: to what it is cut, and from where on it is cut again. Both
         are raised to what the dtype of the map resolves: 16 units of roundoff, and 100 times that.
     tolerance : float
-        Relative distance of a return; a cycle of p loops must return p + 1 times in a row. No less than `wide`.
+        Relative distance of a return; a cycle of p loops must return p + 8 times in a row. No less than `wide`.
     progress : callable, optional
         ``progress(loops done, loops)``.
 
@@ -106,7 +107,8 @@ def track_edge(
     Skufca, Yorke and Eckhardt, Phys. Rev. Lett. 96 (2006) 174101. The segment between the two is cut until its ends,
     which go different ways, are `narrow` apart; both are iterated until they are `wide` apart, and the segment between
     them is cut again. Labels stay along orbits, so the ends go on to go different ways. What an edge state is stable
-    to is the boundary alone: `find_fixed_points` polishes it and gives its multipliers.
+    to is the boundary alone: `find_fixed_points` polishes it and gives its multipliers, and it decides: an orbit that
+    creeps along the boundary by less than `tolerance` a loop is taken for one that returns.
 
     Examples
     --------
@@ -201,12 +203,12 @@ class _Cutter:
 def _returned(
     m: LoopMap, states: list[Array], hits: dict[int, int], tolerance: float, least: float
 ) -> tuple[int, float, dict[int, int]]:
-    """Return the least period with two returns in a row, or −1, the residual, and the returns of this loop."""
+    """Return the least period with returns enough in a row, or −1, the residual, and the returns of this loop."""
     last, before = states[-1], states[-_RETURNS - 1 : -1]
     away = apart(m, np.broadcast_to(last, (len(before), *last.shape)), np.stack(before), least)[::-1]
     now = {p + 1: hits.get(p + 1, 0) + 1 for p in np.flatnonzero(away <= tolerance).tolist()}
     for p, count in sorted(now.items()):
-        if count > p:  # all around the cycle
+        if count >= p + _AGAIN:  # all around the cycle, and on
             return int(p), float(away[p - 1]), now
     return -1, float(away.min()), now
 

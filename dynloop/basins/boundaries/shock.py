@@ -42,7 +42,8 @@ class CriticalShock(Result):
         Where the state goes, and where the perturbed one goes; `label_after` is 0 where none was found.
     status : Status
         CONVERGED if the last refinements gained less than the tolerance; OUT_OF_LOOPS if the budget of starts ran out;
-        NOT_CONVERGED if no shock up to the largest size changed the label.
+        NOT_CONVERGED if no shock up to the largest size changed the label, or the mapper labelled the same state in two
+        ways.
     safe : ndarray, (k, 2)
         Sizes of random shocks that were tried before, below the one that was found, and the share of them that changed
         the label to an unknown one (−2 or −3), which does not count as a change.
@@ -126,19 +127,24 @@ def minimal_critical_shock(
     generator = as_rng(rng)
     candidates, safe = _candidates(ask, generator, top, int(directions))
     if not candidates:
-        nothing = np.full(m.state_shape, np.nan)
-        status = Status.NOT_CONVERGED if len(safe) > _DOUBLINGS else Status.OUT_OF_LOOPS
-        return CriticalShock(
-            size=math.inf, shock=nothing, label_before=ask.before, label_after=0, status=status, safe=safe,
-            evaluations=ask.spent,
-        )  # fmt: skip
+        return _none_found(ask, safe, Status.NOT_CONVERGED if len(safe) > _DOUBLINGS else Status.OUT_OF_LOOPS)
     best = min((_leaned(ask, generator, one, int(directions), _ROUGH) for one in candidates), key=_size)
     best = _leaned(ask, generator, best, int(directions), float(tolerance))
     best, status = _refined(ask, generator, best, int(directions), float(tolerance))
     after = int(ask.label(best[None])[0])
     size = _size(best)
+    if after == ask.before or after in UNKNOWN:  # the mapper has changed its mind
+        return _none_found(ask, safe[safe[:, 0] < size], Status.NOT_CONVERGED)
     return CriticalShock(
         size=size, shock=best, label_before=ask.before, label_after=after, status=status, safe=safe[safe[:, 0] < size],
+        evaluations=ask.spent,
+    )  # fmt: skip
+
+
+def _none_found(ask: _Asked, safe: Array, status: Status) -> CriticalShock:
+    nothing = np.full(ask.m.state_shape, np.nan)
+    return CriticalShock(
+        size=math.inf, shock=nothing, label_before=ask.before, label_after=0, status=status, safe=safe,
         evaluations=ask.spent,
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from dynloop.result import Result
 __all__ = ["WadaTest", "wada_test"]
 
 _MOST = 64  # basins that are compared
+_COARSE = 8  # radii, that the shortest axis must hold
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -27,7 +28,8 @@ class WadaTest(Result):
     ----------
     verdict : str
         ``"consistent with Wada"``: on this grid every boundary lies within `radius` of every other;
-        ``"not Wada at this resolution"``; or ``"not applicable"``, with fewer than three basins, or no boundary.
+        ``"not Wada at this resolution"``; or ``"not applicable"``, with fewer than three basins, no boundary, or a grid
+        of fewer than 8 · `radius` cells an axis, on which all is near.
     distance : ndarray, (k, k)
         ``distance[i, j]`` is how far, in cells, the boundary of basin i reaches from that of basin j: the largest
         distance of a cell of the first to the nearest cell of the second.
@@ -104,14 +106,14 @@ def wada_test(labels: Any, *, radius: int | None = None) -> WadaTest:
         raise InvalidArgumentError(f"labels hold {len(kinds)} destinations; {_MOST} are compared at most: merge some")
     distance, share = _compared(array, kinds, int(radius))
     coarse, _ = _compared(array[(slice(None, None, 2),) * array.ndim], kinds, int(radius))
-    verdict, reason = _verdict(kinds, distance, int(radius))
+    verdict, reason = _verdict(kinds, distance, int(radius), min(array.shape))
     return WadaTest(
         verdict=verdict, distance=distance, share=share, coarse_distance=coarse,
         labels=tuple(int(k) for k in kinds), radius=int(radius), unknown=float(1 - known(array).mean()), reason=reason,
     )  # fmt: skip
 
 
-def _verdict(kinds: Array, distance: Array, radius: int) -> tuple[str, str]:
+def _verdict(kinds: Array, distance: Array, radius: int, shortest: int) -> tuple[str, str]:
     if len(kinds) < 3:
         return (
             "not applicable",
@@ -124,6 +126,8 @@ def _verdict(kinds: Array, distance: Array, radius: int) -> tuple[str, str]:
     said = (
         f"the boundary of basin {int(kinds[i])} reaches {distance[i, j]:.0f} cells from that of basin {int(kinds[j])}"
     )
+    if distance[i, j] <= radius and shortest < _COARSE * radius:
+        return "not applicable", f"{said}, which is near on a grid of {shortest} cells an axis: take a finer one"
     if distance[i, j] <= radius:
         return "consistent with Wada", f"{said}, and no other pair is farther apart"
     return "not Wada at this resolution", said

@@ -82,6 +82,18 @@ def test_a_budget_is_kept(square):
     assert found.evaluations <= 502
 
 
+def test_a_mapper_that_changes_its_mind_is_not_believed(square):
+    calls = []
+
+    def fickle(starts):
+        calls.append(len(starts))
+        return disc(starts) if len(calls) < 120 else np.ones(len(starts), dtype=int)
+
+    found = dl.minimal_critical_shock(square, [0.0, 0.0], mapper=fickle, directions=8)
+    assert len(calls) > 120
+    assert (found.size, found.status) == (math.inf, Status.NOT_CONVERGED)
+
+
 def test_errors(square):
     with pytest.raises(InvalidArgumentError, match="no known destination"):
         dl.minimal_critical_shock(square, [0.0, 0.0], mapper=lambda starts: np.full(len(starts), -2))

@@ -51,6 +51,12 @@ def test_a_basin_without_a_boundary_is_not_applicable():
     assert "basin 3 has no boundary" in found.reason
 
 
+def test_on_a_grid_so_coarse_that_all_is_near_nothing_is_said():
+    found = dl.wada_test(np.repeat([1, 2, 3], 3)[:, None] * np.ones((1, 9), dtype=int))
+    assert found.verdict == "not applicable"
+    assert "take a finer one" in found.reason
+
+
 def test_errors():
     with pytest.raises(InvalidArgumentError, match="radius must be a positive int"):
         dl.wada_test(newton_labels(10), radius=0)
