@@ -66,12 +66,13 @@ def test_listing(benchmark, tmp_path):
         index.prepare(connection)
         rows = [
             index.Row(key, "done", f"{key[:2]}/{key}.{key}.npz", 1000,
-                      f'{{"value": {i}, "third": {i / 3!r}, "name": "cell {i}"}}', None, 1, 0.1, 1.7e9, "host:1", "python")
+                      f'{{"value": {i}, "third": {i / 3!r}, "name": "cell {i}"}}',
+                      None, 1, 0.1, 1.7e9, "host:1", "python")
             for i, key in enumerate(plan.keys)
         ]  # fmt: skip
         with index.transaction(connection):
             marks = ", ".join("?" * 12)
-            connection.executemany(f"INSERT INTO cells VALUES ({marks})", [index.sealed(row) for row in rows])
+            connection.executemany(f"INSERT INTO cells VALUES ({marks})", [index.sealed(row) for row in rows])  # noqa: S608 - question marks
     times = []
 
     def table():
