@@ -73,8 +73,8 @@ def orbit_points(found: Trajectory, *, start: int = 0, token: int | None = None)
         raise InvalidArgumentError("found has fewer than two finite states, which is no orbit; record more loops")
     rows, times = rows[finite], of.times[finite]
     corners = np.empty((0, rows.shape[1]))
-    if sections is not None and np.isfinite(sections[-1]).all():
-        corners = sections[-1].reshape(sections.shape[1], -1)
+    if sections is not None and np.isfinite(sections).all():
+        corners = sections.reshape(len(sections), -1)
     gaps = np.linalg.norm(np.diff(corners, axis=0), axis=1)
     closed = len(corners) > 1 and bool(np.linalg.norm(corners[-1] - corners[0]) <= _CLOSED * gaps.sum())
     points, polygon, labels = _placed(rows, corners, times)

@@ -23,8 +23,8 @@ class Recording:
     ----------
     states : ndarray, (records, batch, *state_shape)
         With a batch of one where the start had none.
-    sections : ndarray, (records, k + 1, batch, *state_shape), or None
-        Likewise.
+    sections : ndarray, (k + 1, batch, *state_shape), or None
+        Those of the last recorded loop.
     times : ndarray, (records,)
         Loops done.
     periods : ndarray, state_shape, or None
@@ -52,7 +52,7 @@ class Recording:
         """
         _check("start", start, self.states.shape[1])
         states = self.states[:, start]
-        sections = None if self.sections is None else self.sections[:, :, start]
+        sections = None if self.sections is None else self.sections[:, start]
         if token is None:
             return states, sections
         if states.ndim < 3:
@@ -63,12 +63,12 @@ class Recording:
 
 def recording(found: Trajectory) -> Recording:
     """Read a trajectory; one that was made by hand, without settings, has a batch axis if it has three axes or more."""
-    states, sections = _numbers(found.states), None if found.sections is None else _numbers(found.sections)
+    states, sections = _numbers(found.states), None if found.sections is None else _numbers(found.sections[-1])
     shape = found.settings.get("state_shape")
     single = states.ndim == 2 if shape is None else states.ndim == 1 + len(shape)
     if single:
         states = states[:, None]
-        sections = None if sections is None else sections[:, :, None]
+        sections = None if sections is None else sections[:, None]
     known = str(found.settings.get("dtype", ""))
     layers = tuple(str(name) for name in found.settings.get("layers", ()))
     return Recording(

@@ -93,7 +93,7 @@ def click(browser, table, head):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("size", [WIDE, pytest.param(PHONE, marks=pytest.mark.slow)], ids=["wide", "phone"])
 def test_every_figure_is_drawn_and_the_console_stays_silent(browser, pages, size):
     begin = time.monotonic()
     show(browser, pages["both"], size)
@@ -131,7 +131,7 @@ def test_a_table_is_sorted_by_a_click_and_says_so(browser, pages):
     assert column(browser, "Every token", "#")[0] == ["0", "1", "2", "3", "4", "5"]
 
 
-@pytest.mark.parametrize("name", ["usual", "hostile", "both"])
+@pytest.mark.parametrize("name", [*(pytest.param(n, marks=pytest.mark.slow) for n in ("usual", "hostile")), "both"])
 def test_on_a_phone_the_page_does_not_scroll_sideways(browser, pages, name):
     show(browser, pages[name], PHONE)
     draw_all(browser)
@@ -161,6 +161,7 @@ def test_hostile_text_is_shown_and_never_run(browser, pages):
     assert title != "run"
 
 
+@pytest.mark.slow
 def test_the_policy_stops_a_script_that_is_not_the_pages(browser, pages):
     show(browser, pages["usual"])
     browser.execute_script(
@@ -178,6 +179,7 @@ def test_the_policy_stops_a_script_that_is_not_the_pages(browser, pages):
     assert "img-src" in refused
 
 
+@pytest.mark.slow
 def test_dark_and_light_follow_the_system_and_the_button(browser, pages):
     ground = "return getComputedStyle(document.body).backgroundColor"
     show(browser, pages["usual"])
@@ -191,6 +193,7 @@ def test_dark_and_light_follow_the_system_and_the_button(browser, pages):
     assert browser.execute_script(ground) == light
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_text_has_the_contrast_that_reading_needs(browser, pages, dark):
     show(browser, pages["both"], dark=dark)

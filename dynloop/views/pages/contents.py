@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from dynloop.orbits.records.verdict import RecordedClassification
 from dynloop.orbits.verdict import Classification
 from dynloop.views.pages import tables
@@ -17,6 +19,7 @@ from dynloop.views.table import one_line
 
 __all__ = ["Block", "Placed", "Section", "alarms", "blocks", "lead", "overview", "placed", "section"]
 
+_BLOCKS = 24  # verdicts at the head of the page; the overview has all
 _STARTS = 3  # starts whose tokens are shown as text
 _ROWS = 2000  # of the overview
 _SHORT = 60  # characters of a prompt in a table
@@ -50,6 +53,7 @@ class Section:
     prompt: str
     headline: str
     lines: list[list[Token]] = field(default_factory=list)
+    cut: str = ""
     kinds: list[str] = field(default_factory=list)
     evidence: Table | None = None
     figures: list[Placed] = field(default_factory=list)
@@ -66,7 +70,11 @@ def section(place: int, subject: Subject, figures: list[Figure], *, alone: bool)
         "" if alone else say(subject).headline,
     )  # fmt: skip
     if found is not None:
-        view.lines = tables.prompt_text(found, subject)[:_STARTS]
+        lines = tables.prompt_text(found, subject)
+        view.lines = lines[:_STARTS]
+        shown, tokens = len(lines[0]) if lines else 0, np.shape(found.regime)[-1] if lines else 0
+        if shown < tokens or len(lines) > _STARTS:
+            view.cut = f"Shown: {len(view.lines)} of {len(lines)} starts, {shown} of {tokens} tokens."
         view.kinds = list(dict.fromkeys(token.kind for line in view.lines for token in line))
         view.evidence = tables.evidence(found)
         view.tables.append(("Every token" if view.lines else "Every start", tables.verdicts(found, subject)))
@@ -94,13 +102,15 @@ def blocks(subjects: Sequence[Subject]) -> list[Block]:
     """Return what is said first: one verdict for each map, over all its prompts."""
     found: dict[str, list[Subject]] = {}
     for subject in subjects:
-        found.setdefault(subject.title.rpartition(", prompt ")[0] or subject.title, []).append(subject)
+        found.setdefault(subject.group, []).append(subject)
     said = []
-    for title, own in found.items():
+    for own in found.values():
         classified = [one for subject in own if (one := subject.first(Classification)) is not None]
-        whole = len(own) > 1 and len(classified) == len(own)
-        said.append(Block(one_line(title), claim(classified) if whole else say(own[0])))
-    return said
+        if len(own) > 1 and len(classified) == len(own):
+            said.append(Block(one_line(own[0].name), claim(classified)))
+        else:
+            said += [Block(one_line(subject.title), say(subject)) for subject in own[:_BLOCKS]]
+    return said[:_BLOCKS]
 
 
 def lead(said: Sequence[Block]) -> str:

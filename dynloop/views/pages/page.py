@@ -36,9 +36,9 @@ def page(entries: Sequence[Entry], titles: Sequence[str] | None, *, title: str |
     subjects = gather(entries, titles)
     figures: list[Figure] = []
     several = len(subjects) > 1
-    classified = [(s.title, one) for s in subjects[:_ROWS] if (one := s.first(Classification)) is not None]
-    base = _base(subjects)
-    rows = [(name.removeprefix(base).lstrip(", ") or name, one) for name, one in classified]
+    classified = [(s, one) for s in subjects[:_ROWS] if (one := s.first(Classification)) is not None]
+    alike = len({subject.name for subject in subjects}) == 1
+    rows = [(s.title.removeprefix(f"{s.name}, ") if alike else s.title, one) for s, one in classified]
     whole = contents.placed(grid(rows), figures) if several and classified else None
     sections = [
         contents.section(i, subject, figures, alone=not several) for i, subject in enumerate(subjects[:_DETAILED], 1)
@@ -92,17 +92,9 @@ def _in_script(document: str) -> str:
     return document
 
 
-def _base(subjects: Sequence[Subject]) -> str:
-    """Return what all titles begin with, where that is the name of one map."""
-    names = {subject.title.rpartition(", prompt ")[0] for subject in subjects}
-    return names.pop() if len(names) == 1 else ""
-
-
 def _title(subjects: Sequence[Subject]) -> str:
     """Name the page by its map, or count them."""
-    names = dict.fromkeys(subject.title.rpartition(", prompt ")[0] or subject.title for subject in subjects)
-    return (
-        next(iter(names))
-        if len(names) == 1
-        else f"{len(names)} maps: {', '.join(list(names)[:3])}" + ("" if len(names) <= 3 else ", …")
-    )
+    names = list(dict.fromkeys(subject.name for subject in subjects))
+    if len(names) == 1:
+        return names[0]
+    return f"{len(names)} maps: {', '.join(names[:3])}" + ("" if len(names) <= 3 else ", …")

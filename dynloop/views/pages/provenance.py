@@ -112,10 +112,11 @@ def _command(entries: Sequence[Entry], folder: str) -> str:
         words += ["--dtype", str(chosen["dtype"])] if chosen.get("dtype") else []
         return shlex.join([*words, "--out", folder])
     words.append(str(chosen.get("checkpoint", "")))
-    read = list(dict.fromkeys(dumps(entry.about.get("prompt")) for entry in entries))
+    first = entries[0].about.get("checkpoint")  # every checkpoint of a run reads the same prompts
+    read = [dumps(entry.about.get("prompt")) for entry in entries if entry.about.get("checkpoint") == first]
     if len(read) == 1 and isinstance(json.loads(read[0]), str):
         words.append(f"--prompt={json.loads(read[0])}")
-    elif read != ["null"]:
+    elif set(read) != {"null"}:
         words += ["--prompts", "prompts.jsonl"]
         before = _prompts_file(read)
     for name, option in _OPTIONS.items():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.calculus.lyapunov import LyapunovSpectrum
+from dynloop.orbits.prompts import summarise
 from dynloop.orbits.records.verdict import VERDICTS, RecordedClassification
 from dynloop.orbits.verdict import Classification, Regime
 from dynloop.result import Result
@@ -37,16 +38,16 @@ PLAIN = {
         "the loop at which it is stopped.",
     ),
     Regime.QUASIPERIODIC: (
-        "moves on in circles and never repeats itself",
-        "move on in circles and never repeat themselves",
-        "The state stays bounded and moves on in a regular way that never repeats exactly. Small differences do not "
-        "grow.",
+        "keeps moving in a regular way and never repeats itself",
+        "keep moving in a regular way and never repeat themselves",
+        "The state stays bounded and goes on moving without an exact return. Small differences do not grow "
+        "exponentially.",
     ),
     Regime.CHAOTIC: (
         "moves chaotically and never settles",
         "move chaotically and never settle",
-        "The state stays bounded, never repeats, and small differences between two starts grow until the two have "
-        "nothing in common.",
+        "The state stays bounded and never repeats. Small differences grow from loop to loop, on average, until they "
+        "are as large as the motion itself.",
     ),
     Regime.RAY: (
         "grows for ever in a fixed direction",
@@ -182,7 +183,10 @@ def _caveat(found: Sequence[Classification]) -> str:
         parts.append(f"from {count} start{'' if count == 1 else 's'}")
     if len(found) > 1:
         parts.append(f"under each of {len(found)} prompts")
-    return f"Measured {' '.join(parts)}. A measurement, no proof: other starts may end elsewhere."
+    said = f"Measured {' '.join(parts)}. A measurement, no proof: other starts may end elsewhere."
+    if len(found) > 1:
+        said += f" {summarise(found, [None] * len(found)).summary()}; ± is a standard error, prompts being the sample."
+    return said
 
 
 def _starts(found: Classification) -> int:

@@ -41,17 +41,23 @@ class Subject:
 
     Attributes
     ----------
-    title : str
-        How the page calls it.
+    name : str
+        Of the map, or the title that the user gave.
     prompt : object
         What was read; None where that is not known, or nothing was.
     entries : list of Entry
         In the order in which they were given.
+    group : str
+        The same for subjects of which one verdict can be given: one run over several prompts.
+    title : str
+        How the page calls it; unlike that of any other subject.
     """
 
-    title: str
+    name: str
     prompt: Any = None
     entries: list[Entry] = field(default_factory=list)
+    group: str = ""
+    title: str = ""
 
     @property
     def description(self) -> str:
@@ -85,8 +91,8 @@ def gather(entries: Iterable[Entry], titles: Sequence[str] | None = None) -> lis
     """Sort results by what they are of.
 
     Results of one checkpoint and prompt belong together. One given in Python belongs to the map that its settings name;
-    if they name none, to the subject before it. A second result of one kind begins a subject of its own, and a
-    `PromptSummary` one for each prompt.
+    if they name none, to the subject before it. A second result of one kind begins a subject of its own, and so does
+    each prompt of a `PromptSummary`.
 
     Parameters
     ----------
@@ -96,18 +102,21 @@ def gather(entries: Iterable[Entry], titles: Sequence[str] | None = None) -> lis
         Titles given by the user, one an entry; entries of one title are one subject.
     """
     subjects: list[Subject] = []
-    keys: list[tuple[str, str]] = []
-    for i, whole in enumerate(entries):
-        for entry, prompt in _apart(whole):
-            key = (titles[i], "") if titles is not None else _key(entry, prompt)
-            place = _place(subjects, keys, key, entry, titled=titles is not None)
-            if place is None:
-                title = titles[i] if titles is not None else key[0]
-                subjects.append(Subject(title or type(entry.result).__name__, prompt))
-                keys.append(key)
-                place = len(subjects) - 1
-            subjects[place].entries.append(entry)
-    _number(subjects)
+    for i, entry in enumerate(entries):
+        name = _name(entry) if titles is None else titles[i]
+        found = entry.result
+        if isinstance(found, PromptSummary):
+            for j, (one, prompt) in enumerate(zip(found.results, found.prompts, strict=True), 1):
+                own = Entry(one, entry.file, entry.digest, entry.run, entry.about)
+                subjects.append(Subject(name, prompt, [own], f"summary {i}", f"{name}, prompt {j}"))
+            continue
+        prompt = entry.about.get("prompt")
+        place = _titled(subjects, name) if titles is not None else _place(subjects, name, prompt, entry)
+        if place is None:
+            place = Subject(name, prompt)
+            subjects.append(place)
+        place.entries.append(entry)
+    _entitle(subjects)
     return subjects
 
 
@@ -117,48 +126,52 @@ def settings_of(found: Result) -> Mapping[str, Any]:
     return settings if isinstance(settings, Mapping) else {}
 
 
-def _apart(entry: Entry) -> list[tuple[Entry, Any]]:
-    """Take a summary over prompts apart."""
-    found = entry.result
-    if not isinstance(found, PromptSummary):
-        return [(entry, entry.about.get("prompt"))]
-    return [
-        (Entry(one, entry.file, entry.digest, entry.run, entry.about), prompt)
-        for one, prompt in zip(found.results, found.prompts, strict=True)
-    ]
+def _name(entry: Entry) -> str:
+    return str(
+        entry.about.get("checkpoint") or entry.about.get("recorded") or settings_of(entry.result).get("map") or ""
+    )
 
 
-def _key(entry: Entry, prompt: Any) -> tuple[str, str]:
-    name = entry.about.get("checkpoint") or entry.about.get("recorded") or settings_of(entry.result).get("map") or ""
-    return str(name), "" if prompt is None else repr(prompt)
+def _titled(subjects: Sequence[Subject], name: str) -> Subject | None:
+    return next((one for one in subjects if one.name == name and not one.group), None)
 
 
-def _place(
-    subjects: list[Subject], keys: list[tuple[str, str]], key: tuple[str, str], entry: Entry, *, titled: bool
-) -> int | None:
+def _place(subjects: Sequence[Subject], name: str, prompt: Any, entry: Entry) -> Subject | None:
     """Return the subject that an entry belongs to, or None if it begins one."""
-    if titled:
-        return keys.index(key) if key in keys else None
-    if not key[0]:
-        return len(subjects) - 1 if subjects else None
-    for i in reversed(range(len(subjects))):
-        if keys[i] == key and not any(type(old.result) is type(entry.result) for old in subjects[i].entries):
-            return i
-        if keys[i] == ("", ""):  # what came before the first result that names its map
-            keys[i], subjects[i].title = key, key[0]
-            return i
+    if not name:
+        return subjects[-1] if subjects else None
+    for one in reversed(subjects):
+        if not one.name:  # what came before the first result that names its map
+            one.name = name
+            return one
+        if one.group or (one.name, one.prompt) != (name, prompt):
+            continue
+        if not any(type(old.result) is type(entry.result) for old in one.entries):
+            return one
     return None
 
 
-def _number(subjects: list[Subject]) -> None:
-    """Tell subjects of one title apart by number."""
-    titles = [subject.title for subject in subjects]
-    seen: dict[str, int] = {}
-    for subject in subjects:
-        if titles.count(subject.title) > 1:
-            seen[subject.title] = seen.get(subject.title, 0) + 1
-            what = "prompt" if subject.prompt is not None else "part"
-            subject.title = f"{subject.title}, {what} {seen[subject.title]}"
+def _entitle(subjects: Sequence[Subject]) -> None:
+    """Tell subjects of one name apart by their prompts, and those of one prompt by their runs."""
+    prompts: dict[str, list[Any]] = {}
+    runs: dict[tuple[str, str], int] = {}
+    single = [one for one in subjects if not one.group]
+    for one in single:
+        one.name = one.name or type(one.entries[0].result).__name__
+        read = prompts.setdefault(one.name, [])
+        if one.prompt not in read:
+            read.append(one.prompt)
+    for one in single:
+        key = (one.name, repr(one.prompt))
+        runs[key] = runs.get(key, 0) + 1
+        read = prompts[one.name]
+        one.title = one.name + (f", prompt {read.index(one.prompt) + 1}" if len(read) > 1 else "")
+        one.title += f", run {runs[key]}" if sum(other.prompt == one.prompt for other in _like(single, one)) > 1 else ""
+        one.group = f"{one.name}, run {runs[key]}" if one.prompt is not None else one.title
+
+
+def _like(subjects: Sequence[Subject], one: Subject) -> list[Subject]:
+    return [other for other in subjects if other.name == one.name]
 
 
 def _map_of(entry: Entry) -> Mapping[str, Any]:

@@ -74,7 +74,10 @@ def prompt_text(found: Classification, subject: Subject) -> list[list[Token]]:
     names = np.reshape(found.names(), (-1, np.shape(found.regime)[-1]))
     words = _words(subject, names.shape[1])
     return [
-        [Token(word, _kind(name), f"token {i}: {name}") for i, (word, name) in enumerate(zip(words, row, strict=True))]
+        [
+            Token(word, _kind(name), f"token {i}: {name}")
+            for i, (word, name) in enumerate(zip(words, row[:_MOST], strict=False))
+        ]
         for row in names
     ]
 

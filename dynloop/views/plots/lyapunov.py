@@ -43,7 +43,8 @@ def draw_lyapunov(
     -------
     matplotlib Axes
         One dot an exponent, with bars of its margin (1.96 standard errors and twice the bias); shares that stretch
-        stand above zero, those that contract below, and the dot at their sum. Triangles at the bottom are −∞.
+        stand above zero, those that contract below, and the dot at their sum. Triangles at the bottom are −∞; a hollow
+        dot is an exponent whose error is not known.
 
     Raises
     ------
@@ -75,8 +76,12 @@ def draw_lyapunov(
         _stack(ax, places, shares, layers or [f"layer {i + 1}" for i in range(len(shares))])
     style = {"fmt": "o", "color": "#111111", "markersize": 5, "capsize": 3, "elinewidth": 1.2, "zorder": 4}
     style |= {"markeredgecolor": "white", "markeredgewidth": 0.8} if shares is not None else {}
-    error = np.where(np.isfinite(margins(found)), margins(found), 0.0)
-    ax.errorbar(places[finite], exponents[finite], error[finite], **{"label": "exponent", **style, **options})
+    error, known = margins(found), np.isfinite(margins(found))
+    for rows, said, face in ((finite & known, "exponent", "#111111"), (finite & ~known, "error not known", "white")):
+        if rows.any():
+            own = {"label": said, **style, "markerfacecolor": face}
+            own |= {} if said == "exponent" else {"markeredgecolor": "#111111"}
+            ax.errorbar(places[rows], exponents[rows], np.where(known, error, 0.0)[rows], **{**own, **options})
     nothing = np.isneginf(exponents)
     if nothing.any():
         low = ax.get_ylim()[0]
@@ -85,7 +90,7 @@ def draw_lyapunov(
         ax.set_ylim(bottom=low)
     if len(exponents) <= _BARS:
         ax.set_xticks(places)
-    if shares is not None or nothing.any():
+    if shares is not None or nothing.any() or (finite & ~known).any():
         ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     ax.set(xlabel="exponent number", ylabel="Lyapunov exponent (nats per loop)", xlim=(0.4, len(exponents) + 0.6))
     return ax

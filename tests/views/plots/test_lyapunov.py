@@ -38,6 +38,14 @@ def test_minus_infinity_is_a_triangle_at_the_bottom():
     assert triangle.get_ydata()[0] == ax.get_ylim()[0]
 
 
+def test_an_exponent_whose_error_is_not_known_does_not_look_exact():
+    ax = dl.draw_lyapunov(replace(FOUND, standard_error=np.array([0.01, np.nan])))
+    known, unknown = ax.containers
+    assert list(unknown.lines[0].get_xdata()) == [2]
+    assert known.lines[0].get_markerfacecolor() != unknown.lines[0].get_markerfacecolor() == "white"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["exponent", "error not known"]
+
+
 def test_errors():
     with pytest.raises(InvalidArgumentError, match="layers has 2 names, and found has 3 layers"):
         dl.draw_lyapunov(SHARED, layers=["a", "b"])

@@ -34,7 +34,7 @@ def multipliers(found: Result, _: Subject) -> list[Figure]:
     values, errors = values[:MOST], errors[:MOST]
     which = sides(values, errors)
     data = []
-    for (side, (marker, _)), colour in zip(SIDES.items(), (INK, ACCENT, GREY), strict=True):
+    for (side, (marker, _ink)), colour in zip(SIDES.items(), (INK, ACCENT, GREY), strict=True):
         own = which == side
         if own.any():
             data.append(
@@ -114,7 +114,8 @@ def exponents(found: Result, subject: Subject) -> list[Figure]:
                     "hovertemplate": "λ%{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
                 }
             )
-    margin = np.where(np.isfinite(margins(found)), margins(found), 0.0)[finite]
+    known = np.isfinite(margins(found))
+    margin = np.where(known, margins(found), 0.0)[finite]
     data.append(
         {
             "type": "scatter",
@@ -123,7 +124,12 @@ def exponents(found: Result, subject: Subject) -> list[Figure]:
             "x": places[finite],
             "y": found.exponents[finite],
             "error_y": {"type": "data", "array": margin, "thickness": 1.4, "width": 4},
-            "marker": {"size": 9, "symbol": "diamond", "color": "#ffffff", "line": {"color": "#111111", "width": 2}},
+            "marker": {
+                "size": 9,
+                "symbol": np.where(known[finite], "diamond", "diamond-open"),
+                "color": "#ffffff",
+                "line": {"color": "#111111", "width": 2},
+            },
             "hovertemplate": "λ%{x} = %{y:.5g}<extra></extra>",
         }
     )
@@ -137,6 +143,7 @@ def exponents(found: Result, subject: Subject) -> list[Figure]:
     caption = (
         "Rates at which nearby states separate (above zero) or approach (below), with their errors"
         + (", and what each layer adds to them" if shares is not None else "")
+        + ("; open where the error is not known" if not known[finite].all() else "")
         + (f"; {nothing} of them are −∞ and not shown." if nothing else ".")
     )
     return [Figure("Lyapunov exponents", caption, data, layout)]

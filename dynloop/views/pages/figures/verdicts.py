@@ -28,7 +28,7 @@ def grid(found: Sequence[tuple[str, Classification]]) -> Figure:
         own, labels = verdict_rows(one)
         if rows and sum(map(len, rows)) + sum(map(len, own)) > _CELLS:
             break
-        rows += own
+        rows += [row[:_CELLS] for row in own]
         titles += [title if len(own) == 1 else f"{title}, start {label}" for label in labels]
         words += [one.settings.get("tokens", ())] * len(own)
     width = max(len(row) for row in rows)
@@ -141,7 +141,12 @@ def rates(found: Result, subject: Subject) -> list[Figure]:
                     "y": rate[own],
                     "text": [f"{shown(word)}{names[i]}" for word, i in zip(words, own, strict=True)],
                     "hovertemplate": "%{text}<br>rate %{y:.5f}<extra></extra>",
-                    "marker": {"color": LOOKS[regime].colour, "size": 9, "line": {"color": GREY, "width": 1}},
+                    "marker": {
+                        "color": LOOKS[regime].colour,
+                        "size": 9,
+                        "symbol": np.where(np.isfinite(error[own]), "circle", "circle-open"),
+                        "line": {"color": GREY, "width": np.where(np.isfinite(error[own]), 1, 2)},
+                    },
                     "error_y": {
                         "type": "data",
                         "array": np.where(np.isfinite(error[own]), error[own], 0.0),
@@ -159,6 +164,6 @@ def rates(found: Result, subject: Subject) -> list[Figure]:
     }
     caption = (
         "By how much a small disturbance shrinks in one loop, with its error. Below the dashed line at 1 it dies out; "
-        "the nearer to 0, the faster."
+        "the nearer to 0, the faster. An open circle: the error is not known."
     )
     return [Figure("How fast disturbances die out", caption, data, layout)]
