@@ -154,3 +154,21 @@ def test_the_albert_of_pypi_reaches_a_cycle_and_chaos(example, albert, tmp_path)
     assert cycle.regime[0] is dl.Regime.PERIODIC
     assert chaos.regime[0] is dl.Regime.CHAOTIC
     assert chaos.evidence.exponent[0] > 4 * chaos.evidence.exponent_error[0]
+
+
+@pytest.mark.slow
+def test_a_block_trained_to_hold_one_bit_has_two_basins(example, tmp_path):
+    pytest.importorskip("matplotlib")
+    bit = example("two_basins")
+    found = bit.main(["--out", str(tmp_path / "basins.png"), "-n", "40"])
+    assert is_png(tmp_path / "basins.png")
+    assert len(found.attractors) == 2
+    m, _, readout = bit.train()
+    x = m.native(found.plane.states(np.arange(1600)))
+    with torch.no_grad():
+        for _ in range(300):
+            x = m(x)
+    answers = (x.mean(dim=1) @ readout).numpy() > 0
+    told = np.array([one.points[0].mean(axis=0) @ readout.numpy() > 0 for one in found.attractors])
+    assert sorted(told.tolist()) == [False, True]
+    assert np.array_equal(told[found.labels.ravel() - 1], answers)

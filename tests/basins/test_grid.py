@@ -5,6 +5,8 @@ import importlib
 import numba
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import dynloop as dl
 from dynloop.maps.compiled import jit
@@ -257,6 +259,20 @@ def test_labels_are_constant_along_orbits(make):
         finite = np.isfinite(images).all(axis=1)
         images = np.where(finite[:, None], images, 1e200)
         assert np.array_equal(mapper(images), labels)
+
+
+@settings(max_examples=12)
+@given(st.floats(1.2, 1.8), st.floats(-0.9, 0.9), st.integers(0, 2**32 - 1))
+def test_every_pitchfork_has_the_basins_of_its_signs(a, c, seed):
+    """x ← a x + (1 − a) x³ has the attractors ±1, of multiplier 3 − 2a, and keeps the sign of |x| < √(a/(a − 1))."""
+    m, rng = cubic(a, 1 - a, c), np.random.default_rng(seed)
+    starts = rng.uniform(-1.4, 1.4, (64, 2))
+    mapper = dl.by_recurrence(m, starts)
+    assert [one.spectral_radius for one in mapper.attractors] == pytest.approx([max(abs(3 - 2 * a), abs(c))] * 2)
+    labels = mapper(starts)
+    assert labels.tolist() == [1 if x < 0 else 2 for x in starts[:, 0]]
+    order = rng.permutation(64)
+    assert np.array_equal(dl.by_recurrence(m, starts[order])(m(starts[order])), labels[order])
 
 
 def test_labels_are_carried_by_every_layer():
