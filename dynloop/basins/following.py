@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from dynloop.basins.attractors import Attractor, Mapper
+from dynloop.basins.drawn import REST, Drawn, handed_out
 from dynloop.basins.finding import extents
-from dynloop.basins.fractions import REST, Drawn, handed_out
 from dynloop.basins.given import mapper_of
 from dynloop.basins.matching import METRICS, matched
 from dynloop.basins.proportions import standard_error
