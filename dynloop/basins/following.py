@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from dynloop.basins.attractors import Attractor, Mapper
+from dynloop.basins.drawn import REST, Drawn, handed_out
 from dynloop.basins.finding import extents
-from dynloop.basins.fractions import REST, Drawn, handed_out
 from dynloop.basins.given import mapper_of
 from dynloop.basins.matching import METRICS, matched
 from dynloop.basins.proportions import standard_error
@@ -23,7 +23,7 @@ from dynloop.result import Result
 
 __all__ = ["FractionsBranch", "continue_fractions"]
 
-_SHARE = 0.1  # of the diagonal of the region, that an attractor may move between two values
+_SHARE, _OWN = 0.1, 0.5  # of the diagonal of the region, and of itself, that an attractor may move between two values
 _SEEDS = 4  # points of every attractor, from which it is looked for at the next value
 
 
@@ -99,7 +99,8 @@ def continue_fractions(
     metric : {"hausdorff", "centroid"}
         The distance of two attractors: of the farthest of their points from the other, or of their means.
     threshold : float, optional
-        Attractors farther apart are two. A tenth of the diagonal of the region of the starts if left out.
+        Attractors farther apart are two. If left out: a tenth of the diagonal of the region of the starts, or half the
+        diameter of the smaller of the two, whichever is more; bands of chaos merge, and cycles begin within them.
     parameter : int
         See `family`; counted from 0.
     rng : int or Generator
@@ -148,7 +149,7 @@ def continue_fractions(
     first = members.at(float(wanted[0]))
     states = first.numpy(sampler_of(first, starts)(as_rng(rng), int(samples)))
     reach = float(np.linalg.norm(extents(states))) * _SHARE if threshold is None else _positive(threshold)
-    known = _Numbers(metric, reach)
+    known = _Numbers(metric, reach, _OWN if threshold is None else 0.0)
     rows, rests = [], []
     for i, value in enumerate(wanted):
         m = members.at(float(value))
@@ -171,8 +172,8 @@ def continue_fractions(
 class _Numbers:
     """The numbers that attractors keep, and where each was last."""
 
-    def __init__(self, metric: str, reach: float) -> None:
-        self._metric, self._reach = metric, reach
+    def __init__(self, metric: str, reach: float, share: float) -> None:
+        self._metric, self._reach, self._share = metric, reach, share
         self.last: list[Array] = []
         self.attractors: list[tuple[Attractor, ...]] = []
         self._moved: list[Array] = []
@@ -180,7 +181,8 @@ class _Numbers:
 
     def number(self, m: LoopMap, found: tuple[Attractor, ...]) -> None:
         """Match the attractors of a value to those known, and number the others from the last on."""
-        match, moved = matched(m, self.last, [one.points for one in found], self._metric, self._reach)
+        points = [one.points for one in found]
+        match, moved = matched(m, self.last, points, self._metric, self._reach, self._share)
         for one in (int(j) for j in np.flatnonzero(match < 0)):
             match[one] = len(self.last)
             self.last.append(found[one].points)

@@ -13,7 +13,9 @@ METRICS = ("hausdorff", "centroid")
 _POINTS = 1024  # of a set, that are compared
 
 
-def matched(m: LoopMap, old: list[Array], new: list[Array], metric: str, threshold: float) -> tuple[Array, Array]:
+def matched(
+    m: LoopMap, old: list[Array], new: list[Array], metric: str, threshold: float, share: float = 0.0
+) -> tuple[Array, Array]:
     """Match sets of points, each at most once, so that the sum of their distances is least.
 
     Parameters
@@ -25,7 +27,9 @@ def matched(m: LoopMap, old: list[Array], new: list[Array], metric: str, thresho
     metric : str
         One of `METRICS`.
     threshold : float
-        Sets farther apart are not matched.
+        Sets farther apart are not matched,
+    share : float
+        unless it is by less than this share of the diameter of the smaller set.
 
     Returns
     -------
@@ -38,10 +42,12 @@ def matched(m: LoopMap, old: list[Array], new: list[Array], metric: str, thresho
     if not old or not new:
         return match, distance
     apart = np.array([[_distance(m, a, b, metric) for b in new] for a in old])
-    far = 1 + 2 * min(apart.shape) * threshold  # so that no far pair is bought by a near one
-    cost = np.where(apart <= threshold, apart, far if np.isfinite(far) else apart)
+    reach = np.minimum.outer(*(np.array([share * _diameter(m, one) for one in some]) for some in (old, new)))
+    reach = np.maximum(reach, threshold)
+    far = 1 + 2 * min(apart.shape) * reach.max()  # so that no far pair is bought by a near one
+    cost = np.where(apart <= reach, apart, far if np.isfinite(far) else apart)
     for i, j in zip(*linear_sum_assignment(cost), strict=True):
-        if apart[i, j] <= threshold:
+        if apart[i, j] <= reach[i, j]:
             match[j], distance[j] = i, apart[i, j]
     return match, distance
 
@@ -53,6 +59,11 @@ def _distance(m: LoopMap, a: Array, b: Array, metric: str) -> float:
     to_b = np.array([_norms(m, one, b).min() for one in a])
     to_a = np.array([_norms(m, one, a).min() for one in b])
     return float(max(to_b.max(), to_a.max()))
+
+
+def _diameter(m: LoopMap, points: Array) -> float:
+    """Return the diagonal of the box of a set, angles by way of its first point."""
+    return float(np.linalg.norm(np.ptp(m.displacement(points, np.broadcast_to(points[0], points.shape)), axis=0)))
 
 
 def _norms(m: LoopMap, one: Array, others: Array) -> Array:

@@ -79,6 +79,21 @@ def test_matching_is_best_in_sum_and_heeds_the_threshold():
     assert matched(m, [], new, "hausdorff", 1.0)[0].tolist() == [-1, -1]
 
 
+def test_a_large_set_may_change_by_a_share_of_itself():
+    m = dl.zoo.logistic()
+    old, new = [np.array([[0.0], [2.0]])], [np.array([[0.0], [1.2]])]
+    assert matched(m, old, new, "hausdorff", 0.5)[0].tolist() == [-1]
+    match, gap = matched(m, old, new, "hausdorff", 0.5, 0.7)
+    assert (match.tolist(), gap.tolist()) == ([0], [pytest.approx(0.8)])
+    assert matched(m, old, new, "hausdorff", 0.5, 0.6)[0].tolist() == [-1]
+
+
+def test_the_attractor_of_henon_is_one_through_a_window():
+    found = dl.continue_fractions(dl.zoo.henon(), [1.2, 1.25, 1.35, 1.4], ((-2, 2), (-2, 2)), samples=200)
+    assert found.found.tolist() == [[True]] * 4
+    assert [own[0].period for own in found.attractors] == [-1, 7, -1, -1]
+
+
 def test_hausdorff_and_centroid_of_sets_round_a_circle():
     m = dl.KernelMap(lambda x, p, out: out.__setitem__(0, x[0]), 1, periods=[1.0])
     a, b = np.array([[0.95], [0.05]]), np.array([[0.97], [0.07]])
