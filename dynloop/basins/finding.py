@@ -22,6 +22,7 @@ _ROOM = 2**15  # places for visited cells
 _LOOPS = 16384  # until an orbit recurs
 _TRANSIENT, _LONGEST, _TOLERANCE = 512, 64, 1e-9
 _MERGED = 1e-6  # of the size of a state: settled orbits closer than this are one until they are solved for
+_MEASURED, _KEPT = 256, 1e-8  # states at which volumes are compared, and how near to 0 their logarithms are
 _SAME = 1e-9  # of the size of the region: attractors closer than this are one
 _REFUSED = 4  # orbits that drift, or sets that do not attract, after which no more are looked at
 
@@ -133,6 +134,14 @@ def apart(m: KernelMap, one: Attractor, other: Attractor, size: float) -> bool:
     return bool(gaps.min() > 4 * (one.error + other.error) + _SAME * size)
 
 
+def _keeps_volume(m: KernelMap, points: Array) -> bool:
+    """Say whether |det DF| is 1 along a set to within rounding: then nothing is attracted to it (Poincaré)."""
+    some = np.ascontiguousarray(points[:_MEASURED])
+    frames = np.broadcast_to(np.eye(m.dimension), (len(some), m.dimension, m.dimension))
+    sizes = np.linalg.slogdet(m.push(some, frames)[1])[1]
+    return bool(np.abs(sizes).max() < _KEPT)
+
+
 def _others(
     m: KernelMap, states: Array, known: tuple[Attractor, ...], new: list[Attractor], scale: Array
 ) -> list[Attractor]:
@@ -147,7 +156,7 @@ def _others(
         fills = stationary(m, points)
         if fills:
             sets.append(points)
-        if not fills or not attracts(m, points, scale):
+        if not fills or not attracts(m, points, scale) or _keeps_volume(m, points):
             refused += 1
             if refused > _REFUSED:
                 break

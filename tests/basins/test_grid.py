@@ -181,6 +181,12 @@ def test_loops_count_to_the_capture():
     assert found.loops[64, 0] == 0
 
 
+def test_chaos_that_keeps_areas_is_no_attractor():
+    found = dl.basins(dl.zoo.standard(6.0), square(0.1, 6.1, 4))
+    assert found.attractors == ()
+    assert found.undecided == 1
+
+
 @pytest.mark.slow
 def test_an_area_preserving_twist_has_no_attractor():
     def step(x, params, out):
