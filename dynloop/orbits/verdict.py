@@ -124,7 +124,7 @@ class Classification(Result):
     states : native array, (batch, *state_shape)
         Where the analysis ended: the polished point, or the last state.
     settings : dict
-        What made this result: the map, its layers, dtype, budget, polish.
+        What made this result: the map, its layers, dtype, budget, polish, and the tokens that a checkpoint has read.
     unfinished : Unfinished or None
         What is remembered of orbits that more loops may decide: ``classify(m, resume=this, loops=more)`` goes on from
         there.

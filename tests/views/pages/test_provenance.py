@@ -58,7 +58,7 @@ def test_the_commands_of_a_page_repeat_its_runs(tmp_path):
     here.mkdir()
     lines = ['"a 1 b 2 c 3"', '{"prompt": [1, 2, 3]}']
     (here / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    shell([sys.executable, "-m", "dynloop", "classify", "demo:hop-injected", "--prompts", "mine.jsonl", "--loops", "128",
+    shell([sys.executable, "-m", "dynloop", "classify", "demo:hop-injected", "--prompts", "mine.jsonl", "--loops", "64",
            "--out", "first"], here)  # fmt: skip
     commands = provenance.commands(entries_of(here / "first")[0])
     tool = tmp_path / "bin" / "dynloop"
