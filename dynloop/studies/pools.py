@@ -51,7 +51,7 @@ def end(executor: Executor) -> None:
 def slots(executor: Executor) -> int:
     """Return how many cells an executor may compute at once; 64 if it does not say."""
     client = getattr(executor, "_client", None)
-    if client is not None and hasattr(client, "nthreads"):  # a Dask cluster, which may grow
+    if client is not None and hasattr(client, "nthreads"):  # a Dask cluster
         return max(1, int(sum(client.nthreads().values())))
     return int(getattr(executor, "_max_workers", 0) or 64)
 

@@ -30,6 +30,7 @@ LOSSES = 3  # times that a cell may lose its worker; a cell that a scheduler giv
 _GRACE = 10.0  # seconds beyond its time after which the worker of a cell is killed
 _WRITERS, _WRITES = 4, 64  # threads that sync records; records they may be behind with
 _TICK, _POLL = 0.25, 1.0  # seconds between looks at the clock, and at cells that other runners have
+_ASK = 10.0  # seconds between two questions to a cluster how large it is
 
 
 class Run:
@@ -71,6 +72,7 @@ class Run:
         self.suspects: deque[str] = deque()  # cells that lost a worker: run one at a time, to see which of them it is
         self.elsewhere: list[str] = []
         self.polled = 0.0
+        self.slots, self.asked = 1, float("-inf")
         self.attempts: dict[str, int] = {}
         self.losses: dict[str, int] = {}
         self.flying: dict[Future[Outcome], tuple[Job, float]] = {}
@@ -103,7 +105,7 @@ class Run:
             self.executor = self._made()
         if not (self.todo or self.ours or self.flying or self.writing):
             self._claim(self.suspects, 1)
-        room = pools.slots(self.executor) * (1 if self.timeout is not None or self._in_process else 2)
+        room = self._room(self.executor)
         while (self.todo or self.ours) and len(self.flying) < room and len(self.writing) < _WRITES:
             if not self.ours:
                 self._claim(self.todo, max(min(room - len(self.flying), 256), self.meter.soon()))
@@ -112,6 +114,17 @@ class Run:
                     return
                 if self._in_process:
                     break
+
+    def _room(self, executor: Executor) -> int:
+        """Return how many cells may be in flight: as many as compute at once, and some that wait for their turn.
+
+        Not where a cell's time is counted from when it was sent. A cluster is asked now and then, since it may grow.
+        """
+        if time.monotonic() - self.asked > _ASK:
+            self.slots, self.asked = pools.slots(executor), time.monotonic()
+        if self._in_process or (self.timeout is not None and self.make is not None):
+            return self.slots
+        return 2 * self.slots + self.meter.soon()
 
     def _made(self) -> Executor:
         if self.make is None:
@@ -205,7 +218,9 @@ class Run:
             self.suspects.append(job.key)
             ended = []
         else:
-            said = RuntimeError("its worker died again and again, at last with this cell alone (out of memory? a crash?)")
+            said = RuntimeError(
+                "its worker died again and again, at last with this cell alone (out of memory? a crash?)"
+            )
             outcome = failure(job, LOST, said)
             ended = [Outcome(job.key, LOST, "{}", outcome.error, 0.0, "", outcome.environment)]
         if isinstance(error, BrokenExecutor):

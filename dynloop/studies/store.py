@@ -31,10 +31,10 @@ from dynloop.studies.plan import Plan
 from dynloop.studies.record import CellRecord, columns
 from dynloop.studies.worker import DONE, LOST, Outcome
 
-__all__ = ["PLAN", "Reading", "Store", "read_record", "read_store"]
+__all__ = ["PLAN", "Reading", "Store", "read_plan", "read_record", "read_store", "read_where_from"]
 
 PLAN = "plan.json"
-_LOCK = "lock"
+_LOCK, _DOOR = "lock", "door"
 _PATIENCE = 10.0  # seconds to wait for other processes before the index is made again
 
 
@@ -64,9 +64,10 @@ class Store:
         self._opened: sqlite3.Connection | None = None
         _new_or_a_study(folder)
         with translated(folder):
-            self._lock = _shared_lock(folder)
+            self._lock = _locked(folder / _LOCK, shared=True)
             try:
-                self._prepare(plan, verify)
+                with closing(_locked(folder / _DOOR)):  # one at a time comes in
+                    self._prepare(plan, verify)
             except BaseException:
                 self.close()
                 raise
@@ -96,13 +97,13 @@ class Store:
             row = rows[key]
             if row.file and files.damage(self.folder, row.file, row.size, whole=verify):
                 with transaction(self._connection):
-                    self._connection.execute("DELETE FROM cells WHERE key = ? AND file = ?", (key, row.file))
+                    self._connection.execute("DELETE FROM cells WHERE key = ?", (key,))
                 (self.folder / files.RESULTS / row.file).unlink(missing_ok=True)
                 del rows[key]
         found = list(_without_row(self.folder, rows))
         with transaction(self._connection):
             for row in found:
-                if self._enter(row):
+                if index.enter(self._connection, row, None):
                     rows[row.key] = row
         return {key: row for key, row in rows.items() if key in keys}
 
@@ -131,7 +132,7 @@ class Store:
                 if holder is not None and holder[0] != self.runner.id and holder[0] in alive:
                     elsewhere.append(key)
                     continue
-                row = index.read_rows(self._connection, f"WHERE key = '{key}'")[0].get(key)
+                row = index.read_rows(self._connection, key)[0].get(key)
                 if row is not None and not again(row):
                     ended.append(row)
                     continue
@@ -150,9 +151,9 @@ class Store:
         now, rows, superfluous = time.time(), [], []
         with translated(self.folder), transaction(self._connection):
             for outcome, attempts in ended:
-                row = index.row_of(outcome, attempts, now)
-                earlier = index.read_rows(self._connection, f"WHERE key = '{row.key}'")[0].get(row.key)
-                entered = self._enter(row)
+                row = index.row_of(outcome, now)
+                earlier = index.read_rows(self._connection, row.key)[0].get(row.key)
+                entered = index.enter(self._connection, row, index.about_of(outcome, attempts))
                 if not entered and earlier is not None:
                     rows.append(earlier)
                 else:
@@ -182,17 +183,6 @@ class Store:
             self._opened = None
         self._lock.close()
 
-    def _enter(self, row: Row) -> bool:
-        """Enter a row unless the cell is done already; say whether it was entered."""
-        marks = ", ".join("?" * 12)
-        done = self._connection.execute(
-            f"INSERT INTO cells VALUES ({marks}) ON CONFLICT(key) DO UPDATE SET "  # noqa: S608 - our own text
-            + ", ".join(f"{name} = excluded.{name}" for name in [*index.COLUMNS.split(", ")[1:], "seal"])
-            + " WHERE cells.state != 'done'",
-            index.sealed(row),
-        )
-        return done.rowcount > 0
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
@@ -203,11 +193,16 @@ class Reading:
     damaged: int
 
 
-def read_store(folder: Path) -> Reading:
-    """Read a study's folder, which may be running; nothing is written. What the index lacks is read from the files."""
+def read_plan(folder: Path) -> Plan:
+    """Read the plan of a study's folder."""
     if not (folder / PLAN).is_file():
         raise StoreError(f"{folder} holds no study: there is no {PLAN} in it; name a folder that `study` has written")
-    plan = Plan.from_json((folder / PLAN).read_text(encoding="utf-8", errors="replace"))
+    return Plan.from_json((folder / PLAN).read_text(encoding="utf-8", errors="replace"))
+
+
+def read_store(folder: Path) -> Reading:
+    """Read a study's folder, which may be running; nothing is written. What the index lacks is read from the files."""
+    plan = read_plan(folder)
     try:
         with closing(index.connect(folder, write=False)) as connection:
             whole = index.sound(connection)
@@ -216,8 +211,7 @@ def read_store(folder: Path) -> Reading:
         whole, rows, damaged = False, {}, 0
     if not whole or damaged:
         rows |= {row.key: row for row in _without_row(folder, rows)}
-    keys = set(plan.keys)
-    return Reading(plan, {key: row for key, row in rows.items() if key in keys}, damaged + (not whole))
+    return Reading(plan, {key: rows[key] for key in plan.keys if key in rows}, damaged + (not whole))
 
 
 def read_record(folder: Path, row: Row) -> CellRecord:
@@ -254,15 +248,24 @@ def _without_row(folder: Path, rows: dict[str, Row]) -> Iterator[Row]:
 
 def _row_of_record(record: CellRecord, name: str, size: int, finished: float) -> Row:
     error, state = record.error, DONE if record.error is None else str(record.error["kind"])
-    said = None if error is None else json.dumps({k: error[k] for k in ("kind", "type", "message")}, ensure_ascii=False)
-    return Row(record.key, state, name, size, columns(record.values), said, 0, 0.0, finished, "", "")
+    said = None if error is None else {name: error[name] for name in ("kind", "type", "message")}
+    return Row(record.key, state, name, size, json.loads(columns(record.values)), said, finished)
+
+
+def read_where_from(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return where each cell's row comes from, as far as the index knows."""
+    try:
+        with closing(index.connect(folder, write=False)) as connection:
+            return index.read_about(connection)
+    except sqlite3.Error:
+        return {}
 
 
 def _new_or_a_study(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InvalidArgumentError(f"out: {folder} is a file; name a new folder or the folder of a study")
     if folder.is_dir() and not (folder / PLAN).exists() and not (folder / index.INDEX).exists():
-        strange = [p.name for p in folder.iterdir() if p.name != _LOCK and not p.name.endswith(".part")]
+        strange = [p.name for p in folder.iterdir() if p.name not in (_LOCK, _DOOR) and not p.name.endswith(".part")]
         if strange:
             raise InvalidArgumentError(
                 f"out: {folder} holds {strange[0]} and no study; name a new folder or the folder of a study"
@@ -273,16 +276,16 @@ def _new_or_a_study(folder: Path) -> None:
         raise files.full(folder, error) from error
 
 
-def _shared_lock(folder: Path) -> Any:
-    """Hold the folder as one of many; what is returned is closed to let go."""
+def _locked(path: Path, *, shared: bool = False) -> Any:
+    """Hold a file, alone or as one of many; what is returned is closed to let go. Waits for those who hold it alone."""
     try:
-        stream = (folder / _LOCK).open("ab")
+        stream = path.open("ab")
     except OSError as error:
-        raise files.full(folder / _LOCK, error) from error
+        raise files.full(path, error) from error
     with suppress(ImportError, OSError):
         import fcntl
 
-        fcntl.flock(stream, fcntl.LOCK_SH)
+        fcntl.flock(stream, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     return stream
 
 
@@ -316,8 +319,10 @@ def _make_again(folder: Path, lock: Any) -> Any:
     with _alone(folder):
         if not index.is_whole(folder):
             rows: dict[str, Row] = {}
-            with suppress(sqlite3.Error), closing(index.connect(folder, write=False)) as connection:
+            about: dict[str, dict[str, Any]] = {}
+            with suppress(sqlite3.Error, ValueError), closing(index.connect(folder, write=False)) as connection:
                 rows = index.read_rows(connection)[0]
+                about = index.read_about(connection)
             aside = f"damaged-{time.time_ns()}"
             for end in ("", "-wal", "-shm"):
                 path = folder / f"{index.INDEX}{end}"
@@ -326,9 +331,6 @@ def _make_again(folder: Path, lock: Any) -> Any:
             with closing(index.connect(folder, write=True)) as connection:
                 index.prepare(connection)
                 with transaction(connection):
-                    marks = ", ".join("?" * 12)
-                    connection.executemany(
-                        f"INSERT INTO cells VALUES ({marks})",  # noqa: S608 - our own text
-                        [index.sealed(row) for row in rows.values()],
-                    )
-    return _shared_lock(folder)
+                    for row in rows.values():
+                        index.enter(connection, row, about.get(row.key))
+    return _locked(folder / _LOCK, shared=True)
