@@ -138,3 +138,23 @@ def test_the_albert_of_pypi_reaches_a_cycle_and_chaos(example, albert, tmp_path)
     assert cycle.regime[0] is dl.Regime.PERIODIC
     assert chaos.regime[0] is dl.Regime.CHAOTIC
     assert chaos.evidence.exponent[0] > 4 * chaos.evidence.exponent_error[0]
+
+
+def test_scaling_on_simulated_workers(example, tmp_path, capsys):
+    scaling = example("scaling")
+    found = scaling.main([str(tmp_path / "out"), "--workers", "20", "--checkpoints", "2", "--prompts", "60"])
+    assert found.loads == 40  # a worker reads every checkpoint once
+    whole = sum(scaling.cost(c, p) for c in range(2) for p in range(60)) + found.loads * scaling.LOAD
+    assert found.busy == pytest.approx(whole / (20 * found.simulated))
+    assert whole / 20 <= found.simulated <= whole / 20 + 2 * scaling.COMPUTE + scaling.LOAD  # no gap but at the end
+    assert "120 cells on 20 workers" in capsys.readouterr().out
+    again = scaling.main([str(tmp_path / "out"), "--workers", "20", "--checkpoints", "2", "--prompts", "60"])
+    assert again.loads == 0  # nothing was computed again
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed.*", "ignore::ResourceWarning")
+def test_scaling_on_a_local_cluster(example, tmp_path):
+    pytest.importorskip("distributed")
+    options = ["--mode", "dask", "--workers", "8", "--checkpoints", "2", "--prompts", "20", "--speed", "200"]
+    assert example("scaling").main([str(tmp_path / "out"), *options]).cells == 40

@@ -152,7 +152,7 @@ class Run:
             str(self.store.folder.absolute()) if self.workers_write else None,
         )  # fmt: skip
         try:
-            future = executor.submit(run_cell, job)
+            future = executor.submit(run_cell, job, **pools.options(executor))
         except BrokenExecutor as error:
             self.ours.appendleft(key)
             self._broken(error)
