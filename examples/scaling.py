@@ -63,7 +63,8 @@ class SimulatedCluster(Executor):
     def submit(self, fn, /, *args):
         """Give a cell to the worker that is free first; it ends when the clock gets there."""
         future: Future = Future()
-        checkpoint, prompt = (args[0].parameters[name] for name in ("checkpoint", "prompt"))
+        [job] = args[0]  # together=1
+        checkpoint, prompt = job.parameters["checkpoint"], job.parameters["prompt"]
         at, worker = heapq.heappop(self._free)
         begins, takes = max(at, self.clock), cost(checkpoint, prompt)
         if self._holds.get(worker) != checkpoint:
@@ -116,7 +117,7 @@ def simulate(out: str, workers: int, checkpoints: int, prompts: int) -> Found:
     plan = dl.Plan.grid(simulated_cell, axes)
     cluster = SimulatedCluster(workers, len(plan))
     began = time.perf_counter()
-    done = dl.study(plan, out, executor=cluster)
+    done = dl.study(plan, out, executor=cluster, together=1)
     wall = time.perf_counter() - began
     _all_done(done)
     return Found(
@@ -140,7 +141,7 @@ def on_dask(out: str, workers: int, checkpoints: int, prompts: int, speed: float
     sizes = {"n_workers": processes, "threads_per_worker": -(-workers // processes), "dashboard_address": None}
     with LocalCluster(**sizes) as cluster, Client(cluster) as client:
         began = time.perf_counter()
-        done = dl.study(plan, out, executor=client.get_executor())
+        done = dl.study(plan, out, executor=client.get_executor(), together=1)
         wall = time.perf_counter() - began
     _all_done(done)
     return Found(len(plan), workers, wall, wall / len(plan), 0.0, 0.0, 0)

@@ -155,6 +155,7 @@ def study(
     retry_failed: bool = False,
     verify: bool = True,
     workers_write: bool = False,
+    together: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Study:
     """Run the cells of a plan that are not done yet, and keep each as it ends.
@@ -184,6 +185,9 @@ def study(
     workers_write : bool
         Whether workers write their records themselves, to `out`, which they must see under the same path: nothing but a
         row of the table comes back. Else the records are sent back and written here.
+    together : int, optional
+        How many cells go to a worker as one task. Left out, one if they take long, else as many as take about 50 ms,
+        32 at most: they share the cost of sending.
     progress : callable, optional
         ``progress(how_far)`` with a `dynloop.studies.progress.Progress`.
 
@@ -222,7 +226,7 @@ def study(
         raise InvalidArgumentError("plan was read back from a study and names its code only; make it again as you did")
     if executor is not None and workers is not None:
         raise InvalidArgumentError("give executor or workers, not both")
-    for name, value, least in (("workers", workers, 1), ("retries", retries, 0)):
+    for name, value, least in (("workers", workers, 1), ("retries", retries, 0), ("together", together, 1)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
             raise InvalidArgumentError(f"{name} must be a whole number of at least {least}; got {value!r}")
     if timeout is not None and not timeout > 0:
@@ -242,7 +246,7 @@ def study(
     try:
         run(
             plan, plan.function, store, executor=executor, make=make, retries=retries, timeout=timeout,
-            retry_failed=retry_failed, workers_write=workers_write, progress=progress,
+            retry_failed=retry_failed, workers_write=workers_write, together=together, progress=progress,
         )  # fmt: skip
     finally:
         store.close()
