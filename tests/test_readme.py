@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,21 @@ def test_the_python_of_the_page_on_statements_prints_what_the_page_says(capsys):
     assert printed[-1] == "('T0', 'T1', 'T2', 'T4', 'T5')"
     for one in names["STATEMENTS"]:
         assert f"\n| {one.name} |" in page
+
+
+def test_the_python_of_the_page_on_studies_prints_what_the_page_says(capsys):
+    pytest.importorskip("xarray")
+    page, _ = run("docs/studies.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] in page
+    assert printed[1].startswith("('VANISHING', 'VANISHING', 'PERIODIC(2)', 'PERIODIC(2)', 'CHAOTIC'")
+    assert printed[2] == "100 % of starts VANISHING"
+    assert printed[3] == "1"
+    assert printed[4] == "6 ('map.a', 'seed', 'checkpoint', 'loops')"
+    assert printed[5] == "{'map.a': 3, 'seed': 2}"
+    [plan] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    read = tomllib.loads(plan)
+    assert (read["analysis"], read["grid"]["seed"]["count"]) == ("classify", 10)
 
 
 @pytest.mark.parametrize("regime", REGIMES.split("|"))

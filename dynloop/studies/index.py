@@ -110,7 +110,7 @@ def read_rows(connection: sqlite3.Connection, key: str | None = None) -> tuple[d
     where, given = ("", ()) if key is None else (" WHERE key = ?", (key,))
     bodies = [body for (body,) in connection.execute(f"SELECT body FROM cells{where}", given)]  # noqa: S608 - ours
     good = [body[:-_SEAL] for body in bodies if _fits(body)]
-    found = {row[0]: Row(*row) for row in json.loads(b"[" + b",".join(good) + b"]")}
+    found = {row.key: row for row in map(Row._make, json.loads(b"[" + b",".join(good) + b"]"))}
     return found, len(bodies) - len(found)
 
 

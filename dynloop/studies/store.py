@@ -186,7 +186,7 @@ class Store:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """What a folder holds at one moment: its plan, a row for every finished cell, how many rows were damaged."""
+    """What a folder holds at one moment: its plan, the rows of all finished cells, how many rows are damaged."""
 
     plan: Plan
     rows: dict[str, Row]
@@ -211,7 +211,7 @@ def read_store(folder: Path) -> Reading:
         whole, rows, damaged = False, {}, 0
     if not whole or damaged:
         rows |= {row.key: row for row in _without_row(folder, rows)}
-    return Reading(plan, {key: rows[key] for key in plan.keys if key in rows}, damaged + (not whole))
+    return Reading(plan, rows, damaged + (not whole))
 
 
 def read_record(folder: Path, row: Row) -> CellRecord:

@@ -216,7 +216,7 @@ def study(
     >>> plan = dl.read_plan({"analysis": "lyapunov", "grid": {"checkpoint": ["zoo:henon"], "map.a": [0.2, 1.4]}})
     >>> done = dl.study(plan, tempfile.mkdtemp())
     >>> [round(value, 1) for value in done.table().columns["exponent"]]
-    [-0.6, 0.4]
+    [-0.2, 0.4]
     """
     if not isinstance(plan, Plan):
         raise InvalidArgumentError(

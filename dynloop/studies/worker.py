@@ -88,7 +88,10 @@ def run_cells(jobs: tuple[Job, ...]) -> list[Outcome]:
 
 def failure(job: Job, state: str, error: BaseException, seconds: float = 0.0) -> Outcome:
     """Return the outcome of a cell that failed."""
-    message = " ".join(str(error).split())[:500]
+    try:
+        message = " ".join(str(error).split())[:500]
+    except Exception:
+        message = "its text cannot be had"
     lines = traceback.format_exception(error)
     about = {"kind": state, "type": type(error).__name__, "message": message, "traceback": "".join(lines)[-8000:]}
     outcome = _outcome(job, state, "{}", {}, about, seconds)
