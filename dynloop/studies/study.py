@@ -15,9 +15,10 @@ from dynloop.errors import InvalidArgumentError, StoreError
 from dynloop.studies import pools
 from dynloop.studies.plan import Cell, Plan
 from dynloop.studies.progress import Progress
+from dynloop.studies.reading import Reading, read_plan, read_record, read_store, read_where_from
 from dynloop.studies.record import CellRecord
 from dynloop.studies.run import run
-from dynloop.studies.store import Reading, Store, read_plan, read_record, read_store, read_where_from
+from dynloop.studies.store import Store
 from dynloop.studies.table import StudyTable, table_of, to_xarray
 
 __all__ = ["Study", "study"]

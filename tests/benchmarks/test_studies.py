@@ -11,7 +11,7 @@ import pytest
 
 import dynloop as dl
 from dynloop.studies import index
-from dynloop.studies.store import PLAN
+from dynloop.studies.reading import PLAN
 from tests.studies import cells
 
 CELLS = 400
