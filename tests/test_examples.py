@@ -214,19 +214,21 @@ def test_every_figure_type_of_the_paper_from_one_command(example, tmp_path, caps
     assert ("StageAlignment" in printed) == bool(other)
 
 
+def test_scaling_on_simulated_workers(example, tmp_path, capsys):
+    scaling = example("scaling")
+    found = scaling.main([str(tmp_path / "out"), "--workers", "20", "--checkpoints", "2", "--prompts", "60"])
+    assert found.loads == 40  # a worker reads every checkpoint once
+    whole = sum(scaling.cost(c, p) for c in range(2) for p in range(60)) + found.loads * scaling.LOAD
+    assert found.busy == pytest.approx(whole / (20 * found.simulated))
+    assert whole / 20 <= found.simulated <= whole / 20 + 2 * scaling.COMPUTE + scaling.LOAD  # no gap but at the end
+    assert "120 cells on 20 workers" in capsys.readouterr().out
+    again = scaling.main([str(tmp_path / "out"), "--workers", "20", "--checkpoints", "2", "--prompts", "60"])
+    assert again.loads == 0  # nothing was computed again
+
+
 @pytest.mark.slow
-def test_a_block_trained_to_hold_one_bit_has_two_basins(example, tmp_path):
-    pytest.importorskip("matplotlib")
-    bit = example("two_basins")
-    found = bit.main(["--out", str(tmp_path / "basins.png"), "-n", "40"])
-    assert is_png(tmp_path / "basins.png")
-    assert len(found.attractors) == 2
-    m, _, readout = bit.train()
-    x = m.native(found.plane.states(np.arange(1600)))
-    with torch.no_grad():
-        for _ in range(300):
-            x = m(x)
-    answers = (x.mean(dim=1) @ readout).numpy() > 0
-    told = np.array([one.points[0].mean(axis=0) @ readout.numpy() > 0 for one in found.attractors])
-    assert sorted(told.tolist()) == [False, True]
-    assert np.array_equal(told[found.labels.ravel() - 1], answers)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed.*", "ignore::ResourceWarning")
+def test_scaling_on_a_local_cluster(example, tmp_path):
+    pytest.importorskip("distributed")
+    options = ["--mode", "dask", "--workers", "8", "--checkpoints", "2", "--prompts", "20", "--speed", "200"]
+    assert example("scaling").main([str(tmp_path / "out"), *options]).cells == 40

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -278,6 +279,21 @@ def test_the_python_of_the_page_on_inference_prints_what_the_page_says(capsys):
     assert "(2, 4) True" in printed
     assert "RAY 100" in printed[-2]
     assert "CYCLIC 100" in printed[-1]
+
+
+def test_the_python_of_the_page_on_studies_prints_what_the_page_says(capsys):
+    pytest.importorskip("xarray")
+    page, _ = run("docs/studies.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] in page
+    assert printed[1].startswith("('VANISHING', 'VANISHING', 'PERIODIC(2)', 'PERIODIC(2)', 'CHAOTIC'")
+    assert printed[2] == "100 % of starts VANISHING"
+    assert printed[3] == "1"
+    assert printed[4] == "6 ('map.a', 'seed', 'checkpoint', 'loops')"
+    assert printed[5] == "{'map.a': 3, 'seed': 2}"
+    [plan] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    read = tomllib.loads(plan)
+    assert (read["analysis"], read["grid"]["seed"]["count"]) == ("classify", 10)
 
 
 @pytest.mark.parametrize("regime", REGIMES.split("|"))

@@ -180,7 +180,8 @@ def checkpoint_files(address: str) -> list[Path]:
         return []
     folder = path if path.is_dir() else path.parent
     files = [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
-    return [p for p in files if folder == path or p == path or p.suffix.lower() not in SUFFIXES]
+    alone = path.suffix.lower() in SUFFIXES and folder != path
+    return [p for p in files if not alone or p == path or p.suffix.lower() not in SUFFIXES]
 
 
 @functools.cache

@@ -22,7 +22,13 @@ _VIEWS_OF_RESULTS = ("cli", "views", "testing")  # no number depends on them
 
 def plain(value: Any, what: str) -> Any:
     """Return `value` as what JSON holds; numpy scalars and arrays become numbers and lists."""
-    if value is None or isinstance(value, bool | str):
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgumentError(f"{what} holds half a character that is no text; got {value!r}") from None
+        return str(value)
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, os.PathLike):
         return os.fspath(value)

@@ -41,7 +41,7 @@ def write(folder: Path, key: str, data: bytes) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    _replace(path, text.encode())
+    _replace(path, text.encode(errors="backslashreplace"))
 
 
 def read(folder: Path, name: str) -> bytes:

@@ -4,44 +4,34 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from dynloop.errors import StoreError
-from dynloop.studies.worker import LOST, Outcome
+from dynloop.studies.worker import Outcome
 
 __all__ = [
-    "COLUMNS",
-    "INDEX",
-    "Row",
-    "connect",
-    "file_names",
-    "prepare",
-    "read_rows",
-    "row_of",
-    "sealed",
-    "sound",
-    "translated",
-]
+    "INDEX", "Row", "about_of", "connect", "enter", "is_whole", "prepare", "read_about", "read_rows", "row_of", "sound",
+    "transaction", "translated",
+]  # fmt: skip
 
 INDEX = "index.sqlite"
 _PAGE = 1 << 16  # bytes; with less left SQLite cannot even share its log
 _WAIT = 60.0  # seconds that a writer waits for another
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS cells (key TEXT PRIMARY KEY, state TEXT, file TEXT, size INTEGER, columns TEXT, error TEXT,
-    attempts INTEGER, seconds REAL, finished REAL, worker TEXT, environment TEXT, seal TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cells (key TEXT PRIMARY KEY, state TEXT, body BLOB, about BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, runner TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runners (id TEXT PRIMARY KEY, machine TEXT, pid INTEGER, born TEXT, beat REAL) WITHOUT ROWID;
 """
-COLUMNS = "key, state, file, size, columns, error, attempts, seconds, finished, worker, environment"
+_SEAL = 8  # bytes at the end of a body
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """What the index says of a finished cell.
 
     Attributes
@@ -52,41 +42,43 @@ class Row:
         Its record, below ``results``; empty for a lost cell.
     size : int
         Bytes of that file.
-    columns, error : str
-        JSON: what the table shows; kind, type and message of an error, or None.
-    attempts : int
-        How often it was tried; 0 where that is not known any more.
-    seconds, finished : float
-        How long the last attempt took, and when it ended (seconds since 1970).
-    worker, environment : str
-        Where it was computed, and with which versions.
+    columns : dict
+        What the table shows.
+    error : dict or None
+        Kind, type and message of an error.
+    finished : float
+        When the last attempt ended, in seconds since 1970.
     """
 
     key: str
     state: str
     file: str
     size: int
-    columns: str
-    error: str | None
-    attempts: int
-    seconds: float
+    columns: dict[str, Any]
+    error: dict[str, str] | None
     finished: float
-    worker: str
-    environment: str
 
 
-def row_of(outcome: Outcome, attempts: int, now: float) -> Row:
+def row_of(outcome: Outcome, now: float) -> Row:
     """Return the row of a cell that has just ended."""
-    return Row(
-        outcome.key, outcome.state, outcome.file, outcome.size, outcome.columns, outcome.error, attempts,
-        float(outcome.seconds), float(now), outcome.worker, outcome.environment,
-    )  # fmt: skip
+    error = None if outcome.error is None else json.loads(outcome.error)
+    return Row(outcome.key, outcome.state, outcome.file, outcome.size, json.loads(outcome.columns), error, float(now))
 
 
-def sealed(row: Row) -> tuple[object, ...]:
-    """Return the values of a row with their seal."""
-    values = astuple(row)
-    return (*values, _seal(values))
+def about_of(outcome: Outcome, attempts: int) -> dict[str, Any]:
+    """Return where an outcome comes from: how often it was tried, how long it took, where, and with which versions."""
+    names = "seconds", "worker", "environment"
+    return {"attempts": attempts, **{name: getattr(outcome, name) for name in names}}
+
+
+def enter(connection: sqlite3.Connection, row: Row, about: dict[str, Any] | None) -> bool:
+    """Enter a row unless the cell is done already; say whether it was entered."""
+    done = connection.execute(
+        "INSERT INTO cells VALUES (?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET state = excluded.state, "
+        "body = excluded.body, about = excluded.about WHERE cells.state != 'done'",
+        (row.key, row.state, _sealed(row), _sealed(about)),
+    )
+    return done.rowcount > 0
 
 
 def connect(folder: Path, *, write: bool) -> sqlite3.Connection:
@@ -100,7 +92,6 @@ def connect(folder: Path, *, write: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT, isolation_level=None
         )
-    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")  # the seal says what is damaged
     return connection
 
 
@@ -114,20 +105,20 @@ def sound(connection: sqlite3.Connection) -> bool:
     return connection.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
 
 
-def read_rows(connection: sqlite3.Connection, where: str = "") -> tuple[dict[str, Row], int]:
-    """Return the rows whose seals fit, by key, and how many do not."""
-    found, broken = {}, 0
-    for *values, seal in connection.execute(f"SELECT {COLUMNS}, seal FROM cells {where}"):  # noqa: S608 - our own text
-        if seal == _seal(tuple(values)):
-            found[values[0]] = Row(*values)
-        else:
-            broken += 1
-    return found, broken
+def read_rows(connection: sqlite3.Connection, key: str | None = None) -> tuple[dict[str, Row], int]:
+    """Return the rows whose seals fit, by key, and how many do not; of all cells, or of one."""
+    where, given = ("", ()) if key is None else (" WHERE key = ?", (key,))
+    bodies = [body for (body,) in connection.execute(f"SELECT body FROM cells{where}", given)]  # noqa: S608 - ours
+    good = [body[:-_SEAL] for body in bodies if _fits(body)]
+    found = {row.key: row for row in map(Row._make, json.loads(b"[" + b",".join(good) + b"]"))}
+    return found, len(bodies) - len(found)
 
 
-def file_names(row: Row) -> str:
-    """Return what a row says of its file, for messages."""
-    return row.file or ("no file" if row.state == LOST else "?")
+def read_about(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+    """Return where each row comes from, as `about_of` says; those that are not known, or damaged, left out."""
+    read = connection.execute("SELECT key, about FROM cells").fetchall()
+    found = {key: json.loads(about[:-_SEAL]) for key, about in read if _fits(about)}
+    return {key: about for key, about in found.items() if about is not None}
 
 
 @contextmanager
@@ -165,8 +156,13 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _seal(values: tuple[object, ...]) -> str:
-    return hashlib.blake2b(repr(values).encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
+def _sealed(value: Any) -> bytes:
+    body = json.dumps(value, separators=(",", ":")).encode("ascii")
+    return body + hashlib.blake2b(body, digest_size=_SEAL).digest()
+
+
+def _fits(body: object) -> bool:
+    return isinstance(body, bytes) and hashlib.blake2b(body[:-_SEAL], digest_size=_SEAL).digest() == body[-_SEAL:]
 
 
 def is_whole(folder: Path) -> bool:
@@ -174,7 +170,10 @@ def is_whole(folder: Path) -> bool:
     try:
         with closing(connect(folder, write=True)) as connection:
             prepare(connection)
-            return sound(connection) and read_rows(connection)[1] == 0
+            if not sound(connection) or read_rows(connection)[1]:
+                return False
+            named = connection.execute("SELECT key, state, body FROM cells")
+            return all([key, state] == json.loads(body[:-_SEAL])[:2] for key, state, body in named)
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (
             sqlite3.SQLITE_FULL,

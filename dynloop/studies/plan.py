@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -179,6 +180,16 @@ class Plan:
             number, at = divmod(number, len(values))
             chosen.append(values[at])
         return {**self.fixed, **dict(zip(self.axes, reversed(chosen), strict=True))}
+
+    def column(self, name: str) -> list[Any]:
+        """Return the value of one parameter in every cell, in order; None where a cell does not have it."""
+        if self.rows is not None:
+            return [row.get(name, self.fixed.get(name)) for row in self.rows]
+        if name not in self.axes:
+            return [self.fixed.get(name)] * len(self)
+        inner = math.prod(len(values) for values in list(self.axes.values())[list(self.axes).index(name) + 1 :])
+        once = [value for value in self.axes[name] for _ in range(inner)]
+        return once * (len(self) // len(once))
 
     @cached_property
     def keys(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, TypeVar
 
-__all__ = ["InProcess", "end", "is_loss", "process_pool", "slots"]
+__all__ = ["InProcess", "end", "is_loss", "options", "process_pool", "slots"]
 
 T = TypeVar("T")
 
@@ -51,9 +51,14 @@ def end(executor: Executor) -> None:
 def slots(executor: Executor) -> int:
     """Return how many cells an executor may compute at once; 64 if it does not say."""
     client = getattr(executor, "_client", None)
-    if client is not None and hasattr(client, "nthreads"):  # a Dask cluster, which may grow
+    if client is not None and hasattr(client, "nthreads"):  # a Dask cluster
         return max(1, int(sum(client.nthreads().values())))
     return int(getattr(executor, "_max_workers", 0) or 64)
+
+
+def options(executor: Executor) -> dict[str, Any]:
+    """Return what `submit` takes beside the call: Dask need not find out that no two attempts are the same."""
+    return {"pure": False} if hasattr(getattr(executor, "_client", None), "nthreads") else {}
 
 
 def is_loss(error: BaseException) -> bool:

@@ -22,7 +22,7 @@ from dynloop.studies.index import Row
 from dynloop.studies.plan import Plan
 from dynloop.studies.progress import Meter, Progress
 from dynloop.studies.store import Store
-from dynloop.studies.worker import DONE, ERROR, LOST, TIMEOUT, Job, Outcome, failure, run_cell
+from dynloop.studies.worker import DONE, ERROR, LOST, TIMEOUT, Job, Outcome, failure, run_cells
 
 __all__ = ["LOSSES", "run"]
 
@@ -30,6 +30,8 @@ LOSSES = 3  # times that a cell may lose its worker; a cell that a scheduler giv
 _GRACE = 10.0  # seconds beyond its time after which the worker of a cell is killed
 _WRITERS, _WRITES = 4, 64  # threads that sync records; records they may be behind with
 _TICK, _POLL = 0.25, 1.0  # seconds between looks at the clock, and at cells that other runners have
+_TASK, _MOST = 0.05, 32  # seconds that a task is to take at least, and the most cells that go into one
+_ASK = 10.0  # seconds between two questions to a cluster how large it is
 
 
 class Run:
@@ -47,14 +49,15 @@ class Run:
         Where cells compute; None if `make` makes it.
     make : callable or None
         Makes the executor, again where it breaks; what it makes is shut down at the end.
-    retries, timeout, retry_failed, workers_write, progress
+    retries, timeout, retry_failed, workers_write, together, progress
         As of `dynloop.study`.
     """
 
     def __init__(
         self, plan: Plan, function: Callable[..., Any], store: Store, *,
         executor: Executor | None, make: Callable[[], Executor] | None, retries: int,
-        timeout: float | None, retry_failed: bool, workers_write: bool, progress: Callable[[Progress], None] | None,
+        timeout: float | None, retry_failed: bool, workers_write: bool, together: int | None,
+        progress: Callable[[Progress], None] | None,
     ) -> None:  # fmt: skip
         self.plan, self.store, self.make = plan, store, make
         self.executor = executor
@@ -71,10 +74,13 @@ class Run:
         self.suspects: deque[str] = deque()  # cells that lost a worker: run one at a time, to see which of them it is
         self.elsewhere: list[str] = []
         self.polled = 0.0
+        self.together = together
+        self.taken: float | None = None  # seconds that a cell takes of late
+        self.slots, self.asked = 1, float("-inf")
         self.attempts: dict[str, int] = {}
         self.losses: dict[str, int] = {}
-        self.flying: dict[Future[Outcome], tuple[Job, float]] = {}
-        self.events: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+        self.flying: dict[Future[Any], tuple[tuple[Job, ...], float]] = {}
+        self.events: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self.writing: set[Future[Outcome]] = set()
         self.serial = 0
         self.failed = sum(row.state != DONE for row in self.rows.values())
@@ -103,15 +109,36 @@ class Run:
             self.executor = self._made()
         if not (self.todo or self.ours or self.flying or self.writing):
             self._claim(self.suspects, 1)
-        room = pools.slots(self.executor) * (1 if self.timeout is not None or self._in_process else 2)
+        room = self._room(self.executor)
         while (self.todo or self.ours) and len(self.flying) < room and len(self.writing) < _WRITES:
             if not self.ours:
-                self._claim(self.todo, max(min(room - len(self.flying), 256), self.meter.soon()))
+                wanted = (room - len(self.flying)) * self._together()
+                self._claim(self.todo, max(min(wanted, 256), self.meter.soon()))
             while self.ours and len(self.flying) < room:
-                if not self._submit(self.executor, self.ours.popleft()):
+                keys = [self.ours.popleft() for _ in range(min(self._together(), len(self.ours)))]
+                if not self._submit(self.executor, keys):
                     return
                 if self._in_process:
                     break
+
+    def _together(self) -> int:
+        """Return how many cells go out as one task: as many as compute in about 50 ms, where the run may choose."""
+        if self.together is not None:
+            return self.together
+        if self._in_process or self.timeout is not None or self.taken is None:
+            return 1
+        return max(1, min(_MOST, int(_TASK / max(self.taken, 1e-6))))
+
+    def _room(self, executor: Executor) -> int:
+        """Return how many cells may be in flight: as many as compute at once, and some that wait for their turn.
+
+        Not where a cell's time is counted from when it was sent. A cluster is asked now and then, since it may grow.
+        """
+        if time.monotonic() - self.asked > _ASK:
+            self.slots, self.asked = pools.slots(executor), time.monotonic()
+        if self._in_process or (self.timeout is not None and self.make is not None):
+            return self.slots
+        return 2 * self.slots + self.meter.soon()
 
     def _made(self) -> Executor:
         if self.make is None:
@@ -130,30 +157,34 @@ class Run:
         self.elsewhere += elsewhere
         self._note(ended)
 
-    def _submit(self, executor: Executor, key: str) -> bool:
-        """Send a cell out; if the executor is found broken, keep it and return False."""
+    def _submit(self, executor: Executor, keys: list[str]) -> bool:
+        """Send cells out as one task; if the executor is found broken, keep them and return False."""
+        jobs = tuple(self._job(key) for key in keys)
+        try:
+            future = executor.submit(run_cells, jobs, **pools.options(executor))
+        except BrokenExecutor as error:
+            self.ours.extendleft(reversed(keys))
+            self._broken(error)
+            return False
+        for key in keys:
+            self.attempts[key] = self.attempts.get(key, 0) + 1
+        self.flying[future] = jobs, time.monotonic()
+        future.add_done_callback(self.events.put)
+        return True
+
+    def _job(self, key: str) -> Job:
         self.serial += 1
-        job = Job(
+        return Job(
             key, self.function, self.plan.parameters(self.number[key]), self.plan.address, self.plan.code,
             f"{self.store.runner.id} {self.serial}", self.timeout,
             str(self.store.folder.absolute()) if self.workers_write else None,
         )  # fmt: skip
-        try:
-            future = executor.submit(run_cell, job)
-        except BrokenExecutor as error:
-            self.ours.appendleft(key)
-            self._broken(error)
-            return False
-        self.attempts[key] = self.attempts.get(key, 0) + 1
-        self.flying[future] = job, time.monotonic()
-        future.add_done_callback(self.events.put)
-        return True
 
     # -- outcomes come in -----------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
         """Take what has come in, after waiting for it if there is nothing else to do."""
-        came: list[Future[Outcome]] = []
+        came: list[Future[Any]] = []
         with suppress(queue.Empty):
             came.append(self.events.get(timeout=_TICK) if self._idle() else self.events.get_nowait())
             while True:
@@ -173,24 +204,35 @@ class Run:
             return bool(self.flying or self.writing or self.elsewhere)
         return bool(self.flying or self.writing) and not (self._in_process and len(self.writing) < _WRITES)
 
-    def _landed(self, future: Future[Outcome]) -> list[Outcome]:
-        job, _ = self.flying.pop(future)
+    def _landed(self, future: Future[Any]) -> list[Outcome]:
+        """Take what came of a task; return what can be written down at once."""
+        jobs, _ = self.flying.pop(future)
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
-            outcome = future.result()
+            outcomes: list[Outcome] = future.result()
         elif isinstance(error, StoreError):
             raise error  # a worker could not write
         elif pools.is_loss(error):
-            return self._lost(job, error)
-        else:
-            outcome = failure(job, ERROR, error)
-        if outcome.state != DONE and not outcome.final and self.attempts[job.key] <= self.retries:
-            self.todo.append(job.key)
+            return [one for job in jobs for one in self._lost(job, error)]
+        elif len(jobs) > 1:  # the task as a whole failed: by themselves they show which it was
+            for job in jobs:
+                self.attempts[job.key] -= 1
+                self.suspects.append(job.key)
             return []
+        else:
+            outcomes = [failure(jobs[0], ERROR, error)]
+        return [outcome for outcome in outcomes if self._kept(outcome)]
+
+    def _kept(self, outcome: Outcome) -> bool:
+        """Try a failed cell again, or have its record written; say whether it is written already."""
+        self.taken = outcome.seconds if self.taken is None else 0.8 * self.taken + 0.2 * outcome.seconds
+        if outcome.state != DONE and not outcome.final and self.attempts[outcome.key] <= self.retries:
+            self.todo.append(outcome.key)
+            return False
         if outcome.data is None:
-            return [outcome]
+            return True
         self._write(outcome)
-        return []
+        return False
 
     def _write(self, outcome: Outcome) -> None:
         writing = self.writers.submit(_write, self.store.folder, outcome)
@@ -249,21 +291,21 @@ class Run:
         if self.timeout is None or self.make is None or self.executor is None:
             return
         late = time.monotonic() - self.timeout - max(_GRACE, self.timeout / 10)
-        keys = {job.key for job, sent in self.flying.values() if sent < late}
-        if not keys:
+        if not any(sent < late for _, sent in self.flying.values()):
             return
         pools.end(self.executor)
         self.executor = None
-        for future, (job, _) in list(self.flying.items()):
+        for future, (jobs, sent) in list(self.flying.items()):
             if future.done() and not future.cancelled() and future.exception() is None:
                 continue  # it came back just now
             del self.flying[future]
-            if job.key in keys:
-                said = TimeoutError(f"the cell ran longer than {job.timeout:g} s and was killed")
-                self._write(failure(job, TIMEOUT, said))
-            else:
-                self.attempts[job.key] -= 1
-                self.todo.appendleft(job.key)
+            for job in jobs:
+                if sent < late:
+                    said = TimeoutError(f"the cell ran longer than {job.timeout:g} s and was killed")
+                    self._write(failure(job, TIMEOUT, said))
+                else:
+                    self.attempts[job.key] -= 1
+                    self.todo.appendleft(job.key)
 
     def _poll(self) -> None:
         """Look again at cells that other runners have."""
@@ -285,9 +327,9 @@ class Run:
         """Keep what has come back, let go of the rest."""
         for future in self.flying:
             if future.done() and not future.cancelled() and future.exception() is None:
-                outcome = future.result()
-                if outcome.state == DONE and outcome.data is not None:
-                    self._write(outcome)
+                for outcome in future.result():
+                    if outcome.state == DONE and outcome.data is not None:
+                        self._write(outcome)
             future.cancel()
         if self.make is not None and self.executor is not None:
             pools.end(self.executor)

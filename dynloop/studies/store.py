@@ -6,36 +6,30 @@
 ``index.sqlite``        a row a cell, so that no record need be opened to list them
 ======================  ====================================================================
 
-A record is written whole before its row is, and says all that the row says of the cell, so the index is
-a shortcut: rows that are missing or damaged are made again from the files, and a damaged file is computed again.
+A record is written whole before its row is, and says all that the row says of the cell, so the index is a shortcut:
+rows that are missing or damaged are made again from the files, and a damaged file is computed again.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
-from dynloop.errors import CheckpointError, InvalidArgumentError, StoreError
-from dynloop.result import unpack
+from dynloop.errors import InvalidArgumentError, StoreError
 from dynloop.studies import files, index
 from dynloop.studies.claims import Runner, living
 from dynloop.studies.index import Row, transaction, translated
 from dynloop.studies.plan import Plan
-from dynloop.studies.record import CellRecord, columns
-from dynloop.studies.worker import DONE, LOST, Outcome
+from dynloop.studies.reading import PLAN, without_row
+from dynloop.studies.repair import LOCK, locked, make_again
+from dynloop.studies.worker import Outcome
 
-__all__ = ["PLAN", "Reading", "Store", "read_record", "read_store"]
+__all__ = ["Store"]
 
-PLAN = "plan.json"
-_LOCK = "lock"
-_PATIENCE = 10.0  # seconds to wait for other processes before the index is made again
+_DOOR = "door"
 
 
 class Store:
@@ -64,9 +58,10 @@ class Store:
         self._opened: sqlite3.Connection | None = None
         _new_or_a_study(folder)
         with translated(folder):
-            self._lock = _shared_lock(folder)
+            self._lock = locked(folder / LOCK, shared=True)
             try:
-                self._prepare(plan, verify)
+                with closing(locked(folder / _DOOR)):  # one at a time comes in
+                    self._prepare(plan, verify)
             except BaseException:
                 self.close()
                 raise
@@ -78,7 +73,7 @@ class Store:
             files.write_text(path, text)
         files.remove_leftovers(self.folder)
         if not index.is_whole(self.folder):
-            self._lock = _make_again(self.folder, self._lock)
+            self._lock = make_again(self.folder, self._lock)
         self._opened = index.connect(self.folder, write=True)
         with transaction(self._connection):
             alive = living(self._connection)
@@ -96,13 +91,13 @@ class Store:
             row = rows[key]
             if row.file and files.damage(self.folder, row.file, row.size, whole=verify):
                 with transaction(self._connection):
-                    self._connection.execute("DELETE FROM cells WHERE key = ? AND file = ?", (key, row.file))
+                    self._connection.execute("DELETE FROM cells WHERE key = ?", (key,))
                 (self.folder / files.RESULTS / row.file).unlink(missing_ok=True)
                 del rows[key]
-        found = list(_without_row(self.folder, rows))
+        found = list(without_row(self.folder, rows))
         with transaction(self._connection):
             for row in found:
-                if self._enter(row):
+                if index.enter(self._connection, row, None):
                     rows[row.key] = row
         return {key: row for key, row in rows.items() if key in keys}
 
@@ -131,7 +126,7 @@ class Store:
                 if holder is not None and holder[0] != self.runner.id and holder[0] in alive:
                     elsewhere.append(key)
                     continue
-                row = index.read_rows(self._connection, f"WHERE key = '{key}'")[0].get(key)
+                row = index.read_rows(self._connection, key)[0].get(key)
                 if row is not None and not again(row):
                     ended.append(row)
                     continue
@@ -150,9 +145,9 @@ class Store:
         now, rows, superfluous = time.time(), [], []
         with translated(self.folder), transaction(self._connection):
             for outcome, attempts in ended:
-                row = index.row_of(outcome, attempts, now)
-                earlier = index.read_rows(self._connection, f"WHERE key = '{row.key}'")[0].get(row.key)
-                entered = self._enter(row)
+                row = index.row_of(outcome, now)
+                earlier = index.read_rows(self._connection, row.key)[0].get(row.key)
+                entered = index.enter(self._connection, row, index.about_of(outcome, attempts))
                 if not entered and earlier is not None:
                     rows.append(earlier)
                 else:
@@ -182,87 +177,12 @@ class Store:
             self._opened = None
         self._lock.close()
 
-    def _enter(self, row: Row) -> bool:
-        """Enter a row unless the cell is done already; say whether it was entered."""
-        marks = ", ".join("?" * 12)
-        done = self._connection.execute(
-            f"INSERT INTO cells VALUES ({marks}) ON CONFLICT(key) DO UPDATE SET "  # noqa: S608 - our own text
-            + ", ".join(f"{name} = excluded.{name}" for name in [*index.COLUMNS.split(", ")[1:], "seal"])
-            + " WHERE cells.state != 'done'",
-            index.sealed(row),
-        )
-        return done.rowcount > 0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reading:
-    """What a folder holds at one moment: its plan, a row for every finished cell, how many rows were damaged."""
-
-    plan: Plan
-    rows: dict[str, Row]
-    damaged: int
-
-
-def read_store(folder: Path) -> Reading:
-    """Read a study's folder, which may be running; nothing is written. What the index lacks is read from the files."""
-    if not (folder / PLAN).is_file():
-        raise StoreError(f"{folder} holds no study: there is no {PLAN} in it; name a folder that `study` has written")
-    plan = Plan.from_json((folder / PLAN).read_text(encoding="utf-8", errors="replace"))
-    try:
-        with closing(index.connect(folder, write=False)) as connection:
-            whole = index.sound(connection)
-            rows, damaged = index.read_rows(connection)
-    except sqlite3.Error:
-        whole, rows, damaged = False, {}, 0
-    if not whole or damaged:
-        rows |= {row.key: row for row in _without_row(folder, rows)}
-    keys = set(plan.keys)
-    return Reading(plan, {key: row for key, row in rows.items() if key in keys}, damaged + (not whole))
-
-
-def read_record(folder: Path, row: Row) -> CellRecord:
-    """Read the record of a cell; its checksum is checked.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing or damaged, or the cell was lost and has none.
-    """
-    if row.state == LOST:
-        raise StoreError(f"the cell {row.key} was lost with its workers and has no record; run the study again")
-    found = unpack(files.read(folder, row.file), folder / files.RESULTS / row.file)
-    if not isinstance(found, CellRecord) or found.key != row.key:
-        raise StoreError(f"{row.file} is not the record of its cell; run the study again")
-    return found
-
-
-def _without_row(folder: Path, rows: dict[str, Row]) -> Iterator[Row]:
-    """Yield rows for good records that have none; of several of one cell the one that is done."""
-    best: dict[str, Row] = {}
-    for key, name in files.scan(folder):
-        if key in rows:
-            continue
-        try:
-            data = files.read(folder, name)
-            record = unpack(data, name)
-        except (StoreError, CheckpointError):
-            continue
-        if isinstance(record, CellRecord) and record.key == key and (key not in best or best[key].state != DONE):
-            best[key] = _row_of_record(record, name, len(data), (folder / files.RESULTS / name).stat().st_mtime)
-    yield from best.values()
-
-
-def _row_of_record(record: CellRecord, name: str, size: int, finished: float) -> Row:
-    error, state = record.error, DONE if record.error is None else str(record.error["kind"])
-    said = None if error is None else json.dumps({k: error[k] for k in ("kind", "type", "message")}, ensure_ascii=False)
-    return Row(record.key, state, name, size, columns(record.values), said, 0, 0.0, finished, "", "")
-
 
 def _new_or_a_study(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InvalidArgumentError(f"out: {folder} is a file; name a new folder or the folder of a study")
     if folder.is_dir() and not (folder / PLAN).exists() and not (folder / index.INDEX).exists():
-        strange = [p.name for p in folder.iterdir() if p.name != _LOCK and not p.name.endswith(".part")]
+        strange = [p.name for p in folder.iterdir() if p.name not in (LOCK, _DOOR) and not p.name.endswith(".part")]
         if strange:
             raise InvalidArgumentError(
                 f"out: {folder} holds {strange[0]} and no study; name a new folder or the folder of a study"
@@ -271,64 +191,3 @@ def _new_or_a_study(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise files.full(folder, error) from error
-
-
-def _shared_lock(folder: Path) -> Any:
-    """Hold the folder as one of many; what is returned is closed to let go."""
-    try:
-        stream = (folder / _LOCK).open("ab")
-    except OSError as error:
-        raise files.full(folder / _LOCK, error) from error
-    with suppress(ImportError, OSError):
-        import fcntl
-
-        fcntl.flock(stream, fcntl.LOCK_SH)
-    return stream
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder alone for a moment, or say who is in the way."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (folder / _LOCK).open("ab") as stream:
-        until = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > until:
-                    raise StoreError(
-                        f"the index of {folder} is damaged, and another process runs the study; stop that and run the "
-                        "study again"
-                    ) from None
-                time.sleep(0.05)
-        yield
-
-
-def _make_again(folder: Path, lock: Any) -> Any:
-    """Put a damaged index aside and make it anew of its good rows and of the files; return the lock, held again."""
-    lock.close()
-    with _alone(folder):
-        if not index.is_whole(folder):
-            rows: dict[str, Row] = {}
-            with suppress(sqlite3.Error), closing(index.connect(folder, write=False)) as connection:
-                rows = index.read_rows(connection)[0]
-            aside = f"damaged-{time.time_ns()}"
-            for end in ("", "-wal", "-shm"):
-                path = folder / f"{index.INDEX}{end}"
-                if path.exists():
-                    os.replace(path, folder / f"{aside}{end}")
-            with closing(index.connect(folder, write=True)) as connection:
-                index.prepare(connection)
-                with transaction(connection):
-                    marks = ", ".join("?" * 12)
-                    connection.executemany(
-                        f"INSERT INTO cells VALUES ({marks})",  # noqa: S608 - our own text
-                        [index.sealed(row) for row in rows.values()],
-                    )
-    return _shared_lock(folder)

@@ -102,26 +102,19 @@ def table_of(plan: Plan, rows: dict[str, Row]) -> StudyTable:
     """Return the table of a plan, whose finished cells have rows."""
     names = plan.names
     found = [rows.get(key) for key in plan.keys]
-    loaded = [None if row is None else json.loads(row.columns) for row in found]
-    values = list(dict.fromkeys(name for one in loaded if one for name in one))
-    columns: dict[str, Any] = {name: [] for name in names}
-    for number in range(len(found)):
-        parameters = plan.parameters(number)
-        for name in names:
-            columns[name].append(parameters.get(name))
+    empty: dict[str, Any] = {}
+    loaded = [empty if row is None else row.columns for row in found]
+    values: dict[str, Any] = {}
+    for one in loaded:
+        values.update(one)  # its names, in the order in which they come up
+    columns: dict[str, Any] = {name: plan.column(name) for name in names}
     taken = {*names, "state", "error"}
     columns["state"] = [PENDING if row is None else row.state for row in found]
     for name in values:
-        columns[f"result.{name}" if name in taken else name] = [
-            None if one is None else one.get(name) for one in loaded
-        ]
-    columns["error"] = [None if row is None or row.error is None else _said(row.error) for row in found]
+        columns[f"result.{name}" if name in taken else name] = [one.get(name) for one in loaded]
+    errors = [None if row is None else row.error for row in found]
+    columns["error"] = [None if error is None else f"{error['type']}: {error['message']}" for error in errors]
     return StudyTable(columns={name: tuple(column) for name, column in columns.items()}, parameters=tuple(names))
-
-
-def _said(error: str) -> str:
-    read = json.loads(error)
-    return f"{read['type']}: {read['message']}"
 
 
 def _cell(value: Any) -> Any:

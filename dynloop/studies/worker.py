@@ -18,7 +18,7 @@ from typing import Any
 from dynloop.errors import DynloopError
 from dynloop.studies.limits import CellTimeout, one_thread, time_limit
 
-__all__ = ["DONE", "ERROR", "LOST", "TIMEOUT", "Job", "Outcome", "failure", "run_cell"]
+__all__ = ["DONE", "ERROR", "LOST", "TIMEOUT", "Job", "Outcome", "failure", "run_cell", "run_cells"]
 
 DONE, ERROR, TIMEOUT, LOST = "done", "error", "timeout", "lost"
 _COUNTED = "numpy", "scipy", "torch", "numba"
@@ -81,9 +81,17 @@ def run_cell(job: Job) -> Outcome:
     return outcome.written(write(Path(job.folder), job.key, outcome.data or b""))
 
 
+def run_cells(jobs: tuple[Job, ...]) -> list[Outcome]:
+    """Run cells that were sent together, one after another."""
+    return [run_cell(job) for job in jobs]
+
+
 def failure(job: Job, state: str, error: BaseException, seconds: float = 0.0) -> Outcome:
     """Return the outcome of a cell that failed."""
-    message = " ".join(str(error).split())[:500]
+    try:
+        message = " ".join(str(error).split())[:500]
+    except Exception:
+        message = "its text cannot be had"
     lines = traceback.format_exception(error)
     about = {"kind": state, "type": type(error).__name__, "message": message, "traceback": "".join(lines)[-8000:]}
     outcome = _outcome(job, state, "{}", {}, about, seconds)

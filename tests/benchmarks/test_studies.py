@@ -11,7 +11,7 @@ import pytest
 
 import dynloop as dl
 from dynloop.studies import index
-from dynloop.studies.store import PLAN
+from dynloop.studies.reading import PLAN
 from tests.studies import cells
 
 CELLS = 400
@@ -64,15 +64,13 @@ def test_listing(benchmark, tmp_path):
     (folder / PLAN).write_text(plan.to_json())
     with closing(index.connect(folder, write=True)) as connection:
         index.prepare(connection)
-        rows = [
-            index.Row(key, "done", f"{key[:2]}/{key}.{key}.npz", 1000,
-                      f'{{"value": {i}, "third": {i / 3!r}, "name": "cell {i}"}}',
-                      None, 1, 0.1, 1.7e9, "host:1", "python")
-            for i, key in enumerate(plan.keys)
-        ]  # fmt: skip
+        about = {"attempts": 1, "seconds": 0.1, "worker": "host:1", "environment": "python 3"}
         with index.transaction(connection):
-            marks = ", ".join("?" * 12)
-            connection.executemany(f"INSERT INTO cells VALUES ({marks})", [index.sealed(row) for row in rows])  # noqa: S608 - question marks
+            for i, key in enumerate(plan.keys):
+                values = {"value": i, "third": i / 3, "name": f"cell {i}"}
+                row = index.Row(key, "done", f"{key[:2]}/{key}.{key}.npz", 1000, values, None, 1.7e9)
+                index.enter(connection, row, about)
+
     times = []
 
     def table():

@@ -92,3 +92,16 @@ def mixed(x, name, scale):
 
 def stated(state):
     return {"value": state}
+
+
+class SilentError(Exception):
+    def __str__(self):
+        raise ValueError("no")
+
+
+def silent(x):
+    raise SilentError
+
+
+def leaves(x):
+    raise SystemExit(3)

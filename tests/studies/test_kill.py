@@ -130,3 +130,25 @@ def command(pid):
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [None, 2])
+def test_an_interrupt_from_the_keyboard(workers, tmp_path):
+    """Ctrl-C goes to the whole group of processes, workers too: they leave it to the main process, which ends them."""
+    trial = Trial(tmp_path, count=60, seconds=0.05)
+    given = json.dumps([str(trial.out), trial.plan.axes, trial.plan.fixed, workers])
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, given], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60
+    while len(trial.calls()) < 4 and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert said.count("Traceback") == 1
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert 1 <= len(trial.finished()) < 60
+    trial.complete()

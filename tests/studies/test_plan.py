@@ -105,3 +105,12 @@ def test_a_plan_that_is_read_back_names_code_and_does_not_load_it():
     text = json.loads(Plan.grid(cells.square, {"x": [1]}).to_json())
     assert "tests.studies.cells:square" in text["plan"]
     assert Plan.from_json(json.dumps(text)).function is None
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+def test_columns_are_the_parameters_of_the_cells(sizes):
+    plan = Plan(None, "m:f", "1", axes={f"p{i}": list(range(n)) for i, n in enumerate(sizes)}, fixed={"q": 7})
+    for name in plan.names:
+        assert plan.column(name) == [cell.parameters[name] for cell in plan]
+    rows = Plan(None, "m:f", "1", rows=[{"a": 1}, {"q": 2}], fixed={"q": 7})
+    assert (rows.column("a"), rows.column("q")) == ([1, None], [7, 2])

@@ -252,3 +252,19 @@ def test_a_cell_may_return_a_record(tmp_path):
     plan = dl.Plan.grid(cells.a_record, {"a": [0.2]})
     record = dl.study(plan, tmp_path / "out").result(0)
     assert isinstance(record.result, dl.Spectrum | dl.Classification)
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"), [(cells.silent, "SilentError: its text cannot be had"), (cells.leaves, "SystemExit: 3")]
+)
+def test_odd_errors_are_data_too(cell, said, tmp_path):
+    assert dl.study(dl.Plan.grid(cell, {"x": [1]}), tmp_path / "out").table().columns["error"] == (said,)
+
+
+def test_short_cells_go_out_together_and_fail_apart(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        done = dl.study(
+            dl.Plan.grid(cells.failing, {"x": list(range(50))}), tmp_path / "out", executor=pool, together=7
+        )
+    assert done.table().columns["state"] == ("done", "error") * 25
+    assert [one["attempts"] for one in done.provenance()] == [1, 2] * 25
