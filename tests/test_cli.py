@@ -239,6 +239,7 @@ def test_a_warning_is_one_line_and_does_not_touch_stdout(monkeypatch):
 # -- as a process -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_process_has_no_traceback_unless_asked():
     done = shell("classify", "model.py")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)

@@ -35,6 +35,7 @@ def test_goes_on_and_can_be_gone_on_with(first, tmp_path):
     assert "VANISHING" in done.stdout, done.output
 
 
+@pytest.mark.slow
 def test_prompts_come_back(tmp_path):
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text("[1, 2, 3]\n[4, 5]\n")

@@ -89,6 +89,7 @@ def test_starts_and_records(tmp_path):
     assert json.loads((tmp_path / "kept" / "summary.json").read_text())["results"][0]["summary"] == table.summary()
 
 
+@pytest.mark.slow
 def test_prompts(tmp_path):
     prompts = tmp_path / "one.jsonl"
     prompts.write_text('"c 1 2 a 1 3"\n')

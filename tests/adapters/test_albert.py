@@ -149,6 +149,7 @@ def test_text_goes_through_the_tokenizer_beside_the_weights(tmp_path):
     assert torch.equal(m.start(), open_checkpoint(folder, [1, 2, 3, 4]).start())
 
 
+@pytest.mark.slow
 def test_transformers_is_not_imported_for_ids():
     code = (
         "import sys, dynloop.adapters.registry as r\n"

@@ -111,6 +111,7 @@ def test_labels_of_a_block_that_diverges_drifts_or_turns():
     assert labels.tolist() == [-1, -1]
 
 
+@pytest.mark.slow
 def test_a_chaotic_block_is_one_attractor():
     m = dl.TorchMap([lambda x: 3.9 * x * (1 - x)], (1,), dtype=torch.float64)
     mapper = dl.by_classification(m, np.linspace(0.1, 0.9, 6)[:, None], loops=1024)

@@ -10,6 +10,8 @@ def step(x, params, out):
     out[0] = x[0] + 0.25 * (x[0] - x[0] ** 3 + params[0])
 
 
+pytestmark = pytest.mark.slow  # every family of maps is compiled anew
+
 WELLS = dl.KernelMap(step, 1, params=(0.0,), name="wells")
 FOLD = 2 / 3**1.5  # 0.3849: the left sink ends there
 

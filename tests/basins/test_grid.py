@@ -73,6 +73,7 @@ def test_the_logistic_map_has_one_cycle(r, period):
     assert (np.diff(found.attractors[0].points[:, 0])[:1] > 0).all()  # it begins at its lowest point
 
 
+@pytest.mark.slow
 def test_a_quasi_periodic_circle_is_one_attractor():
     found = dl.basins(dl.zoo.delayed_logistic(2.15), square(0.05, 0.8, 40))
     assert [one.regime.name for one in found.attractors] == ["QUASIPERIODIC"]
@@ -92,6 +93,7 @@ def test_cycles_of_different_periods_side_by_side():
     assert np.array_equal(found.labels, np.where(found.axes[0] < 0, 1, 2))
 
 
+@pytest.mark.slow
 def test_two_chaotic_attractors_side_by_side():
     """x ← 2.55 x − x³: [0, 1.567] is invariant, so is its mirror image, and both hold chaos."""
     m = cubic(2.55, -1)
@@ -181,6 +183,7 @@ def test_loops_count_to_the_capture():
     assert found.loops[64, 0] == 0
 
 
+@pytest.mark.slow
 def test_chaos_that_keeps_areas_is_no_attractor():
     found = dl.basins(dl.zoo.standard(6.0), square(0.1, 6.1, 4))
     assert found.attractors == ()

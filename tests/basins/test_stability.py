@@ -15,6 +15,7 @@ def disc():
     return dl.KernelMap(step, 2, name="square")
 
 
+@pytest.mark.slow
 def test_shares_of_a_disc(disc):
     found = dl.basin_stability(disc, [0.0, 0.0], [0.5, 0.99, 2.0, 4.0], samples=4000)
     assert found.stability[:2].tolist() == [1, 1]

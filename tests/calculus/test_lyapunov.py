@@ -112,6 +112,7 @@ def test_the_spectrum_of_a_settled_block_is_that_of_its_jacobian():
     np.testing.assert_allclose(dl.lyapunov_spectrum(m, per_token=True).exponents, exact, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_qr_agrees_with_the_multipliers_up_to_its_bias():
     m = dl.zoo.coupled_logistic(2.8, 0.05)
     settled = dl.lyapunov_spectrum(m, [0.4, 0.6])
@@ -296,6 +297,7 @@ def test_tokens_mixed_by_other_means_have_the_same_union():
     np.testing.assert_allclose(union.exponents, whole.exponents, atol=3 * math.log(300) / 300)
 
 
+@pytest.mark.slow
 def test_a_driven_token_is_conditionally_stable():
     """Token 0 is chaotic, token 1 contracts whatever token 0 does: its own exponent is negative (T7)."""
 
@@ -352,6 +354,7 @@ def test_an_adapter_that_forgets_the_state_has_minus_infinity_alone():
         assert (found.kaplan_yorke_dimension, found.entropy_bound) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_rank_of_one_on_an_orbit_that_moves():
     m = dl.TorchMap([lambda x: (4 * x[:, :1] * (1 - x[:, :1])).expand(-1, 2)], (2,))
     found = dl.lyapunov_spectrum(m, [0.3, 0.6], loops=4000)
@@ -363,6 +366,7 @@ def test_a_rank_of_one_on_an_orbit_that_moves():
 # -- precision --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_low_precision_gives_the_exponents_of_the_twin(dtype):
     exact = dl.lyapunov_spectrum(settled_block(), k=4).exponents
@@ -382,6 +386,7 @@ def test_an_orbit_that_is_lost_has_no_exponents():
     assert np.isnan(found.entropy_bound)
 
 
+@pytest.mark.slow
 def test_nan_met_on_the_way_in_the_transient():
     def cube(x, params, out):
         out[0] = 3 * x[0] ** 3

@@ -115,6 +115,7 @@ def test_all_multipliers(road):
     assert (np.diff(np.abs(found)) <= 0).all()
 
 
+@pytest.mark.slow
 def test_the_roads_agree_on_a_block_that_is_not_causal(monkeypatch):
     m = block(causal=False, tokens=6)
     x = m.start(0)[0]

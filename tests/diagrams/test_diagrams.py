@@ -61,6 +61,7 @@ def test_both_exponents_of_henon_add_up():
     np.testing.assert_allclose(by_b.exponents.sum(axis=1), np.log([0.1, 0.2]), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_an_orbit_that_leaves_and_one_that_creeps_have_no_period():
     def away(x, params, out):
         out[0] = params[0] * x[0] + params[1]

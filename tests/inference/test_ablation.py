@@ -81,6 +81,7 @@ def test_random_blocks_a_ray_is_not_a_fixed_point():
     assert found.settings["width"] == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["threads", "processes"])
 def test_an_executor_gives_the_same(kind):
     pool = ThreadPoolExecutor(2) if kind == "threads" else ProcessPoolExecutor(1, mp_context=get_context("spawn"))

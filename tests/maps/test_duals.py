@@ -91,6 +91,7 @@ def test_is_exact():
     assert exact[0, 1] == pytest.approx((x - 2) / d - (x + y) * (x - 2) * 2 * y / d**2, rel=1e-15)
 
 
+@pytest.mark.slow
 def test_a_map_without_a_jacobian_that_compares_is_exact():
     def tent(x, params, out):
         out[0] = params[0] * min(x[0], 1 - x[0])
@@ -99,6 +100,7 @@ def test_a_map_without_a_jacobian_that_compares_is_exact():
     assert found.exponents[0] == pytest.approx(math.log(1.9), abs=1e-14)
 
 
+@pytest.mark.slow
 def test_an_angle_and_many_coordinates():
     def shift(x, params, out):
         for j in range(x.shape[0]):
@@ -110,6 +112,7 @@ def test_an_angle_and_many_coordinates():
     np.testing.assert_allclose(dl.jacobian(m, x), exact, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_what_dual_numbers_cannot_do_is_differenced():
     def through_arrays(x, params, out):
         out[0] = np.sum(x * x) + abs(x[0])

@@ -122,6 +122,7 @@ for name in {names!r}:
 """
 
 
+@pytest.mark.slow
 def test_code_of_two_processes_is_told_apart_in_a_third(tmp_path):
     (tmp_path / "two.py").write_text(TWO_STEPS)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}

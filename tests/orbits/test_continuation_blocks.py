@@ -57,6 +57,7 @@ def test_a_block_of_width_64_loses_its_fixed_point_where_the_branch_says():
     assert not above <= AT_REST
 
 
+@pytest.mark.slow
 def test_products_alone_give_the_same_branch(monkeypatch):
     block = dl.synthetic.looped_transformer(width=8, tokens=2, layers=1, heads=2, seed=0)
     family, point = dl.vary(block, "gain"), settled(block)

@@ -136,6 +136,7 @@ def ghost(eps):
     return dl.KernelMap(fold, 1, params=(eps,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eps", [1e-13, 1e-10, 1e-6, 1e-3])
 def test_the_ghost_of_a_fold_is_slow_and_no_fixed_point(eps):
     found = dl.find_fixed_points(ghost(eps), np.linspace(0.8, 1.2, 11)[:, None])
@@ -415,6 +416,7 @@ def steep(x, params, out):
         out[i] = 0.3 + 0.5 * np.tanh(1e3 * (x[i] - 0.3123456789))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 50])
 def test_multipliers_of_a_steep_map_are_within_their_errors(n):
     from scipy.optimize import brentq

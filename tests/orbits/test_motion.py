@@ -162,6 +162,7 @@ def test_the_edge_of_chaos_says_what_was_missed():
     assert "miss the other half" in str(found.reason)
 
 
+@pytest.mark.slow
 def test_angles_that_grow_within_a_window_do_not_leave():
     """Bug of 2026-11: an orbit of the standard map whose norm rose over one window raised ValueError."""
     found = dl.classify(dl.zoo.standard(0.9), np.array([0.5, 0.618 * TURN]))
@@ -172,6 +173,7 @@ def _beyond_the_fold(x, params, out):
     out[0] = x[0] + params[0] + x[0] * x[0]
 
 
+@pytest.mark.slow
 def test_an_orbit_that_is_lost_in_the_window_of_frequencies_is_divergent():
     """Past the ghost of the fold it blows up: not UNDECIDED with a warning of numpy."""
     m = dl.KernelMap(_beyond_the_fold, 1, params=(10**-4.5,))

@@ -43,11 +43,13 @@ def test_a_counter_example_shrinks_to_few_coordinates_and_layers(drawn, claim, l
     assert int(row.name.rsplit("seed ", 1)[1]) < 100
 
 
+@pytest.mark.slow
 def test_a_block_shrinks_to_the_plainest_one():
     row = find(strategies.blocks(), lambda row: not row.map.causal and "norm" in row.map.layer_names, settings=QUICK)
     assert row.name == "block ouro+none gain 1 layers 1 heads 1 of 2 tokens 1 not causal layer seed 0"
 
 
+@pytest.mark.slow
 def test_a_conjugation_shrinks_with_its_map():
     row = find(strategies.conjugations(strategies.layered_maps()), lambda row: row.matrix is None, settings=QUICK)
     assert row.map.dimension == 1

@@ -113,6 +113,7 @@ def test_every_figure_is_drawn_and_the_console_stays_silent(browser, pages, size
     print(said)  # a measurement, no bound: machines differ
 
 
+@pytest.mark.slow
 def test_a_table_is_sorted_by_a_click_and_says_so(browser, pages):
     show(browser, pages["hostile"])
     texts, state = column(browser, "Every token", "rate")

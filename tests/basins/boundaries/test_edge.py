@@ -78,6 +78,7 @@ def test_an_angle_is_cut_the_short_way_round():
     assert found.states[-1, 0] == pytest.approx(1.5 * np.pi, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_chaos_on_the_edge_does_not_settle():
     found = dl.track_edge(dl.zoo.newton(), [1.0, 0.0], [-0.5, 0.8], loops=60)
     assert (found.status, found.period) == (Status.OUT_OF_LOOPS, -1)

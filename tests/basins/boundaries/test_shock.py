@@ -33,6 +33,7 @@ def test_the_distance_to_a_circle(square, state):
     assert (found.safe[:, 0] < found.size).all()
 
 
+@pytest.mark.slow
 def test_without_a_mapper(square):
     found = dl.minimal_critical_shock(square, [0.5, 0.0])
     assert found.size == pytest.approx(0.5, rel=1e-4)

@@ -306,7 +306,7 @@ def test_the_result_prints_saves_and_loads(tmp_path):
         (([0.0, np.nan],), {}, InvalidArgumentError, "NaN"),
         (([0.0, 0.0],), {"kind": "sure"}, InvalidArgumentError, "kind must be"),
         (([0.0, 0.0],), {"digits": 0}, InvalidArgumentError, "digits must be"),
-        (([0.0, 0.0],), {"period": 0}, InvalidArgumentError, "p must be a positive int"),
+        (([0.0, 0.0],), {"period": 0}, InvalidArgumentError, "period must be a positive int"),
         (([0.0, 0.0],), {"period": 400}, InvalidArgumentError, "800 unknowns"),
     ],
 )
