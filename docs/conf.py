@@ -34,7 +34,6 @@ default_role = "autolink"  # `name` links where there is such a name
 
 html_theme = "furo"
 html_title = "dynloop"
-html_static_path = ["_static"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
