@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
 # the source is the whole clone, so that links between docs/ and theory/ are what they are on disk
 root_doc = "docs/index"
@@ -31,6 +32,15 @@ autodoc_typehints = "none"  # numpydoc says types in words
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 default_role = "autolink"  # `name` links where there is such a name
+
+# shown, not run: some train for minutes, and each runs as a test
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "docs/gallery",
+    "plot_gallery": "False",
+    "download_all_examples": False,
+    "show_memory": False,
+}
 
 html_theme = "furo"
 html_title = "dynloop"

@@ -1,4 +1,5 @@
 """Which blocks settle: random looped transformers by norm, injection and gain, over seeds.
+========================================================================================
 
 ``python examples/ablation.py out`` runs small blocks in a minute; ``--full`` those of width 128 with 12 layers over 512
 loops and 10 seeds, which takes about an hour and a half on one core. Each run is saved when it is done, and a second
@@ -29,7 +30,7 @@ FULL = {"layers": 12, "width": 128, "heads": 4, "tokens": 12, "loops": 512, "see
 
 
 def main(words: list[str] | None = None) -> Ablation:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="a folder for the results and the figure")
     parser.add_argument("--full", action="store_true", help="width 128, 12 layers, 512 loops, 10 seeds")
     parser.add_argument("--seeds", type=int, help="how many seeds")

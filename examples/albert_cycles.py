@@ -1,4 +1,5 @@
 """What a trained ALBERT does when its one layer is applied for ever: by prompt a cycle, a torus, or chaos.
+========================================================================================================
 
 The model is the text encoder inside Kokoro-82M (see albert_weights.py): ONE layer, trained to be applied 12 times. It
 has no injection, so all prompts of one length are starts of one and the same map: the prompt only picks the basin.

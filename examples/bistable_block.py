@@ -1,4 +1,5 @@
 """Train a looped block to remember one bit, and look at the two basins that make its memory.
+==========================================================================================
 
 The block is one transformer layer of width 16 on 4 tokens, with its prompt injected in every loop, so that nothing but
 the state tells one run from another. It starts from noise; the bit is the sign of what the noise holds along a fixed

@@ -1,4 +1,5 @@
 """Some layers of a plain transformer, looped: what they do for ever, by how the loop is closed.
+=============================================================================================
 
 A feed-forward model was not made to be looped, and how it is looped decides what happens. The same middle layers are
 looped five ways:

@@ -1,4 +1,5 @@
 """Every figure type of arXiv 2604.11791 from one command: ``python examples/paper_figures.py ADDRESS out``.
+=========================================================================================================
 
 ADDRESS is what `dynloop classify` takes: a folder, ``demo:NAME`` or ``synthetic:NORM+INJECTION``. Written are
 

@@ -1,4 +1,5 @@
 """How a large study runs on a cluster: the driver of `dynloop.study` under the load of 1 000 workers.
+===================================================================================================
 
 Nothing is analysed: every cell has a cost, drawn from a model, and two ways of spending it can be chosen.
 

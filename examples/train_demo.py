@@ -1,4 +1,5 @@
 """Train the looped transformers that ship with dynloop as ``demo:NAME``.
+======================================================================
 
 The task is to follow references. A prompt has 24 tokens: letters ``a b c d`` and numbers ``1 … 6``. A letter answers
 itself; a number n answers whatever the token n places back answers. So ``c 1 2 a 3`` has the answers ``c c c a c``:
