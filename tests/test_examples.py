@@ -192,6 +192,7 @@ def test_the_ablation_of_small_blocks_goes_on_where_it_stopped(example, tmp_path
     assert found.table().splitlines()[-1] in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "other"),
     [

@@ -98,6 +98,7 @@ def test_starts_next_to_a_boundary_go_where_their_side_goes():
     assert mapper(starts).tolist() == [4, 2, 4, 2]
 
 
+@pytest.mark.slow
 def test_labels_of_a_block_that_diverges_drifts_or_turns():
     def layer(x):
         s, c = x[:, 0], x[:, 1:]

@@ -22,6 +22,7 @@ def test_fractions_of_a_block(block):
     assert (found.fractions > 0.3).all()
 
 
+@pytest.mark.slow
 def test_the_edge_between_two_attractors_of_a_block_is_a_saddle(block):
     m, found = block
     one, other = (a.points[0] for a in found.attractors)

@@ -284,6 +284,7 @@ def test_every_pitchfork_has_the_basins_of_its_signs(a, c, seed):
     assert np.array_equal(dl.by_recurrence(m, starts[order])(m(starts[order])), labels[order])
 
 
+@pytest.mark.slow
 def test_labels_are_carried_by_every_layer():
     """T5: x is in the basin of x₁* exactly if L₁(x) is in that of L₁(x₁*) for the loop that starts one layer later."""
     m = dl.KernelMap([_half, _push], 2, jacobian=[_half_jacobian, _push_jacobian], name="two layers")

@@ -131,6 +131,7 @@ def orbit(m, x, loops):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["henon", "folded_towel", "ikeda"])
 def test_the_exponents_add_up_to_the_mean_logarithm_of_the_determinant(name):
     m = getattr(dl.zoo, name)()

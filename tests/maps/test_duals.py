@@ -76,6 +76,7 @@ def _helper(a, b):
     return a * b if a != b else a
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [arithmetic, functions, kinks, branches, helped])
 @pytest.mark.parametrize("x", [(0.3, 0.7), (0.8, 0.25), (0.45, 0.15)])
 def test_agrees_with_differences(step, x):

@@ -39,6 +39,7 @@ def zoo(name):
     return f"m = dl.zoo.{name}()"
 
 
+@pytest.mark.slow
 def test_a_second_process_finds_what_the_first_compiled(tmp_path):
     first, hits = run(zoo("henon"), tmp_path, tmp_path / "cache")
     assert hits == 0

@@ -201,6 +201,7 @@ def test_measured_exponents(name):
     np.testing.assert_allclose(found, m.facts["exponents_measured"], atol=max(0.005, 4 * m.facts["exponents_error"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", with_fact("exponent_sum"))
 def test_sum_of_exponents_is_the_mean_of_log_det(name):
     m = ALL[name]()

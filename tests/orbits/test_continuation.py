@@ -220,6 +220,7 @@ def test_a_neutral_saddle_is_no_neimark_sacker():
     assert len(branch.unexplained) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("b", [0.3, -0.2])
 def test_flips_and_the_fold_of_the_henon_map(b):
     def family(a):

@@ -42,6 +42,7 @@ def test_sections_of_a_vanishing_block_coincide_and_those_of_a_cyclic_one_do_not
     assert (spread <= 1e-12 * (1 + np.abs(row.limit).max())) == (row.label == "VANISHING")
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(row=strategies.periodic())
 def test_cycles_return_after_their_period_and_not_sooner(row):

@@ -3,6 +3,7 @@
 from functools import reduce
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import dynloop as dl
@@ -46,6 +47,7 @@ def test_pull_is_the_adjoint_of_push(row, seed):
     adjoint(row.map, row.starts, seed)
 
 
+@pytest.mark.slow
 @cases(185, m=kernels(), seed=SEEDS)
 def test_so_it_is_of_compiled_layers(m, seed):
     adjoint(m, np.random.default_rng(seed).uniform(-1, 1, (2, 2)), seed)

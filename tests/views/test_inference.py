@@ -47,6 +47,7 @@ def test_stage_curves_are_lines_with_bands():
         dl.draw_stages(found, "kl")
 
 
+@pytest.mark.slow
 def test_regimes_of_an_ablation_are_bars_that_add_up():
     found = dl.ablate(injection=["add", "concat"], layers=2, width=16, heads=2, tokens=3, seeds=2, loops=32)
     ax = dl.draw_ablation(found)

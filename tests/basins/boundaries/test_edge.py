@@ -6,6 +6,7 @@ from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.result import Status
 
 
+@pytest.mark.slow
 def test_the_edge_of_henon_is_its_other_fixed_point():
     found = dl.track_edge(dl.zoo.henon(), [0.0, 0.0], [-2.0, 0.0])
     assert (found.status, found.period, found.labels) == (Status.CONVERGED, 1, (1, -1))
