@@ -54,7 +54,7 @@ format: $(VENV)/.dev ## bring the code into the house's format
 	$(BIN)/ruff format .
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) docs/_build docs/generated docs/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache dist build
+	rm -rf $(VENV) docs/_build docs/generated docs/gallery sg_execution_times.rst .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: made again when pyproject.toml changes.
