@@ -41,11 +41,11 @@ _HOME = {
     "ExponentDiagram": "dynloop.diagrams.exponents",
     "period_diagram": "dynloop.diagrams.periods",
     "PeriodDiagram": "dynloop.diagrams.periods",
-    "draw_basins": "dynloop.views.basin_plot",
-    "draw_branch": "dynloop.views.plot",
-    "draw_exponent_diagram": "dynloop.views.plot",
-    "draw_orbit_diagram": "dynloop.views.plot",
-    "draw_period_diagram": "dynloop.views.plot",
+    "draw_basins": "dynloop.views.plots.basins",
+    "draw_branch": "dynloop.views.plots.sweeps",
+    "draw_exponent_diagram": "dynloop.views.plots.sweeps",
+    "draw_orbit_diagram": "dynloop.views.plots.sweeps",
+    "draw_period_diagram": "dynloop.views.plots.sweeps",
     "draw_convergence": "dynloop.views.plots.convergence",
     "draw_lyapunov": "dynloop.views.plots.lyapunov",
     "draw_multipliers": "dynloop.views.plots.multipliers",
@@ -53,7 +53,7 @@ _HOME = {
     "draw_regimes": "dynloop.views.plots.regimes",
     "regime_diagram": "dynloop.diagrams.regimes",
     "RegimeDiagram": "dynloop.diagrams.regimes",
-    "draw_regime_diagram": "dynloop.views.plot",
+    "draw_regime_diagram": "dynloop.views.plots.sweeps",
     "report": "dynloop.views.report",
     "classify_prompts": "dynloop.orbits.prompts",
     "PromptSummary": "dynloop.orbits.prompts",
@@ -135,9 +135,9 @@ _HOME = {
     "InferenceStages": "dynloop.inference.curves",
     "align_stages": "dynloop.inference.alignment",
     "StageAlignment": "dynloop.inference.alignment",
-    "draw_ablation": "dynloop.views.inference",
-    "draw_attention": "dynloop.views.inference",
-    "draw_stages": "dynloop.views.inference",
+    "draw_ablation": "dynloop.views.plots.inference",
+    "draw_attention": "dynloop.views.plots.inference",
+    "draw_stages": "dynloop.views.plots.inference",
     "Regime": "dynloop.orbits.verdict",
     "Plan": "dynloop.studies.plan",
     "Study": "dynloop.studies.study",
@@ -277,20 +277,20 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.studies.study import Study as Study
     from dynloop.studies.study import study as study
     from dynloop.studies.table import StudyTable as StudyTable
-    from dynloop.views.basin_plot import draw_basins as draw_basins
-    from dynloop.views.inference import draw_ablation as draw_ablation
-    from dynloop.views.inference import draw_attention as draw_attention
-    from dynloop.views.inference import draw_stages as draw_stages
-    from dynloop.views.plot import draw_branch as draw_branch
-    from dynloop.views.plot import draw_exponent_diagram as draw_exponent_diagram
-    from dynloop.views.plot import draw_orbit_diagram as draw_orbit_diagram
-    from dynloop.views.plot import draw_period_diagram as draw_period_diagram
-    from dynloop.views.plot import draw_regime_diagram as draw_regime_diagram
+    from dynloop.views.plots.basins import draw_basins as draw_basins
     from dynloop.views.plots.convergence import draw_convergence as draw_convergence
+    from dynloop.views.plots.inference import draw_ablation as draw_ablation
+    from dynloop.views.plots.inference import draw_attention as draw_attention
+    from dynloop.views.plots.inference import draw_stages as draw_stages
     from dynloop.views.plots.lyapunov import draw_lyapunov as draw_lyapunov
     from dynloop.views.plots.multipliers import draw_multipliers as draw_multipliers
     from dynloop.views.plots.orbit import draw_orbit as draw_orbit
     from dynloop.views.plots.regimes import draw_regimes as draw_regimes
+    from dynloop.views.plots.sweeps import draw_branch as draw_branch
+    from dynloop.views.plots.sweeps import draw_exponent_diagram as draw_exponent_diagram
+    from dynloop.views.plots.sweeps import draw_orbit_diagram as draw_orbit_diagram
+    from dynloop.views.plots.sweeps import draw_period_diagram as draw_period_diagram
+    from dynloop.views.plots.sweeps import draw_regime_diagram as draw_regime_diagram
     from dynloop.views.report import report as report
 
 

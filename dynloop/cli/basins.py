@@ -102,12 +102,9 @@ def basins(
 
         def analyse(m: LoopMap, case: Case) -> Basins:
             keep = None if folder is None else folder / f"{order[id(case)]:04d}.pieces"
-            try:
-                grid = grid_for(m, region, plane, extent, n, seed)
-                with bar(case.label, "starts") as progress:
-                    return label(m, grid, loops=loops, keep=keep, progress=progress)
-            except InvalidArgumentError as error:
-                raise InvalidArgumentError(f"{case.label}: {error}") from error
+            grid = grid_for(m, region, plane, extent, n, seed)
+            with bar(case.label, "starts") as progress:
+                return label(m, grid, loops=loops, keep=keep, progress=progress)
 
         def table(one: Basins, m: LoopMap, case: Case) -> Any:
             return render(one, title=case.label, about=[map_entry(m)["description"]])

@@ -19,7 +19,6 @@ from dynloop.cli.cases import (
 )
 from dynloop.cli.results import JsonOption, OutOption, analyse_all, empty_folder
 from dynloop.cli.terminal import bar, reported
-from dynloop.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from dynloop.maps.base import LoopMap
@@ -83,12 +82,9 @@ def fixed_points(
         def search(m: LoopMap, case: Case) -> FixedPoints:
             count = starts or (_MANY_STARTS if m.dimension <= _FEW else _FEW_STARTS)
             with bar(case.label, "starts") as progress:
-                try:
-                    return find_fixed_points(
-                        m, m.start(seed, count), period=period, tol=tol, k=k, method=method.value, progress=progress
-                    )
-                except InvalidArgumentError as error:
-                    raise InvalidArgumentError(f"{case.label}: {error}") from error
+                return find_fixed_points(
+                    m, m.start(seed, count), period=period, tol=tol, k=k, method=method.value, progress=progress
+                )
 
         def table(points: FixedPoints, m: LoopMap, case: Case) -> Any:
             return render(points, title=case.label, about=[map_entry(m)["description"]])

@@ -91,7 +91,7 @@ def lyapunov(
                     )  # fmt: skip
                 except InvalidArgumentError as error:
                     said = re.sub(r"\bqr_every=(\d+)", r"--qr-every \1", str(error))
-                    raise InvalidArgumentError(f"{case.label}: {said}") from error
+                    raise InvalidArgumentError(said) from error
 
         more = "-k asks for more" if k is None else ""
 

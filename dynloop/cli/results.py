@@ -66,7 +66,10 @@ def analyse_all(
     entries, brief = [], []
     for number, case in enumerate(cases, 1):
         m = case.open()
-        found = analyse(m, case)
+        try:
+            found = analyse(m, case)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"{case.label}: {error}") from error
         head = {"checkpoint": case.address, "prompt": case.prompt}
         if folder is not None:
             saved = found.save(folder / f"{number:04d}.npz").name

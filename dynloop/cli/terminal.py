@@ -44,7 +44,7 @@ def bar(label: str, unit: str = "loops") -> Iterator[Callable[[int, int], None] 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from dynloop.views.table import one_line
+    from dynloop.views.layout import one_line
 
     short = one_line(label if len(label) <= 36 else f"{label[:35]}…")
     name, loops = TextColumn("{task.description}", markup=False), TextColumn(unit)

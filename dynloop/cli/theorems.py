@@ -18,7 +18,6 @@ from dynloop.cli.cases import (
 )
 from dynloop.cli.results import JsonOption, OutOption, analyse_all, empty_folder
 from dynloop.cli.terminal import bar, reported
-from dynloop.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from dynloop.maps.base import LoopMap
@@ -53,10 +52,7 @@ def theorems(
 
         def check(m: LoopMap, case: Case) -> StatementTable:
             with bar(case.label, "statements") as progress:
-                try:
-                    return check_statements(m, m.start(seed, starts), loops=loops, rng=seed, progress=progress)
-                except InvalidArgumentError as error:
-                    raise InvalidArgumentError(f"{case.label}: {error}") from error
+                return check_statements(m, m.start(seed, starts), loops=loops, rng=seed, progress=progress)
 
         def table(checked: StatementTable, m: LoopMap, case: Case) -> Any:
             return render(checked, title=case.label, about=[map_entry(m)["description"]])

@@ -78,7 +78,7 @@ def exponent_diagram(
     Returns
     -------
     ExponentDiagram
-        Exponents with errors. `dynloop.views.plot.draw_exponent_diagram` plots them.
+        Exponents with errors. `dynloop.draw_exponent_diagram` plots them.
 
     Raises
     ------

@@ -74,7 +74,7 @@ def orbit_diagram(
     Returns
     -------
     OrbitDiagram
-        The states. `dynloop.views.plot.draw_orbit_diagram` plots them.
+        The states. `dynloop.draw_orbit_diagram` plots them.
 
     Raises
     ------

@@ -77,7 +77,7 @@ def period_diagram(
     Returns
     -------
     PeriodDiagram
-        Periods and their status. `dynloop.views.plot.draw_period_diagram` plots them.
+        Periods and their status. `dynloop.draw_period_diagram` plots them.
 
     Raises
     ------

@@ -64,7 +64,7 @@ def regime_diagram(
     Returns
     -------
     RegimeDiagram
-        A verdict for every value, with its reason. `dynloop.views.plot.draw_regime_diagram` plots them.
+        A verdict for every value, with its reason. `dynloop.draw_regime_diagram` plots them.
 
     Raises
     ------

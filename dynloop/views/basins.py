@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from dynloop.basins.attractors import Attractor
 from dynloop.basins.grid import Basins
-from dynloop.views.table import one_line
+from dynloop.views.layout import headed, indented
 
 __all__ = ["render"]
 
@@ -43,19 +42,18 @@ def render(found: Basins, *, title: str = "", about: Sequence[str] = ()) -> Rend
     rich renderable
         Text of others is shown as it is, never read as markup.
     """
-    parts: list[RenderableType] = [Text(one_line(title), style="bold")] if title else []
-    parts += [_indented(Text(one_line(line))) for line in about]
+    parts = headed(title, about)
     shape = " × ".join(map(str, found.labels.shape))
     count = len(found.attractors)
     kind = "of a plane or box" if found.plane is not None else "of a grid"
     said = f"{shape} starts {kind}; {count} attractor{'' if count == 1 else 's'}"
-    parts += [Text(), _indented(Text(said)), Text(), _indented(_table(found))]
+    parts += [Text(), indented(Text(said)), Text(), indented(_table(found))]
     if count > _SHOWN:
-        parts.append(_indented(Text(f"… and {count - _SHOWN} more; --json has them all")))
+        parts.append(indented(Text(f"… and {count - _SHOWN} more; --json has them all")))
     there = [(name, text) for name, text in _MEANING if getattr(found, name) > 0]
     if there:
         parts.append(Text())
-        parts += [_indented(Text(f"{name}: {text}")) for name, text in there]
+        parts += [indented(Text(f"{name}: {text}")) for name, text in there]
     return Group(*parts)
 
 
@@ -87,7 +85,3 @@ def _place(one: Attractor) -> str:
     if first.size <= _COORDINATES:
         return ", ".join(f"{value + 0.0:.4g}" for value in first)
     return f"size {np.linalg.norm(first):.4g}"
-
-
-def _indented(what: RenderableType) -> RenderableType:
-    return Padding(what, (0, 0, 0, 2))

@@ -9,7 +9,6 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -17,8 +16,8 @@ from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.maps.base import Array, LoopMap
 from dynloop.result import Status
 from dynloop.views.digits import decimals_of, error_text, with_error
+from dynloop.views.layout import headed, indented, one_line
 from dynloop.views.reading import errors, how, invariants, reading, sign
-from dynloop.views.table import one_line
 
 __all__ = ["render"]
 
@@ -55,22 +54,21 @@ def render(
     rich renderable
         Text of others (prompts, paths, names of layers) is shown as it is, never read as markup.
     """
-    parts: list[RenderableType] = [Text(one_line(title), style="bold")] if title else []
-    parts += [_indented(one_line(line)) for line in (*about, _size(found, m, more))]
+    parts = headed(title, (*about, _size(found, m, more)))
     if not np.isnan(found.exponents).all():
-        parts += [Text(), _indented(_exponents(found))]
+        parts += [Text(), indented(_exponents(found))]
         hidden = found.exponents[_SHOWN:]
         if len(hidden):
-            parts.append(_indented(_rest(hidden, errors(found)[_SHOWN:])))
+            parts.append(indented(_rest(hidden, errors(found)[_SHOWN:])))
         if found.by_layer is not None:
             table = _layers(found, found.by_layer, m)
             parts += _headed("What each layer adds to the exponents", table, len(found.exponents))
         if found.by_token is not None:
             table = _tokens(found, found.by_token, m)
             parts += _headed("Exponents of each token's own, conditional", table, found.by_token.shape[1])
-            parts.append(_indented(_CONDITIONAL, "dim"))
-    parts += [Text(), _indented(reading(found), _STYLES[sign(found)])]
-    parts += [_indented(line) for line in (invariants(found, m.dimension), _status(found), how(found)) if line]
+            parts.append(indented(_CONDITIONAL, "dim"))
+    parts += [Text(), indented(reading(found), _STYLES[sign(found)])]
+    parts += [indented(line) for line in (invariants(found, m.dimension), _status(found), how(found)) if line]
     return Group(*parts)
 
 
@@ -78,11 +76,7 @@ def _headed(head: str, table: Table, exponents: int) -> list[RenderableType]:
     """Put a head over a table, which says so if not all the exponents have a column."""
     columns = sum(str(column.header).startswith("λ") for column in table.columns)
     shown = f" (the first {columns} of {exponents})" if columns < exponents else ""
-    return [Text(), _indented(f"{head}{shown}:", "bold"), _indented(table)]
-
-
-def _indented(what: RenderableType, style: str = "") -> RenderableType:
-    return Padding(Text(what, style=style) if isinstance(what, str) else what, (0, 0, 0, 2))
+    return [Text(), indented(f"{head}{shown}:", "bold"), indented(table)]
 
 
 def _size(found: LyapunovSpectrum, m: LoopMap, more: str) -> str:

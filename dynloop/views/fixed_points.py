@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from dynloop.maps.base import Array
 from dynloop.orbits.solved import FixedPoints
 from dynloop.views.digits import with_error
-from dynloop.views.table import one_line
+from dynloop.views.layout import headed, indented
 
 __all__ = ["render"]
 
@@ -52,21 +51,20 @@ def render(found: FixedPoints, *, title: str = "", about: Sequence[str] = ()) ->
     rich renderable
         Text of others is shown as it is, never read as markup.
     """
-    parts: list[RenderableType] = [Text(one_line(title), style="bold")] if title else []
-    parts += [_indented(Text(one_line(line))) for line in about]
-    parts += [Text(), _indented(Text(found.summary()))]
+    parts = headed(title, about)
+    parts += [Text(), indented(Text(found.summary()))]
     if len(found):
-        parts += [Text(), _indented(_orbits(found))]
+        parts += [Text(), indented(_orbits(found))]
         if len(found) > _SHOWN:
-            parts.append(_indented(Text(f"… and {len(found) - _SHOWN} more; --json has them all")))
+            parts.append(indented(Text(f"… and {len(found) - _SHOWN} more; --json has them all")))
         parts.append(Text())
         kinds = dict.fromkeys(found.stability.tolist())
-        parts += [_indented(Text(_MEANING[kind], style=_STYLES[kind])) for kind in kinds]
+        parts += [indented(Text(_MEANING[kind], style=_STYLES[kind])) for kind in kinds]
     if len(found.slow):
         ends = dict.fromkeys(f"{residual:.1e}" for residual in (found.slow.residual.min(), found.slow.residual.max()))
         said = f"slow: ‖F(x) − x‖ has a local minimum, relative size {' … '.join(ends)}; no solution nearby"
-        parts.append(_indented(Text(said)))
-    parts.append(_indented(Text("Nothing says that these are all there are.", style="dim")))
+        parts.append(indented(Text(said)))
+    parts.append(indented(Text("Nothing says that these are all there are.", style="dim")))
     return Group(*parts)
 
 
@@ -111,7 +109,3 @@ def _multipliers(values: Array, errors: Array) -> str:
     shown = sum(2 if text.endswith("i") else 1 for text in told)
     more = ", …" if len(values) > shown else ""
     return ", ".join(told) + more if told else "–"
-
-
-def _indented(what: RenderableType) -> RenderableType:
-    return Padding(what, (0, 0, 0, 2))

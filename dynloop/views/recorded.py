@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from dynloop.orbits.records.verdict import RecordedClassification
 from dynloop.views.digits import with_error
-from dynloop.views.table import one_line
+from dynloop.views.layout import headed, indented, one_line
 
 __all__ = ["render"]
 
@@ -51,17 +50,17 @@ def render(found: RecordedClassification, *, title: str = "") -> RenderableType:
     for (label, members), row in zip(groups, cells, strict=True):
         style = _STYLES[label.partition("(")[0]]
         table.add_row(Text(label, style=style), f"{100 * len(members) / count:.3g} %", *(row[name] for name in shown))
-    parts: list[RenderableType] = [Text(one_line(title), style="bold")] if title else []
-    parts += [_indented(_about(found)), Text(), _indented(table), Text()]
+    parts = headed(title)
+    parts += [indented(_about(found)), Text(), indented(table), Text()]
     if len(groups) > 1:
-        parts.append(_indented(Text.assemble("The whole record: ", (found.verdict, _STYLES[found.verdict]))))
+        parts.append(indented(Text.assemble("The whole record: ", (found.verdict, _STYLES[found.verdict]))))
     for label, members in groups:
         first = int(members[0])
         reason = one_line(str(np.ravel(found.tokens.reason)[first]))
         head = f"{label}: " if count == 1 else f"{label} (token {first}): "
-        parts.append(_indented(Text.assemble((head, _STYLES[label.partition("(")[0]]), reason)))
+        parts.append(indented(Text.assemble((head, _STYLES[label.partition("(")[0]]), reason)))
     if count > 1:
-        parts.append(_indented(Text("Each number is the largest of its group.", style="dim")))
+        parts.append(indented(Text("Each number is the largest of its group.", style="dim")))
     return Group(*parts)
 
 
@@ -108,7 +107,3 @@ def _number(value: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:.3g}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.1e}"
-
-
-def _indented(what: RenderableType | str) -> RenderableType:
-    return Padding(Text(what) if isinstance(what, str) else what, (0, 0, 0, 2))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from dynloop.studies.table import StudyTable
-from dynloop.views.table import one_line
+from dynloop.views.layout import headed, indented, one_line
 
 __all__ = ["render"]
 
@@ -22,11 +21,11 @@ def render(table: StudyTable, *, title: str, code: str, rows: int = 20) -> Rende
     """
     varying = [name for name, values in table.columns.items() if _varies(values)]
     constant = {name: values[0] for name, values in table.columns.items() if name not in varying and len(values)}
-    parts: list[RenderableType] = [Text(one_line(title), style="bold")]
+    parts = headed(title)
     said = ", ".join(f"{name} {_text(v)}" for name, v in constant.items() if v is not None and name != "state")
     for line in (table.summary(), said, one_line(code)):
         if line:
-            parts.append(Padding(Text(line), (0, 0, 0, 2)))
+            parts.append(indented(Text(line)))
     shown = [name for name in varying if name not in ("summary",)]
     if rows and shown:
         drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -34,9 +33,9 @@ def render(table: StudyTable, *, title: str, code: str, rows: int = 20) -> Rende
             drawn.add_column(Text(one_line(name)), justify="right" if _numbers(table.columns[name]) else "left")
         for row, _ in zip(table.rows(), range(rows), strict=False):
             drawn.add_row(*(Text(_text(row[name])) for name in shown))
-        parts += [Text(""), Padding(drawn, (0, 0, 0, 2))]
+        parts += [Text(""), indented(drawn)]
         if len(table) > rows:
-            parts.append(Padding(Text(f"… and {len(table) - rows} more; --rows shows more of them"), (0, 0, 0, 2)))
+            parts.append(indented(Text(f"… and {len(table) - rows} more; --rows shows more of them")))
     return Group(*parts)
 
 

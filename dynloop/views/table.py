@@ -17,8 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dynloop.orbits.verdict import Classification, Regime
+from dynloop.views.layout import headed, indented, one_line
 
-__all__ = ["COLUMNS", "Row", "number", "one_line", "render", "rows"]
+__all__ = ["COLUMNS", "Row", "number", "render", "rows"]
 
 COLUMNS = ("rate", "floor", "residual", "closure", "perimeter", "exponent", "loops")
 _STYLES = {
@@ -133,28 +134,20 @@ def render(found: Classification, *, title: str = "", about: Sequence[str] = ())
         no_polygon = {"closure": math.nan} if row.regime is Regime.VANISHING else {}
         numbers = [number((row.numbers | no_polygon)[name], name) for name in shown]
         table.add_row(Text(row.label, style=_STYLES[row.regime]), f"{100 * row.share:.3g} %", *numbers)
-    parts: list[RenderableType] = [Text(one_line(title), style="bold")] if title else []
-    parts += [Padding(Text(one_line(line)), (0, 0, 0, 2)) for line in (*about, _size(found))]
-    parts += [Text(), Padding(table, (0, 0, 0, 2)), Text()]
+    parts = headed(title, (*about, _size(found)))
+    parts += [Text(), indented(table), Text()]
     for row in grouped:
         for reason, count in row.reasons[:_REASONS_SHOWN]:
             which = row.where if len(row.reasons) == 1 else f"{count} of {row.count}"
             head = f"{row.label} ({which}): " if which else f"{row.label}: "
-            parts.append(Padding(Text.assemble((head, _STYLES[row.regime]), one_line(reason)), (0, 0, 0, 2)))
+            parts.append(indented(Text.assemble((head, _STYLES[row.regime]), one_line(reason))))
         if len(row.reasons) > _REASONS_SHOWN:
             parts.append(
                 Padding(Text(f"… and {len(row.reasons) - _REASONS_SHOWN} more kinds of reasons"), (0, 0, 0, 4))
             )
     if any(row.count > 1 for row in grouped):
-        parts.append(Padding(Text("Each number is the largest of its group.", style="dim"), (0, 0, 0, 2)))
+        parts.append(indented(Text("Each number is the largest of its group.", style="dim")))
     return Group(*parts)
-
-
-def one_line(text: str) -> str:
-    """Return text on one line, control characters made visible, so that no terminal obeys them."""
-    return "".join(
-        c if c.isprintable() else " " if c in "\n\r\t" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def _column(found: Classification, name: str) -> np.ndarray[Any, Any]:

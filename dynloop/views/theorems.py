@@ -10,11 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dynloop.views.table import one_line
+from dynloop.views.layout import headed, indented, one_line
 
 __all__ = ["CLOSING", "ORDER", "Report", "Reports", "Shown", "number", "reasons", "render", "shown"]
 
@@ -71,9 +70,8 @@ def render(found: Reports, *, title: str = "", about: Sequence[str] = ()) -> Ren
     rich renderable
         Text of others is shown as it is, never read as markup.
     """
-    parts: list[RenderableType] = [Text(one_line(title), style="bold")] if title else []
     verdicts = "; ".join(dict.fromkeys(found.regimes))
-    parts += [_indented(one_line(line)) for line in (*about, f"orbit: {verdicts}", found.summary())]
+    parts = headed(title, (*about, f"orbit: {verdicts}", found.summary()))
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for head in ("", "statement", "outcome"):
         table.add_column(head)
@@ -82,9 +80,9 @@ def render(found: Reports, *, title: str = "", about: Sequence[str] = ()) -> Ren
     table.add_column("of what; or the hypothesis that fails or is open", overflow="fold")
     for report in found.reports:
         table.add_row(*_row(report))
-    parts += [Text(), _indented(table), Text()]
-    parts += [_indented(Text.assemble((f"{names}: ", style), one_line(why))) for names, style, why in reasons(found)]
-    parts.append(_indented(Text(CLOSING, style="dim")))
+    parts += [Text(), indented(table), Text()]
+    parts += [indented(Text.assemble((f"{names}: ", style), one_line(why))) for names, style, why in reasons(found)]
+    parts.append(indented(Text(CLOSING, style="dim")))
     return Group(*parts)
 
 
@@ -157,7 +155,3 @@ def number(value: float) -> str:
     if math.isinf(value):
         return "∞"
     return f"{value:.3g}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.0e}"
-
-
-def _indented(what: RenderableType) -> RenderableType:
-    return Padding(Text(what) if isinstance(what, str) else what, (0, 0, 0, 2))

@@ -41,8 +41,10 @@ class Enclosure:
         for j in np.flatnonzero(P.whole):  # the cells of a circle leave no gap at the seam
             last = self.high[:, j] == P.borders[j][-1]
             self.high[last, j] = np.maximum(self.high[last, j], _seam(P, int(j)))
+        rng = np.random.default_rng(0)
+        some = rng.integers(0, P.count, 4)
         with workprec(_BITS):
-            _check(self._B, m, self.low, self.high)
+            self._B.check_word(m, rng.uniform(self.low[some], self.high[some]))
 
     def bound(self, low: Array, high: Array) -> Boxes | None:
         """Return boxes of doubles that hold the image of a box; None where it could not be bounded."""
@@ -78,25 +80,6 @@ def _seam(P: Partition, j: int) -> float:
     """Return a double beyond the end of the turn that begins at the first border."""
     end = P.borders[j][0] + P.turns[j]
     return float(end + _ROUNDING * (abs(end) + P.turns[j]))
-
-
-def _check(B: Any, m: Any, low: Array, high: Array) -> None:
-    """Refuse a map that is not periodic in its angles, or not what was compiled, at some random points of cells."""
-    from dynloop.orbits.certificates.backend import flint
-    from dynloop.orbits.certificates.trace import UndecidedError
-
-    rng = np.random.default_rng(0)
-    some = rng.integers(0, len(low), 4)
-    points = rng.uniform(low[some], high[some])
-    if stale := B.check_compiled(m, points):
-        raise InvalidArgumentError(stale)
-    for x in points:
-        try:
-            trouble = B.check_periods([flint.arb(float(c)) for c in x])
-        except UndecidedError:
-            continue
-        if trouble:
-            raise InvalidArgumentError(f"{B.name}: {trouble}; correct its `periods`")
 
 
 def _image(B: Any, low: Array, high: Array, splits: int) -> Boxes | None:

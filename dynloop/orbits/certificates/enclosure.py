@@ -194,6 +194,24 @@ class BallMap:
             "is there to within rounding, or a global or an array that the step uses was changed. Make the map again"
         )
 
+    def check_word(self, m: KernelMap, points: Array) -> None:
+        """Refuse a map that is not what was compiled, or not periodic in its angles, at points ``(batch, n)``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            With what was seen, and the remedy.
+        """
+        if stale := self.check_compiled(m, points):
+            raise InvalidArgumentError(stale)
+        for x in points:
+            try:
+                trouble = self.check_periods([exact(float(c)) for c in x])
+            except UndecidedError:
+                continue
+            if trouble:
+                raise InvalidArgumentError(f"{self.name}: {trouble}; correct its `periods`")
+
     # -- angles --------------------------------------------------------------------------------------------------
 
     def gap(self, a: Arb, b: Arb, i: int) -> tuple[Arb, bool]:

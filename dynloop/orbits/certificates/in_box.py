@@ -133,12 +133,15 @@ def fixed_points_in_box(
     if progress is not None and not callable(progress):
         raise InvalidArgumentError(f"progress must be callable, progress(examined, waiting, found); got {progress!r}")
 
+    from dynloop.orbits.certificates.backend import workprec
     from dynloop.orbits.certificates.census import census
     from dynloop.orbits.certificates.enclosure import BallMap
     from dynloop.orbits.certificates.subdivision import search
 
     B = BallMap(m)
-    _check_word(B, m, sides)
+    points = np.random.default_rng(0).uniform(sides[:, 0], sides[:, 1], (4, len(sides)))
+    with workprec(_BITS):
+        B.check_word(m, points)
     found = search(B, sides, p, resolution=float(resolution), budget=int(budget), progress=progress)
     rows, doubtful = census(B, m, sides, p, found.unique, _BITS)
     undecided = found.undecided + doubtful
@@ -161,24 +164,6 @@ def fixed_points_in_box(
         examined=found.examined,
         reason=_reason(len(rows), p, len(undecided), found.out_of_budget, all(row.inside for row in rows)),
     )
-
-
-def _check_word(B: Any, m: KernelMap, sides: Array) -> None:
-    """Refuse a map that is not periodic in its angles, or not what was compiled, at random points of the box."""
-    from dynloop.orbits.certificates.backend import flint, workprec
-    from dynloop.orbits.certificates.trace import UndecidedError
-
-    points = np.random.default_rng(0).uniform(sides[:, 0], sides[:, 1], (4, len(sides)))
-    with workprec(_BITS):
-        if stale := B.check_compiled(m, points):
-            raise InvalidArgumentError(stale)
-        for x in points:
-            try:
-                trouble = B.check_periods([flint.arb(float(c)) for c in x])
-            except UndecidedError:
-                continue
-            if trouble:
-                raise InvalidArgumentError(f"{B.name}: {trouble}; correct its `periods`")
 
 
 def _reason(rows: int, p: int, undecided: int, out_of_budget: bool, inside: bool) -> str:

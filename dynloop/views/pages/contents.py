@@ -10,12 +10,12 @@ import numpy as np
 
 from dynloop.orbits.records.verdict import RecordedClassification
 from dynloop.orbits.verdict import Classification
+from dynloop.views.layout import one_line
 from dynloop.views.pages import tables
 from dynloop.views.pages.figures import Figure, figures_of
 from dynloop.views.pages.sentences import Verdict, claim, say, summary_of
 from dynloop.views.pages.subjects import Subject
 from dynloop.views.pages.tables import Cell, Table, Theorems, Token
-from dynloop.views.table import one_line
 
 __all__ = ["Block", "Placed", "Section", "alarms", "blocks", "lead", "overview", "placed", "section"]
 

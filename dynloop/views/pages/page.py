@@ -11,11 +11,11 @@ from typing import Any
 from dynloop.errors import MissingPackageError
 from dynloop.orbits.verdict import Classification
 from dynloop.views.document import dumps
+from dynloop.views.layout import one_line
 from dynloop.views.pages import contents, provenance
 from dynloop.views.pages.figures import Figure, grid
 from dynloop.views.pages.subjects import Entry, Subject, gather
 from dynloop.views.palette import LOOKS
-from dynloop.views.table import one_line
 from dynloop.views.theorems import CLOSING
 
 __all__ = ["page"]

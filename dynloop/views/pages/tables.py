@@ -11,8 +11,9 @@ import numpy as np
 from dynloop.orbits.records.verdict import RecordedClassification
 from dynloop.orbits.verdict import Classification
 from dynloop.views.digits import with_error
+from dynloop.views.layout import one_line
 from dynloop.views.pages.subjects import Subject
-from dynloop.views.table import COLUMNS, one_line, rows
+from dynloop.views.table import COLUMNS, rows
 from dynloop.views.table import number as column_number
 from dynloop.views.theorems import Reports, number, reasons, shown
 

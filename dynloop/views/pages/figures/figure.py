@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.views.table import one_line
+from dynloop.views.layout import one_line
 
 __all__ = ["ACCENT", "GREY", "INK", "MOST", "Figure", "kind_of", "level", "short", "shown", "thinned"]
 

@@ -60,7 +60,7 @@ def test_axes_in_any_order_are_drawn_in_theirs():
 
 
 def test_colours_are_told_apart_and_go_on_beyond_seven():
-    from dynloop.views.basin_plot import colours
+    from dynloop.views.plots.basins import colours
 
     for count in (1, 7, 30):
         assert len(set(colours(count))) == count

@@ -9,15 +9,15 @@ import numpy as np
 from dynloop.basins.attractors import DIVERGED, UNDECIDED, UNMATCHED
 from dynloop.basins.grid import Basins
 from dynloop.errors import InvalidArgumentError
-from dynloop.views.plot import axes_or_new
+from dynloop.views.palette import SERIES
+from dynloop.views.plots.axes import axes_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["colours", "draw_basins"]
 
-# the eight colours of Okabe and Ito without black
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+_COLOURS = SERIES[:-1]  # black is for starts that diverged
 _OTHERS = {DIVERGED: ("#222222", "diverged"), UNDECIDED: ("#d9d9d9", "undecided"), UNMATCHED: ("#8c8c8c", "unmatched")}
 
 
@@ -61,7 +61,7 @@ def draw_basins(found: Basins, *, ax: Axes | None = None, **options: Any) -> Axe
         raise InvalidArgumentError(
             f"labels have {found.labels.ndim} axes and a picture has two; draw a plane of them, dl.plane(…)"
         )
-    ax = axes_or_new(ax)
+    ax = axes_for(ax)
     from matplotlib.colors import BoundaryNorm, ListedColormap
     from matplotlib.patches import Patch
 

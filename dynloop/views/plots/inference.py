@@ -11,7 +11,8 @@ from dynloop.inference.ablation import FACTORS, Ablation
 from dynloop.inference.curves import ATTENTION, InferenceStages
 from dynloop.inference.stability import AttentionStability
 from dynloop.orbits.verdict import Regime
-from dynloop.views.plot import COLOURS, axes_or_new
+from dynloop.views.palette import LOOKS
+from dynloop.views.plots.axes import axes_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +63,7 @@ def draw_attention(
     ):
         if not 0 <= value < size:
             raise InvalidArgumentError(f"{name} must be between 0 and {size - 1}; got {value!r}")
-    ax = axes_or_new(ax)
+    ax = axes_for(ax)
     half = (found.times[1] - found.times[0]) / 2
     extent = (found.times[0] - half, found.times[-1] + half) * 2
     style = {"origin": "lower", "cmap": "magma", "extent": extent, **options}
@@ -110,7 +111,7 @@ def draw_stages(
     for one in (found, *(() if feed_forward is None else (feed_forward,))):
         if metric not in one.curves:
             raise InvalidArgumentError(f"metric must be one of {', '.join(one.curves)}; got {metric!r}")
-    ax = axes_or_new(ax)
+    ax = axes_for(ax)
     relative = feed_forward is not None
     curve, errors = found.curves[metric], found.errors[metric]
     depth = _depth(curve.shape[1], relative)
@@ -152,13 +153,13 @@ def draw_ablation(found: Ablation, *, ax: Axes | None = None, **options: Any) ->
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = axes_or_new(ax)
+    ax = axes_for(ax)
     rows = np.arange(len(found.norm))
     left = np.zeros(len(rows))
     for j, name in enumerate(found.regimes):
         share = found.share[:, j]
         error = np.where(share > 0, found.share_error[:, j], np.nan)
-        style = {"color": COLOURS[Regime[name]], "label": name, "height": 0.7, "ecolor": "0.4", **options}
+        style = {"color": LOOKS[Regime[name]].colour, "label": name, "height": 0.7, "ecolor": "0.4", **options}
         ax.barh(rows, share, left=left, xerr=None if np.isnan(error).all() else error, **style)
         left += share
     for i in range(len(rows)):

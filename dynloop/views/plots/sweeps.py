@@ -10,28 +10,22 @@ from dynloop.diagrams.exponents import ExponentDiagram
 from dynloop.diagrams.orbits import OrbitDiagram
 from dynloop.diagrams.periods import PeriodDiagram
 from dynloop.diagrams.regimes import RegimeDiagram
-from dynloop.errors import InvalidArgumentError, MissingPackageError
+from dynloop.errors import InvalidArgumentError
 from dynloop.orbits.branches.record import Branch
 from dynloop.orbits.verdict import Regime
+from dynloop.views.palette import LOOKS
+from dynloop.views.plots.axes import ACCENT, INK, axes_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "axes_or_new",
     "draw_branch",
     "draw_exponent_diagram",
     "draw_orbit_diagram",
     "draw_period_diagram",
     "draw_regime_diagram",
 ]
-
-_INK, _ACCENT = "#1f3a5f", "#b5402a"
-COLOURS = {
-    Regime.VANISHING: "#9ecae1", Regime.CYCLIC: "#1f3a5f", Regime.PERIODIC: "#3f8f5f", Regime.QUASIPERIODIC: "#d9a441",
-    Regime.CHAOTIC: "#b5402a", Regime.RAY: "#7b5ea7", Regime.DRIFT: "#c39bd3", Regime.DIVERGENT: "#222222",
-    Regime.UNDECIDED: "#d0d0d0",
-}  # fmt: skip
 
 _MARKERS = {"fold": "s", "flip": "o", "neimark-sacker": "D", "branch": "^"}
 
@@ -65,12 +59,12 @@ def draw_branch(
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = axes_or_new(ax)
+    ax = axes_for(ax)
     index = _coordinate(coordinate, found.points.shape[2:])
     where: Any = (..., *index)
     points, stable = found.points[where], found.unstable == 0
     known = np.array([name != "unknown" for name in found.stability])
-    style = {"color": _INK, "linewidth": 1.2, **options}
+    style = {"color": INK, "linewidth": 1.2, **options}
     for i in range(points.shape[1]):
         for rows, line in ((stable & known, "-"), (~(stable & known), "--")):
             near = rows | np.append(rows[1:], False) | np.append(False, rows[:-1])
@@ -81,7 +75,7 @@ def draw_branch(
         if met:
             places = np.stack([one.point[where] for one in met])
             values = np.repeat([one.value for one in met], places.shape[1])
-            ax.plot(values, places.ravel(), linestyle="none", marker=marker, markersize=5, color=_ACCENT, label=kind)
+            ax.plot(values, places.ravel(), linestyle="none", marker=marker, markersize=5, color=ACCENT, label=kind)
     ax.set(xlabel="parameter", ylabel=f"coordinate {', '.join(map(str, index))}")
     return ax
 
@@ -114,12 +108,12 @@ def draw_orbit_diagram(
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = axes_or_new(ax)
+    ax = axes_for(ax)
     index = _coordinate(coordinate, found.states.shape[2:])
     where: Any = (..., *index)
     points = found.states[where]
     size = float(np.clip(2e4 / points.size, 0.2, 2.0))
-    style = {"linestyle": "none", "marker": ".", "markersize": size, "markeredgewidth": 0, "color": _INK, **options}
+    style = {"linestyle": "none", "marker": ".", "markersize": size, "markeredgewidth": 0, "color": INK, **options}
     ax.plot(
         np.repeat(_numbers(found.values), points.shape[1]), points.ravel(), rasterized=points.size > 10_000, **style
     )
@@ -151,7 +145,7 @@ def draw_exponent_diagram(found: ExponentDiagram, *, ax: Axes | None = None, **o
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = axes_or_new(ax)
+    ax = axes_for(ax)
     values = _numbers(found.values)
     finite = np.where(np.isfinite(found.exponents), found.exponents, np.nan)
     ax.axhline(0, color="0.6", linewidth=0.8, zorder=0)
@@ -191,14 +185,14 @@ def draw_period_diagram(found: PeriodDiagram, *, ax: Axes | None = None, **optio
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = axes_or_new(ax)
+    ax = axes_for(ax)
     values, known = _numbers(found.values), found.period > 0
-    style = {"linestyle": "none", "marker": ".", "markersize": 3, "color": _INK, **options}
+    style = {"linestyle": "none", "marker": ".", "markersize": 3, "color": INK, **options}
     ax.plot(values[known], found.period[known], **style)
     ax.set_yscale("log", base=2)
     ax.set_ylim(0.5, 2 * max(2, found.period.max(initial=1)))
     lost = np.array([status.name == "DIVERGED" for status in found.status])
-    for rows, color in ((~known & ~lost, "0.6"), (lost, _ACCENT)):
+    for rows, color in ((~known & ~lost, "0.6"), (lost, ACCENT)):
         ax.plot(values[rows], np.full(rows.sum(), 0.6), linestyle="none", marker="|", markersize=5, color=color)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.set(xlabel="parameter", ylabel="period (loops)")
@@ -227,7 +221,7 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     MissingPackageError
         If matplotlib is not installed.
     """
-    ax = axes_or_new(ax)
+    ax = axes_for(ax)
     numbers = found.values.dtype.kind == "f"
     places = found.values if numbers else np.arange(len(found.values), dtype=np.float64)
     gaps = np.diff(np.unique(places))
@@ -237,7 +231,7 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     for regime in Regime:
         share = np.array([np.mean([verdict is regime for verdict in row]) for row in rows])
         if share.any():
-            style = {"width": width, "color": COLOURS[regime], "label": regime.name, **options}
+            style = {"width": width, "color": LOOKS[regime].colour, "label": regime.name, **options}
             ax.bar(places, share, bottom=below, **style)
             below += share
     if not numbers:
@@ -245,18 +239,6 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     ax.set(xlabel="parameter", ylabel="share of orbits", ylim=(0, 1))
     return ax
-
-
-def axes_or_new(ax: Axes | None) -> Axes:
-    """Return the Axes, or those of a new figure."""
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        raise MissingPackageError("plots need matplotlib: pip install 'dynloop[plot]'") from error
-    made: Axes = plt.subplots(layout="constrained")[1]
-    return made
 
 
 def _coordinate(coordinate: int | tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
