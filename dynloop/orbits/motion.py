@@ -31,9 +31,9 @@ def moving(q: Inquiry, starts: Array) -> None:
     the budget allows are spent first. A short window of tangents shows most chaos; the others get a long one.
 
     A token that moves after a chaotic one is driven by it (C13) and is chaotic too, whatever its own exponents, unless
-    it returns all the same.
+    it returns all the same. A budget below half of the shortest window is no leave to spend that window.
     """
-    if q.twin is None:
+    if q.twin is None or 2 * q.budget < _LEAST:
         return
     moves = _moving(q, starts)
     rows = starts[moves.any(axis=1)]

@@ -187,3 +187,18 @@ def test_a_slow_contraction_is_not_quasiperiodic(rate):
     """Bug of 2026-11: what is left of a slow exponential after its mean was read as one line of 1.2 turns."""
     m = dl.TorchMap([lambda x: 1 + (1 - rate) * (x - 1)], (1,))
     assert dl.classify(m, [[1.5]]).regime[0] is not dl.Regime.QUASIPERIODIC
+
+
+def test_a_short_budget_is_not_spent_four_times_over_on_exponents():
+    """A loop of a large block takes seconds: 64 loops are no leave to push tangents through 300."""
+    calls = []
+
+    def step(x):
+        calls.append(len(x))
+        return 4 * x * (1 - x)
+
+    found = dl.classify(dl.TorchMap([step], (1,)), [[0.3]], loops=64)
+    assert found.regime[0] is dl.Regime.UNDECIDED
+    assert "bounded and moving after 64 loops" in found.reason[0]
+    assert len(calls) < 200
+    assert dl.classify(dl.TorchMap([step], (1,)), [[0.3]], loops=1024).regime[0] is dl.Regime.CHAOTIC
