@@ -130,7 +130,7 @@ class Result:
         rows = "".join(
             f'<tr><th scope="row" style="text-align:left">{html.escape(f.name)}</th>'
             f'<td style="text-align:left">{html.escape(_cell(getattr(self, f.name)))}</td></tr>'
-            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+            for f in dataclasses.fields(self)  # type: ignore[arg-type] # every subclass is one
         )
         caption = f"<b>{type(self).__name__}</b> {html.escape(head.strip(' :'))}".strip()
         return f"<div><div>{caption}</div><table><tbody>{rows}</tbody></table></div>"

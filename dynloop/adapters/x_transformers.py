@@ -91,7 +91,7 @@ def _open(
 
     def exit_gate(x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad(), following(x.dtype, own):
-            return gate(x)[..., 0]  # type: ignore[no-any-return]
+            return gate(x)[..., 0]  # type: ignore[no-any-return] # a module of theirs
 
     m = Checkpoint(
         dict(layers),

@@ -79,7 +79,7 @@ def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[
         a, b = (_wide([calls[i].given for i in members], biased) for calls in (before, after))
         norms = [torch.linalg.matrix_norm(x, "fro" if rotary else 2) for x in (a, b)]
         moved = torch.maximum(*norms) * torch.linalg.matrix_norm(b - a)  # (members, batch)
-        sizes = torch.stack([known[i].sizes for i in members])  # type: ignore[misc]
+        sizes = torch.stack([known[i].sizes for i in members])  # type: ignore[misc] # members have sizes
         found[:, members] = moved.T[:, :, None] * sizes.to(found.device)
     return found
 

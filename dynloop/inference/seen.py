@@ -221,11 +221,11 @@ class Watcher:
     def _begin(self, module: torch.nn.Module, given: Any) -> None:
         self._watching.inputs.append((module, given[0]))
         if self._narrowly:
-            self._watching.__enter__()  # type: ignore[no-untyped-call]
+            self._watching.__enter__()  # type: ignore[no-untyped-call] # torch has no types here
 
     def _end(self, *_: object) -> None:
         if self._narrowly:
-            self._watching.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+            self._watching.__exit__(None, None, None)  # type: ignore[no-untyped-call] # as above
 
 
 def at_once(steps: Sequence[Step], most: int = 16) -> int:

@@ -195,7 +195,7 @@ def _read_out(m: TorchMap, logits: Callable[[Any], Any] | bool) -> Callable[[Any
     if callable(logits):
         return logits
     own = logits and getattr(m, "read_out", None) == "logits"
-    return m.decode if own else None  # type: ignore[attr-defined]
+    return m.decode if own else None  # type: ignore[attr-defined] # only a checkpoint has read_out
 
 
 def _shifted(progress: Progress, before: int, total: int) -> Callable[[int], None]:

@@ -25,7 +25,7 @@ class InProcess(Executor):
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:
+        except Exception as error:  # as every executor: it is the caller's, by the future
             future.set_exception(error)
         return future
 

@@ -90,7 +90,7 @@ def failure(job: Job, state: str, error: BaseException, seconds: float = 0.0) ->
     """Return the outcome of a cell that failed."""
     try:
         message = " ".join(str(error).split())[:500]
-    except Exception:
+    except Exception:  # a user's error whose own text fails
         message = "its text cannot be had"
     lines = traceback.format_exception(error)
     about = {"kind": state, "type": type(error).__name__, "message": message, "traceback": "".join(lines)[-8000:]}

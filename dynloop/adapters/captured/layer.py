@@ -84,7 +84,7 @@ class CapturedLayer(nn.Module):
         args = tuple(state if i in self.slots else value for i, value in enumerate(args))
         kwargs = {name: state if name in self.slots else value for name, value in kwargs.items()}
         out: Any = state_in(self.module(*args, **kwargs))
-        return out.movedim(self.batch_axis, 0) if self.batch_axis else out  # type: ignore[no-any-return]
+        return out.movedim(self.batch_axis, 0) if self.batch_axis else out  # type: ignore[no-any-return] # a tensor: state_in
 
     def _expanded(self, tensor: torch.Tensor, n: int) -> torch.Tensor:
         axis = self.batch_axis

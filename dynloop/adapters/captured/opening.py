@@ -217,6 +217,6 @@ FAMILY = Family(
     name="generic",
     description="x ← closing_norm(modules(injection(x, e))), the modules of any PyTorch model, named by the user",
     identifies="a live model, opened with block=",
-    recognises=lambda config, names: False,  # noqa: ARG005
+    recognises=lambda config, names: False,  # noqa: ARG005 - no folder is of this family
     open=_nothing,
 )

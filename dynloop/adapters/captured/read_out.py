@@ -23,7 +23,7 @@ def output_of(result: Any) -> tuple[torch.Tensor, ReadOut] | None:
     for name, kind in (("logits", "logits"), ("last_hidden_state", "numbers")):
         found = result.get(name) if isinstance(result, Mapping) else getattr(result, name, None)
         if isinstance(found, torch.Tensor) and found.is_floating_point():
-            return found, kind  # type: ignore[return-value]
+            return found, kind  # type: ignore[return-value] # literals of the line above
     found = state_in(result)
     return None if found is None else (found, "numbers")
 

@@ -226,5 +226,5 @@ def same_randomness(seed: int | None = None) -> Iterator[None]:
                 torch.manual_seed(seed)
             yield
     finally:
-        np.random.set_state(legacy)  # noqa: NPY002
+        np.random.set_state(legacy)  # noqa: NPY002 - as above
         random.setstate(plain)

@@ -142,7 +142,7 @@ def _by_box(whole: Array, counts: tuple[int, ...], cells: tuple[int, ...]) -> tu
     parts = []
     for first in range(0, counts[0], step):
         parts.append(_entropies(tiles[first : first + step].reshape(-1, size)))
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))  # type: ignore[return-value]
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))  # type: ignore[return-value] # as many as parts have
 
 
 def _entropies(rows: Array) -> tuple[Array, Array, Array, Array]:

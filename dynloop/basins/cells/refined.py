@@ -44,7 +44,7 @@ def holds_nothing(bound: Bound, low: Array, high: Array, turns: Array, halvings:
         images = [bound(a, b) for a, b in zip(low, high, strict=True)]
         if any(image is None for image in images):
             return False
-        recurs = _on_a_closed_path(images, low, high, turns)  # type: ignore[arg-type]
+        recurs = _on_a_closed_path(images, low, high, turns)  # type: ignore[arg-type] # None returned above
         low, high = low[recurs], high[recurs]
         if not len(low):
             return True

@@ -105,7 +105,7 @@ def _attended(m: LoopMap, states: Any) -> list[Any]:
     """Run one loop and return its attentions."""
     from dynloop.inference.seen import seen_loop
 
-    return [one for step in seen_loop(m, states) for one in step.seen]  # type: ignore[arg-type]
+    return [one for step in seen_loop(m, states) for one in step.seen]  # type: ignore[arg-type] # T10 asked for a TorchMap
 
 
 def _ratio(a: Any, b: Any, known: dict[Any, Any]) -> Array:
