@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from dynloop.adapters.captured.between import check_between
 from dynloop.adapters.captured.ends import End, Parts, check_ends, ends_of
 from dynloop.adapters.captured.layer import CapturedLayer
 from dynloop.adapters.captured.names import named_module
-from dynloop.adapters.captured.recording import Call, Forward, Recording, Slot, record
+from dynloop.adapters.captured.nearby import nearby
+from dynloop.adapters.captured.recording import OTHER_SEED, Call, Forward, Recording, Slot, record, same_randomness
 from dynloop.adapters.captured.replay import check_replay, choose_rows
-from dynloop.adapters.captured.rounds import check_arguments, check_chain, gap, rounds_of, tolerance
+from dynloop.adapters.captured.rounds import check_arguments, check_chain, gap, rounds_of
 from dynloop.errors import InvalidArgumentError, NotAutonomousError, ShapeError
 
 __all__ = ["Block", "capture"]
@@ -126,7 +128,7 @@ def capture(model: nn.Module, parts: Parts, forward: Forward, where: str) -> Blo
             last=len(recording.calls) - 1, gap=worst,
         )  # fmt: skip
         check_ends([block.injection, block.closing], block.state, where)
-        _check_loops(block, [rounds, again], where)
+        check_between((block.injection, block.closing), [rounds, again], parts.batch_axis, where)
     return block
 
 
@@ -175,27 +177,14 @@ def _nearby(
     recording: Recording,
     entry: int,
 ) -> Recording:
-    """Run the model with the state at the entry of the block moved by its own size: far enough to switch branches."""
-    x = recording.calls[entry].state
-    generator = torch.Generator().manual_seed(0)
-    size = float(x.double().square().mean().sqrt()) or 1.0
-    near = x + size * torch.randn(x.shape, generator=generator).to(x)
-    return record(model, recorded, forward, where, slots=slots, replace=lambda i, state: near if i == entry else state)
+    """Run the model with the state at the entry of the block moved, and with other random numbers."""
+    near = nearby(recording.calls[entry].state, 0)
+    with same_randomness(OTHER_SEED):
+        return record(
+            model, recorded, forward, where, slots=slots, replace=lambda i, state: near if i == entry else state
+        )
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Return the names with the 2nd, 3rd … use of one numbered."""
     return [f"{n} ({names[:i].count(n) + 1})" if names.count(n) > 1 else n for i, n in enumerate(names)]
-
-
-def _check_loops(block: Block, passes: Sequence[Sequence[Sequence[Call]]], where: str) -> None:
-    """Raise `NotAutonomousError` unless each loop of the real pass begins as the map says."""
-    for rounds in passes:
-        for t in range(len(rounds) - 1):
-            begun = block._first(rounds[t + 1][0].state)
-            off = gap(block.enter(block.after(rounds[t])), begun)
-            if not off <= tolerance(begun.dtype, other_order=True):
-                raise NotAutonomousError(
-                    f"{where}: between loop {t} and loop {t + 1} the model does something that the block leaves out "
-                    f"(relative gap {off:.2g}); name all modules of a loop, or give injection= and closing_norm="
-                )

@@ -15,7 +15,9 @@ from torch import nn
 from dynloop.adapters.captured.trees import map_tensors, state_in
 from dynloop.errors import InvalidArgumentError, PromptError
 
-__all__ = ["Call", "Forward", "Recording", "Slot", "record", "same_randomness"]
+__all__ = ["OTHER_SEED", "Call", "Forward", "Recording", "Slot", "record", "same_randomness"]
+
+OTHER_SEED = 0x9E3779B9  # for a second pass: hardly the seed that a user began with
 
 Forward = Callable[[nn.Module], Any]
 Slot = int | str
@@ -217,13 +219,15 @@ def _plain(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def same_randomness(seed: int | None = None) -> Iterator[None]:
-    """Leave every random state as it was; inside, torch's generators begin at `seed`, if one is given."""
+    """Leave every random state as it was; inside, torch, NumPy and `random` begin at `seed`, if one is given."""
     legacy, plain = np.random.get_state(), random.getstate()  # noqa: NPY002 - it is the legacy state that must not move
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     try:
         with torch.random.fork_rng(devices=devices):
             if seed is not None:
                 torch.manual_seed(seed)
+                np.random.seed(seed)  # noqa: NPY002 - as above
+                random.seed(seed)
             yield
     finally:
         np.random.set_state(legacy)  # noqa: NPY002 - as above
