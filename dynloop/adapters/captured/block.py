@@ -15,8 +15,9 @@ from dynloop.adapters.captured.names import named_module
 from dynloop.adapters.captured.nearby import nearby
 from dynloop.adapters.captured.recording import OTHER_SEED, Call, Forward, Recording, Slot, record, same_randomness
 from dynloop.adapters.captured.replay import check_replay, choose_rows
-from dynloop.adapters.captured.rounds import check_arguments, check_chain, gap, rounds_of
-from dynloop.errors import InvalidArgumentError, NotAutonomousError, ShapeError
+from dynloop.adapters.captured.rounds import check_arguments, check_chain, check_state, gap, rounds_of
+from dynloop.adapters.captured.untied import check_untied
+from dynloop.errors import InvalidArgumentError, ShapeError
 
 __all__ = ["Block", "capture"]
 
@@ -116,9 +117,11 @@ def capture(model: nn.Module, parts: Parts, forward: Forward, where: str) -> Blo
     for loop in (*rounds, *again):
         check_chain(loop, recorded, where)
     check_arguments(rounds, again, recorded, where)
+    check_state(rounds, [type(model.get_submodule(name)) for name in recorded], recorded, where)
     layers = [CapturedLayer(model.get_submodule(recorded[c.module]), c, parts.batch_axis) for c in rounds[0]]
     names = _distinct([recorded[i] for i in order])
     worst = check_replay(layers, [*rounds, *again], names, where)
+    check_untied(model, layers, forward, rounds[0], names, where)
     with torch.no_grad():
         for layer, call in zip(layers, rounds[0], strict=True):
             layer.rows = choose_rows(layer, call.state.movedim(parts.batch_axis, 0))
@@ -152,7 +155,7 @@ def _part_entry(rounds: Sequence[Sequence[Call]]) -> None:
     for call in others:
         again = [v for v in call.others.values() if isinstance(v, torch.Tensor) and v.shape == first.state.shape]
         if any(torch.equal(value, first.state) for value in again):
-            first.slots = first.slots[:1]
+            first.slots, first.rivals = first.slots[:1], (*first.rivals, *first.slots[1:])
 
 
 def _check_state(call: Call, parts: Parts, where: str) -> None:
