@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from dynloop.errors import InvalidArgumentError
+
 __all__ = ["stand_in"]
 
 _SHARED = (torch.Tensor, FunctionType, ModuleType, type)  # of tensors, only subclasses (quantised weights) come so far
@@ -31,6 +33,11 @@ def stand_in(model: nn.Module) -> nn.Module:
         attributes are copied, each once, wherever in the model they are held: what was tied is tied, and hooks and
         methods set on an instance are bound to the copies. Modules held elsewhere than as submodules (in a plain list,
         say) stay in the mode that they are in.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it holds a module of ``torch.jit``.
 
     Notes
     -----
@@ -59,6 +66,11 @@ class _Copies:
         if type(old) is tuple or (isinstance(old, tuple) and hasattr(old, "_fields")):
             parts = [self.of(part) for part in old]
             return tuple(parts) if type(old) is tuple else type(old)(*parts)
+        if isinstance(old, torch.jit.ScriptModule):
+            raise InvalidArgumentError(
+                f"model holds a {type(old).__name__}, whose modules cannot be made anew; give the model as it is before "
+                "torch.jit"
+            )
         if isinstance(old, nn.Module) and old._modules.get("_orig_mod") is not None:  # compiled: the module itself
             return self.of(old._modules["_orig_mod"])
         new = self._begun(old)

@@ -1,5 +1,6 @@
 """A captured map stays what it is while the model goes on, whatever its modules hold in common; and leaves it alone."""
 
+import warnings
 from collections import OrderedDict, deque, namedtuple
 from functools import partial
 from threading import Lock
@@ -12,7 +13,7 @@ from torch import nn
 
 import dynloop as dl
 from dynloop.adapters.captured.stand_in import stand_in
-from dynloop.errors import NotAutonomousError
+from dynloop.errors import InvalidArgumentError, NotAutonomousError
 
 
 class Context:
@@ -220,3 +221,11 @@ def test_long_chains_are_followed():
     while hasattr(link, "next"):
         link = link.next
     assert link.value == []
+
+
+def test_scripted_modules_are_refused():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = nn.Sequential(torch.jit.script(nn.Linear(2, 2)), nn.Linear(2, 2))
+    with pytest.raises(InvalidArgumentError, match="RecursiveScriptModule, whose modules .* before torch.jit"):
+        dl.capture_block(model, torch.ones(3, 2), block="1")
