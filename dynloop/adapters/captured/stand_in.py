@@ -42,7 +42,8 @@ def stand_in(model: nn.Module) -> nn.Module:
     Notes
     -----
     Shared are subclasses of tensors, NumPy arrays and other objects of extensions, objects that `copy.copy` refuses or
-    that clean up when they are deleted, and what closures, globals and classes hold.
+    that clean up when they are deleted, the keys of dicts, and what closures, globals, classes and weak references
+    hold.
     """
     copies = _Copies()
     new: nn.Module = copies.of(model)
@@ -68,8 +69,8 @@ class _Copies:
             return tuple(parts) if type(old) is tuple else type(old)(*parts)
         if isinstance(old, torch.jit.ScriptModule):
             raise InvalidArgumentError(
-                f"model holds a {type(old).__name__}, whose modules cannot be made anew; give the model as it is before "
-                "torch.jit"
+                f"model holds a {type(old).__name__}, whose modules cannot be made anew; give the model as it is "
+                "before torch.jit"
             )
         if isinstance(old, nn.Module) and old._modules.get("_orig_mod") is not None:  # compiled: the module itself
             return self.of(old._modules["_orig_mod"])

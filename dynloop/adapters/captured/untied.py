@@ -14,7 +14,7 @@ from dynloop.adapters.captured.recording import Call, Forward, record, same_rand
 from dynloop.adapters.captured.rounds import gap, tolerance
 from dynloop.adapters.captured.stand_in import stand_in
 from dynloop.adapters.captured.trees import map_tensors
-from dynloop.errors import NotAutonomousError, PromptError
+from dynloop.errors import InvalidArgumentError, NotAutonomousError, PromptError
 
 __all__ = ["check_untied"]
 
@@ -40,8 +40,8 @@ def check_untied(
 
     Notes
     -----
-    Stand-ins share what closures, globals and classes hold, and tensors that are written in place. A model that cannot
-    run on other numbers, or reads neither embeddings nor numbers, is not tried.
+    Stand-ins share what closures, globals and classes hold, see `stand_in`. A model that cannot run on other numbers,
+    or reads neither embeddings nor numbers, is not tried.
     """
     other = stand_in(model)
     for module in other.modules():
@@ -50,7 +50,7 @@ def check_untied(
     other.register_forward_pre_hook(lambda _, args, kwargs: map_tensors(_moved, (args, kwargs)), with_kwargs=True)
     try:
         record(other, [], forward, where)
-    except PromptError:
+    except (InvalidArgumentError, PromptError):
         return
     for layer, call, name in zip(layers, loop, names, strict=True):
         with torch.no_grad(), same_randomness(1):
