@@ -15,7 +15,8 @@ from dynloop.errors import InvalidArgumentError
 
 __all__ = ["stand_in"]
 
-_SHARED = (torch.Tensor, FunctionType, ModuleType, type)  # of tensors, only subclasses (quantised weights) come so far
+_TRAINING = (torch.optim.Optimizer, torch.utils.data.Dataset, torch.utils.data.DataLoader)  # large, and not run
+_SHARED = (torch.Tensor, FunctionType, ModuleType, type, *_TRAINING)  # tensors of other types: quantised weights
 
 
 def stand_in(model: nn.Module) -> nn.Module:
@@ -42,8 +43,8 @@ def stand_in(model: nn.Module) -> nn.Module:
     Notes
     -----
     Shared are subclasses of tensors, NumPy arrays and other objects of extensions, objects that `copy.copy` refuses or
-    that clean up when they are deleted, the keys of dicts, and what closures, globals, classes and weak references
-    hold.
+    that clean up when they are deleted, optimizers and data sets of torch, the keys of dicts, and what closures,
+    globals, classes and weak references hold.
     """
     copies = _Copies()
     new: nn.Module = copies.of(model)

@@ -185,6 +185,7 @@ class Everything(nn.Module):
         self.weights, self.method, self.kind = [self.layer.weight], self.layer.extra_repr, torch.float32
         self.numbers, self.sentinel, self.array = self.pair[1], object(), np.ones(2)
         self.lock, self.named = Lock(), Pair(self.shared, self)
+        self.trainer = {"optimizer": torch.optim.Adam([self.layer.weight])}
 
 
 def test_one_copy_of_each_object_and_the_same_links_between_them():
@@ -206,6 +207,8 @@ def test_one_copy_of_each_object_and_the_same_links_between_them():
     assert new.sentinel is model.sentinel
     assert new.array is model.array
     assert new.lock is model.lock
+    assert new.trainer is not model.trainer
+    assert new.trainer["optimizer"] is model.trainer["optimizer"]
     assert new.named.x is new.shared
     assert new.named.y is new
 
