@@ -18,8 +18,9 @@ demo: $(VENV)/.dynloop ## classify the trained checkpoints that ship with dynloo
 test: $(VENV)/.test ## run the tests, without the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
-nightly: $(VENV)/.test ## run the slow tests, ten times the drawn cases, and the mutants
+nightly: $(VENV)/.interop ## run the slow tests, ten times the drawn cases, and the mutants
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/adapters/test_other_libraries.py
 	OMP_NUM_THREADS=1 DYNLOOP_PROPERTIES=10 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" tests/theory
 
 mutants: $(VENV)/.test ## break the library in named ways; the property suite must notice each
@@ -85,6 +86,10 @@ $(VENV)/.dev: $(VENV)/.dynloop
 
 $(VENV)/.docs: $(VENV)/.dynloop
 	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
+$(VENV)/.interop: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group interop
 	@touch $@
 
 $(VENV)/.package: $(VENV)/.dynloop

@@ -235,7 +235,7 @@ def test_the_python_of_the_tutorial_prints_what_it_says(capsys):
     assert names["found"].summary() == "100 % of starts CYCLIC"
 
 
-@pytest.mark.parametrize("page", ["floor", "which_regime", "hypothesis", "own_block"])
+@pytest.mark.parametrize("page", ["floor", "which_regime", "hypothesis", "own_block", "interop"])
 def test_the_python_of_a_how_to_runs(page, capsys):
     run(f"docs/howto/{page}.md")
     printed = capsys.readouterr().out
@@ -244,6 +244,7 @@ def test_the_python_of_a_how_to_runs(page, capsys):
         "which_regime": "add 100 % of tokens RAY",
         "hypothesis": "T3 dichotomy",
         "own_block": "generic",
+        "interop": "transformer.h.1 → transformer.h.2",
     }
     assert said[page] in printed
 

@@ -12,7 +12,7 @@ from dynloop.adapters.base import Checkpoint, Source
 from dynloop.adapters.captured.ends import Parts
 from dynloop.adapters.captured.names import named_modules
 from dynloop.adapters.captured.opening import FAMILY, Wish
-from dynloop.adapters.live import config_of
+from dynloop.adapters.live import check_present, config_of, unwrapped
 from dynloop.adapters.working import as_device, as_dtype
 from dynloop.errors import InvalidArgumentError
 
@@ -113,14 +113,15 @@ def capture_block(
     >>> bool(torch.allclose(m.decode(m(m.start())), model.eval()(torch.ones(1, 3, 8).double())))
     True
     """
+    model = unwrapped(model)
     if not isinstance(model, nn.Module):
         raise InvalidArgumentError(
             f"model must be a torch.nn.Module; got {type(model).__name__}. Load the model and pass the object itself; "
             "code that comes with a checkpoint is never run."
         )
+    check_present(model)
     if isinstance(batch_axis, bool) or not isinstance(batch_axis, int) or batch_axis < 0:
         raise InvalidArgumentError(f"batch_axis must be an int ≥ 0; got {batch_axis!r}. Leave it out for batch first.")
-    model = getattr(model, "_orig_mod", model)  # compiled: the module itself
     where = f"live {type(model).__name__}"
     names, _ = named_modules(model, block, where)
     own = {id(module): name for name, module in model.named_modules()}

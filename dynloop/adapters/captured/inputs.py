@@ -100,9 +100,11 @@ def read_inputs(prompt: Any, source: Source, batch_axis: int) -> Inputs:
 
 def _parameters(model: nn.Module) -> Mapping[str, inspect.Parameter]:
     try:
-        return inspect.signature(model.forward).parameters
+        parameters = inspect.signature(model.forward).parameters
     except (TypeError, ValueError):
         return {}
+    # a forward set on the instance may show the signature of the function it wraps
+    return {name: parameter for name, parameter in parameters.items() if name != "self"}
 
 
 def _first(parameters: Mapping[str, inspect.Parameter], source: Source) -> str:

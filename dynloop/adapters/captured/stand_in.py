@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections import deque
+from contextlib import suppress
 from functools import partial
-from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import CellType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from dynloop.errors import InvalidArgumentError
 __all__ = ["stand_in"]
 
 _TRAINING = (torch.optim.Optimizer, torch.utils.data.Dataset, torch.utils.data.DataLoader)  # large, and not run
-_SHARED = (torch.Tensor, FunctionType, ModuleType, type, *_TRAINING)  # tensors of other types: quantised weights
+_SHARED = (torch.Tensor, ModuleType, type, *_TRAINING)  # tensors of other types: quantised weights
 
 
 def stand_in(model: nn.Module) -> nn.Module:
@@ -30,10 +32,10 @@ def stand_in(model: nn.Module) -> nn.Module:
     Returns
     -------
     nn.Module
-        Parameters share the storage and are frozen. Modules, other tensors, lists, sets, dicts and objects with
-        attributes are copied, each once, wherever in the model they are held: what was tied is tied, and hooks and
-        methods set on an instance are bound to the copies. Modules held elsewhere than as submodules (in a plain list,
-        say) stay in the mode that they are in.
+        Parameters share the storage and are frozen. Modules, other tensors, lists, sets, dicts, objects with
+        attributes, and what functions close over are copied, each once, wherever in the model they are held: what was
+        tied is tied, and hooks and methods set on an instance are bound to the copies. Modules held elsewhere than as
+        submodules (in a plain list, say) stay in the mode that they are in.
 
     Raises
     ------
@@ -43,8 +45,8 @@ def stand_in(model: nn.Module) -> nn.Module:
     Notes
     -----
     Shared are subclasses of tensors, NumPy arrays and other objects of extensions, objects that `copy.copy` refuses or
-    that clean up when they are deleted, optimizers and data sets of torch, the keys of dicts, and what closures,
-    globals, classes and weak references hold.
+    that clean up when they are deleted, optimizers and data sets of torch, the keys of dicts, and what globals and
+    classes hold. A weak reference to a module becomes one to its copy; any other is shared.
     """
     copies = _Copies()
     new: nn.Module = copies.of(model)
@@ -68,6 +70,11 @@ class _Copies:
         if type(old) is tuple or (isinstance(old, tuple) and hasattr(old, "_fields")):
             parts = [self.of(part) for part in old]
             return tuple(parts) if type(old) is tuple else type(old)(*parts)
+        if isinstance(old, weakref.ref) and isinstance(old(), nn.Module):
+            return weakref.ref(self.of(old()))
+        if isinstance(old, weakref.ProxyTypes) and isinstance(old, nn.Module):
+            method: Any = old.named_modules  # bound to what the proxy is for
+            return weakref.proxy(self.of(method.__self__))
         if isinstance(old, torch.jit.ScriptModule):
             raise InvalidArgumentError(
                 f"model holds a {type(old).__name__}, whose modules cannot be made anew; give the model as it is "
@@ -98,6 +105,10 @@ class _Copies:
             function = partial(self.of(old.func), *map(self.of, old.args), **named)
             vars(function).update(vars(old))
             return function
+        if kind is CellType:
+            return _cell(old)
+        if kind is FunctionType:
+            return self._function(old)
         holds = kind.__dictoffset__ or issubclass(kind, dict | list | set | deque) or _slots(kind)
         if not holds or isinstance(old, _SHARED) or hasattr(kind, "__del__"):
             return old
@@ -107,11 +118,24 @@ class _Copies:
             return old
         return new if type(new) is kind else old
 
+    def _function(self, old: FunctionType) -> FunctionType:
+        """Return a function with a closure of its own, or the function itself where it has none."""
+        if not old.__closure__:
+            return old
+        cells = tuple(self.of(cell) for cell in old.__closure__)
+        new = FunctionType(old.__code__, old.__globals__, old.__name__, old.__defaults__, cells)
+        new.__kwdefaults__, new.__qualname__, new.__doc__ = old.__kwdefaults__, old.__qualname__, old.__doc__
+        vars(new).update(vars(old))
+        return new
+
     def fill(self) -> None:
         """Let the copies hold copies."""
         while self.unfilled:
             new = self.unfilled.pop()
-            if isinstance(new, dict):
+            if isinstance(new, CellType):
+                with suppress(ValueError):  # an empty cell
+                    new.cell_contents = self.of(new.cell_contents)
+            elif isinstance(new, dict):
                 for key, value in list(dict.items(new)):
                     dict.__setitem__(new, key, self.of(value))
             elif isinstance(new, list):
@@ -128,6 +152,14 @@ class _Copies:
                     slot.__set__(new, self.of(slot.__get__(new)))
                 except AttributeError:  # never set
                     continue
+
+
+def _cell(old: CellType) -> CellType:
+    """Return a cell of the same contents."""
+    try:
+        return CellType(old.cell_contents)
+    except ValueError:  # empty
+        return CellType()
 
 
 def _slots(kind: type) -> list[MemberDescriptorType]:

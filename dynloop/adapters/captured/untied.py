@@ -40,7 +40,7 @@ def check_untied(
 
     Notes
     -----
-    Stand-ins share what closures, globals and classes hold, see `stand_in`. A model that cannot run on other numbers,
+    Stand-ins share what globals and classes hold, see `stand_in`. A model that cannot run on other numbers,
     or reads neither embeddings nor numbers, is not tried.
     """
     other = stand_in(model)
