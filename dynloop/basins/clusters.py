@@ -24,7 +24,7 @@ def scale(values: Array, precision: float) -> Array:
     """
     spread, size = values.std(axis=0), np.abs(values).max(axis=0)
     rounding = max(1e-9, 16 * precision) * float(size.max()) + 1e-300
-    return np.where(spread > rounding, spread, np.maximum(_FINE * size, rounding / _FINE))
+    return np.asarray(np.where(spread > rounding, spread, np.maximum(_FINE * size, rounding / _FINE)))
 
 
 def clusters(values: Array) -> Array:
