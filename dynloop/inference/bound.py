@@ -11,9 +11,12 @@ import torch
 
 from dynloop.adapters.rotary_blocks import TableAttention
 from dynloop.inference.seen import Seen
-from dynloop.nn import Attention
+from dynloop.nn import Attention, Linear
 
 __all__ = ["Constants", "allowed", "constants"]
+
+# what makes queries and keys: a subclass with a method of its own here is another attention
+_OWN = {Attention: ("forward", "_split"), TableAttention: ("forward", "prepared", "turned", "split")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +44,7 @@ class Constants:
 def constants(seen: Seen) -> Constants:
     """Read the constants of an attention off its weights."""
     module: Any = seen.module
-    plain = isinstance(module, TableAttention) and type(module).prepared is TableAttention.prepared
-    if not isinstance(module, Attention) and not plain:
+    if seen.given is None or not _plain(module):
         what = "this attention" if module is None else type(module).__name__
         return Constants(None, reason=f"the weights of {what} are not known as W_Q and W_K alone")
     if getattr(module, "q_norm", None) is not None:
@@ -56,6 +58,16 @@ def constants(seen: Seen) -> Constants:
     else:
         sizes = torch.linalg.matrix_norm(q.mT @ k, 2)
     return Constants(sizes * _stretch(module.tables) / math.sqrt(module.head_size), rotary, biased)
+
+
+def _plain(module: Any) -> bool:
+    """Say whether queries and keys are what the weights of an attention say, and nothing in between is another's."""
+    kind = next((kind for kind in _OWN if isinstance(module, kind)), None)
+    if kind is None or any(
+        getattr(getattr(module, name), "__func__", 0) is not getattr(kind, name) for name in _OWN[kind]
+    ):
+        return False
+    return all(type(part).forward in (Linear.forward, torch.nn.Linear.forward) for part in (module.q, module.k))
 
 
 def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[Seen]) -> torch.Tensor:

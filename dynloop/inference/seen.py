@@ -104,7 +104,7 @@ class _Watching(TorchFunctionMode):
     def __init__(self, tokens: int) -> None:
         super().__init__()
         self.batch, self.tokens = 0, tokens
-        self.inputs: list[tuple[torch.nn.Module, torch.Tensor]] = []
+        self.inputs: list[tuple[torch.nn.Module, torch.Tensor | None]] = []
         self.found: list[Seen] = []
         self.name = ""
 
@@ -191,7 +191,7 @@ class Watcher:
     def __enter__(self) -> Watcher:
         modules = [layer for layer in self.m.layers if isinstance(layer, torch.nn.Module)]
         for part in dict.fromkeys(part for layer in modules for part in layer.modules() if isinstance(part, _WATCHED)):
-            self._hooks.append(part.register_forward_pre_hook(self._begin))
+            self._hooks.append(part.register_forward_pre_hook(self._begin, with_kwargs=True))
             self._hooks.append(part.register_forward_hook(self._end, always_call=True))
         return self
 
@@ -218,8 +218,9 @@ class Watcher:
             states = after
         return steps
 
-    def _begin(self, module: torch.nn.Module, given: Any) -> None:
-        self._watching.inputs.append((module, given[0]))
+    def _begin(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given = args[0] if args else kwargs.get("x")  # that is what its forward calls it; a subclass may not
+        self._watching.inputs.append((module, given))
         if self._narrowly:
             self._watching.__enter__()  # type: ignore[no-untyped-call] # torch has no types here
 
