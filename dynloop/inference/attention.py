@@ -104,17 +104,17 @@ def attention_stability(
     if len(times) < 2:
         raise InvalidArgumentError(f"loops must span two records at least; got loops={loops} with every={every}")
     record = _Record(m, 4 if maps else 2 if pairwise else 0, len(times))
-    with Watcher(m) as watcher:
-        for t in range(int(times[-1]) + 1):
-            if t % every:
-                with torch.no_grad():
-                    states = m.loop(states)
-            else:
-                steps = watcher.loop(states)
-                record.add(steps)
-                states = steps[-1].after
-            if progress is not None:
-                progress(t + 1, int(times[-1]) + 1)
+    watcher = Watcher(m)
+    for t in range(int(times[-1]) + 1):
+        if t % every:
+            with torch.no_grad():
+                states = m.loop(states)
+        else:
+            steps = watcher.loop(states)
+            record.add(steps)
+            states = steps[-1].after
+        if progress is not None:
+            progress(t + 1, int(times[-1]) + 1)
     change, bound, section, entropy = record.series()
     kept = record.kept() if pairwise or maps else []
     fields: dict[str, Any] = {
