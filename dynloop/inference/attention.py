@@ -211,10 +211,14 @@ class _Record:
 
     def _moved(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Return the relative change of sections ``(loops, attentions, batch, *state_shape)``, without the last."""
-        with np.errstate(all="ignore"):
-            gap = torch.from_numpy(self.m.displacement(self.m.numpy(b), self.m.numpy(a)))
-        size = torch.linalg.vector_norm(b.double().flatten(3), dim=-1).cpu()
-        moved: torch.Tensor = torch.linalg.vector_norm(gap.flatten(3), dim=-1)
+        b = b.double()
+        size = torch.linalg.vector_norm(b.flatten(3), dim=-1).cpu()
+        if self.m.periods is None:
+            gap = b - a.double()
+        else:
+            with np.errstate(all="ignore"):
+                gap = torch.from_numpy(self.m.displacement(self.m.numpy(b), self.m.numpy(a)))
+        moved: torch.Tensor = torch.linalg.vector_norm(gap.flatten(3), dim=-1).cpu()
         relative: torch.Tensor = moved / size.clamp_min(np.finfo(np.float64).tiny)
         return relative
 

@@ -53,10 +53,8 @@ def constants(seen: Seen) -> Constants:
     q, k = (_heads(part, module.head_size) for part in (module.q, module.k))
     k = k.repeat_interleave(module.heads // module.kv_heads, 0)
     rotary = bool(getattr(module, "rotary", False)) or module.tables is not None
-    if rotary:
-        sizes = torch.linalg.matrix_norm(q, 2) * torch.linalg.matrix_norm(k, 2)
-    else:
-        sizes = torch.linalg.matrix_norm(q.mT @ k, 2)
+    # qᵀk = QRk, Q orthogonal
+    sizes = spectral(q) * spectral(k) if rotary else spectral(torch.linalg.qr(q.mT, mode="r").R @ k)
     return Constants(sizes * _stretch(module.tables) / math.sqrt(module.head_size), rotary, biased)
 
 
@@ -89,11 +87,24 @@ def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[
             groups.setdefault((one.rotary, one.biased, x.shape), []).append(i)
     for (rotary, biased, _), members in groups.items():
         a, b = (_wide([calls[i].given for i in members], biased) for calls in (before, after))
-        norms = [torch.linalg.matrix_norm(x, "fro" if rotary else 2) for x in (a, b)]
+        norms = [torch.linalg.matrix_norm(x) if rotary else spectral(x) for x in (a, b)]
         moved = torch.maximum(*norms) * torch.linalg.matrix_norm(b - a)  # (members, batch)
         sizes = torch.stack([known[i].sizes for i in members])  # type: ignore[misc] # members have sizes
         found[:, members] = moved.T[:, :, None] * sizes.to(found.device)
     return found
+
+
+def spectral(x: torch.Tensor) -> torch.Tensor:
+    """Return the spectral norm of matrices ``(…, rows, columns)`` by way of the smaller Gram matrix; nan of one lost.
+
+    The largest eigenvalue of a Gram matrix is as exact, relative to itself, as the largest singular value.
+    """
+    size = x.abs().amax(dim=(-2, -1), keepdim=True)
+    known = torch.isfinite(size)
+    scaled = torch.where(known, x / torch.where(size > 0, size, 1.0), 0.0)
+    gram = scaled @ scaled.mT if x.shape[-2] <= x.shape[-1] else scaled.mT @ scaled
+    largest = torch.linalg.eigvalsh(gram)[..., -1].clamp_min(0).sqrt()
+    return torch.where(known[..., 0, 0], largest * size[..., 0, 0], torch.nan)
 
 
 def _device(one: Seen) -> torch.device:

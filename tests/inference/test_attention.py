@@ -9,7 +9,7 @@ from torch.nn import functional
 
 import dynloop as dl
 from dynloop.errors import InvalidArgumentError
-from dynloop.inference.bound import constants
+from dynloop.inference.bound import constants, spectral
 from dynloop.inference.seen import seen_loop
 from dynloop.inference.stability import stabilised
 
@@ -115,6 +115,26 @@ def test_the_bound_with_rotation_by_hand():
     q, k = (part.weight.numpy().reshape(2, 8, 16) for part in (branch.f.q, branch.f.k))
     kappa = np.linalg.norm(q, 2, axis=(1, 2)) * np.linalg.norm(k, 2, axis=(1, 2))
     np.testing.assert_allclose(found.bound[0, 0, :, 0], B * kappa / math.sqrt(8) * np.linalg.norm(b - a))
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (7, 5), (1, 1), (4, 4)])
+def test_the_spectral_norm_is_the_largest_singular_value(shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for factor in (1.0, 1e-200, 1e200):
+        torch.testing.assert_close(spectral(factor * x), factor * torch.linalg.svdvals(x)[..., 0], rtol=1e-13, atol=0)
+    assert (spectral(0 * x) == 0).all()
+    assert torch.isnan(spectral(math.inf * x)).all()
+    assert torch.isnan(spectral(math.nan * x)).all()
+
+
+def test_an_orbit_that_is_lost_leaves_the_others_their_bound():
+    f = drawn(dl.nn.Attention(8, 2, dtype=torch.float64))
+    m = dl.TorchMap([lambda x: 1e100 * x + f(x)], (4, 8))
+    x = torch.ones(2, 4, 8, dtype=torch.float64)
+    x[1] = 0
+    found = dl.attention_stability(m, x, loops=6)
+    assert np.isnan(found.bound[0, ..., -1]).all()
+    assert (found.bound[1] == 0).all()
 
 
 class Named(torch.nn.Module):
