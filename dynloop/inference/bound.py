@@ -65,7 +65,8 @@ def _plain(module: Any) -> bool:
         getattr(getattr(module, name), "__func__", 0) is not getattr(kind, name) for name in _OWN[kind]
     ):
         return False
-    return all(type(part).forward in (Linear.forward, torch.nn.Linear.forward) for part in (module.q, module.k))
+    linear = all(type(part).forward in (Linear.forward, torch.nn.Linear.forward) for part in (module.q, module.k))
+    return linear and not any(part._forward_hooks or part._forward_pre_hooks for part in (module.q, module.k))
 
 
 def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[Seen]) -> torch.Tensor:

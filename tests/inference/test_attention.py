@@ -187,6 +187,9 @@ def test_a_subclass_with_another_forward_has_no_bound():
         assert np.isnan(found.bound).all()
         assert found.unbounded == (f"the weights of {kind.__name__} are not known as W_Q and W_K alone",)
     f = drawn(dl.nn.Attention(8, 2, dtype=torch.float64))
+    hook = f.q.register_forward_hook(lambda module, args, out: 10 * out)
+    assert np.isnan(dl.attention_stability(dl.TorchMap([Named(f)], (4, 8)), x, loops=4).bound).all()
+    hook.remove()
     f.q = torch.nn.Sequential(f.q, torch.nn.Tanh())
     assert np.isnan(dl.attention_stability(dl.TorchMap([Named(f)], (4, 8)), x, loops=4).bound).all()
 
