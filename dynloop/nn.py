@@ -8,8 +8,9 @@ fixed point and clean derivatives possible. States have shape ``(batch, tokens, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -32,11 +33,35 @@ __all__ = [
 ]
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
+# who looks at attention in this thread: called with the module, its input, and a call of scaled_dot_product_attention
+onlooker: ContextVar[Callable[[nn.Module, torch.Tensor, tuple[Any, ...], dict[str, Any]], None] | None]
+onlooker = ContextVar("onlooker", default=None)
 
 
 def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
     """GELU in the tanh form of Hendrycks and Gimpel (2016, arXiv 1606.08415), as in GPT-2 and ALBERT."""
     return functional.gelu(x, approximate="tanh")
+
+
+def attended(
+    module: nn.Module,
+    x: torch.Tensor,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    attn_mask: torch.Tensor | None,
+    is_causal: bool,
+    enable_gqa: bool,
+) -> torch.Tensor:
+    """Return `scaled_dot_product_attention` of a module with input x; tell the onlooker first."""
+    tell = onlooker.get()
+    if tell is not None:
+        tell(module, x, (q, k, v), {"attn_mask": attn_mask, "is_causal": is_causal, "enable_gqa": enable_gqa})
+    mixed: torch.Tensor = functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=attn_mask, is_causal=is_causal, enable_gqa=enable_gqa
+    )
+    return mixed
 
 
 class Linear(nn.Module):
@@ -204,7 +229,7 @@ class Attention(nn.Module):
         grouped = self.kv_heads != self.heads
         mask = self._mask(x)
         causal = self.causal and mask is None
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
+        mixed = attended(self, x, q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
         out: torch.Tensor = self.o(mixed.transpose(-2, -3).flatten(-2))
         return out
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dynloop.nn import Linear, rotate_half
+from dynloop.nn import Linear, attended, rotate_half
 
 __all__ = ["TableAttention", "WeightlessRMSNorm", "float32_tables"]
 
@@ -81,7 +81,9 @@ class TableAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix tokens: ``(batch, tokens, width)`` to the same shape."""
         q, k, v = self.prepared(x)
-        mixed = functional.scaled_dot_product_attention(
+        mixed = attended(
+            self,
+            x,
             q,
             k,
             v,

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dynloop.basins.attractors import DIVERGED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
+from dynloop.basins.attractors import DIVERGED, UNDECIDED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.cloud import sample, typical_gap
+from dynloop.basins.clusters import LEAST, clusters, medoid, reach, scale
 from dynloop.basins.finding import CYCLES, chosen
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map
@@ -20,9 +21,8 @@ __all__ = ["FeatureMapper", "Features", "by_features", "moments"]
 
 Features = Callable[[Array], Array]
 _LEARNT = 1024  # starts that are clustered
-_LEAST = 5  # starts that make a cluster
-_FINE = 1e-3  # of the spread of a feature: clusters nearer than this are one
-_REACH = 3.0  # times the largest gap of a cluster
+_SAME = 1e-6  # of its size: cycles nearer than this are one
+_HUGE = 1e150  # beyond this an orbit has diverged
 _NUMBERS = 2**22  # coordinates that are held at a time
 
 
@@ -31,25 +31,25 @@ class FeatureMapper(Mapper):
 
     def __init__(self, m: LoopMap, states: Array, features: Features, transient: int, loops: int) -> None:
         self.map, self._features, self._transient, self._loops = one_map(m), features, transient, loops
-        values, ends, lost = self._measured(states)
-        if lost.all():
-            self.attractors, self._tree = (), None
+        self.attractors, self._tree = (), None
+        values, ends, code = self._measured(states)
+        values, ends = values[code == 0], ends[code == 0]
+        if not len(values):
             return
-        values, ends = values[~lost], ends[~lost]
-        self._middle = np.median(values, axis=0)
-        spread = values.std(axis=0)
-        self._spread = np.where(spread > 1e-9 * (np.abs(values).max() + 1e-300), spread, np.inf)
+        self._middle, self._spread = np.median(values, axis=0), scale(values, m.precision)
         known = self._scaled(values)
-        cluster = _clusters(known)
-        found = [_attractor(m, ends[_medoid(known, cluster == c)]) for c in range(cluster.max() + 1)]
+        cluster = clusters(known)
+        records = [_attractor(m, ends[medoid(known, cluster == c)]) for c in range(cluster.max() + 1)]
+        which, found = _distinct(m, records)
         self.attractors = numbered(m, found)
-        self._clusters = np.full(len(found), UNMATCHED)
+        label = np.zeros(len(found), dtype=np.int64)
         for one in self.attractors:  # which record is which cluster: the order of records is that of positions
-            self._clusters[_index(m, found, one)] = one.label
+            label[_index(m, found, one, label)] = one.label
+        self._clusters = label[which]
         member = cluster >= 0
         self._tree = cKDTree(known[member]) if member.any() else None
         self._member = cluster[member]
-        self._reach = np.array([_reach(known[cluster == c]) for c in range(len(found))])
+        self._reach = np.array([reach(known[cluster == c]) for c in range(len(records))])
 
     def label(self, starts: Any, *, progress: Progress | None = None) -> tuple[Array, Array]:
         """Label starts by the nearest cluster: see `Mapper.label`; `loops` are those spent on all."""
@@ -57,27 +57,27 @@ class FeatureMapper(Mapper):
         labels = np.full(len(states), UNMATCHED, dtype=np.int64)
         piece = max(1, _NUMBERS // (self._loops * self.map.dimension))
         for first in range(0, len(states), piece):
-            values, _, lost = self._measured(states[first : first + piece])
-            rows = labels[first : first + piece]
-            rows[lost] = DIVERGED
-            if self._tree is not None and not lost.all():
-                gap, nearest = self._tree.query(self._scaled(values[~lost]))
+            values, _, code = self._measured(states[first : first + piece])
+            rows, known = labels[first : first + piece], code == 0
+            rows[~known] = code[~known]
+            if self._tree is not None and known.any():
+                gap, nearest = self._tree.query(self._scaled(values[known]))
                 cluster = self._member[nearest]
-                rows[~lost] = np.where(gap <= self._reach[cluster], self._clusters[cluster], UNMATCHED)
+                rows[known] = np.where(gap <= self._reach[cluster], self._clusters[cluster], UNMATCHED)
             if progress is not None:
                 progress(min(first + piece, len(states)), len(states))
         return labels, np.full(len(states), self._transient + self._loops, dtype=np.int64)
 
     def _measured(self, states: Array) -> tuple[Array, Array, Array]:
-        """Return features, last states, and which orbits are lost."""
+        """Return features, last states, and 0 or the label of a start that has none: −1 diverged, −2 no feature."""
         m = self.map
         native = m.native(states)
         with np.errstate(all="ignore"):
             begun = m.numpy(m.watch(native, self._transient, native).states).reshape(len(states), -1)
-        lost = ~(np.abs(begun) < 1e150).all(axis=1)
+        lost = ~(np.abs(begun) < _HUGE).all(axis=1)
         begun[lost] = 0.0
         orbits = sample(m, begun, self._loops)
-        lost |= ~np.isfinite(orbits).all(axis=(1, 2))
+        lost |= ~(np.abs(orbits) < _HUGE).all(axis=(1, 2))
         orbits[lost] = 0.0
         shaped = orbits.reshape(len(states), self._loops, *m.state_shape)
         values = np.asarray(self._features(shaped), dtype=np.float64)
@@ -85,8 +85,9 @@ class FeatureMapper(Mapper):
             raise ShapeError(
                 f"features must return shape (batch, features) of orbits {shaped.shape}; got {values.shape}"
             )
-        lost |= ~np.isfinite(values).all(axis=1)
-        return values, shaped[:, -1], np.asarray(lost)
+        code = np.where(np.isfinite(values).all(axis=1), 0, UNDECIDED)
+        code[lost] = DIVERGED
+        return values, shaped[:, -1], code
 
     def _scaled(self, values: Array) -> Array:
         return np.asarray((values - self._middle) / self._spread)
@@ -131,20 +132,22 @@ def by_features(
     -------
     Mapper
         A start belongs to the cluster of the nearest learnt start; it is −3 if that is farther than the starts of the
-        cluster are from each other.
+        cluster are from each other, and −2 if a feature of it is not finite though its orbit is.
 
     Raises
     ------
     InvalidArgumentError
-        If a number is out of range.
+        If a number is out of range, or there are fewer than five starts.
     ShapeError
         If `starts` does not fit the map, or `features` returns another shape.
 
     Notes
     -----
     Clusters are those of HDBSCAN (Campello, Moulavi and Sander, PAKDD 2013), of five starts at least; an attractor that
-    fewer lead to is noise, −3. As in Attractors.jl this is for maps whose attractors are told apart by what orbits do
-    on them; no stability is looked at, so that every cluster is called an attractor.
+    fewer lead to is noise, −3. A cluster is cut where its starts lie more than three times farther from each other than
+    nine of ten of them do. As in Attractors.jl this is for maps whose attractors are told apart by what orbits do on
+    them; no stability is looked at, so that every cluster is called an attractor. Clusters that end on one fixed point
+    or cycle are one attractor.
 
     Examples
     --------
@@ -159,49 +162,13 @@ def by_features(
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {value!r}")
     states, _ = m.batch(starts)
+    if len(states) < LEAST:
+        raise InvalidArgumentError(
+            f"starts must be {LEAST} or more, since a cluster is of so many; got {len(states)}. Draw some hundreds."
+        )
     m = m.in_dtype_of(states)
     few = chosen(m.numpy(states), _LEARNT)
     return FeatureMapper(m, few, features or moments(m), int(transient), int(loops))
-
-
-def _clusters(values: Array) -> Array:
-    """Return the cluster of every row, −1 for noise."""
-    if len(values) < 2 * _LEAST or float(np.ptp(values, axis=0).max(initial=0.0)) <= _FINE:
-        return np.zeros(len(values), dtype=np.int64)
-    from sklearn.cluster import HDBSCAN
-
-    # no finer than a thousandth: rounding is no structure (and cluster_selection_epsilon fails in scikit-learn 1.9)
-    coarse = np.round(values / _FINE) * _FINE
-    found = HDBSCAN(min_cluster_size=_LEAST, copy=True).fit_predict(coarse)
-    if found.max() < 0:
-        found = HDBSCAN(min_cluster_size=_LEAST, copy=True, allow_single_cluster=True).fit_predict(coarse)
-    return _joined(values, np.asarray(found, dtype=np.int64))
-
-
-def _joined(values: Array, cluster: Array) -> Array:
-    """Return clusters, those joined that are no farther from each other than a few gaps between their own members."""
-    trees = [cKDTree(values[cluster == c]) for c in range(cluster.max() + 1)]
-    reach = [_reach(values[cluster == c]) for c in range(len(trees))]
-    names = list(range(len(trees)))
-    for c, tree in enumerate(trees):
-        for d in range(c):
-            gap = float(tree.query(trees[d].data)[0].min())
-            if gap <= max(reach[c], reach[d]):
-                names = [names[d] if name == names[c] else name for name in names]
-    kept = {name: i for i, name in enumerate(sorted(set(names)))}
-    return np.array([-1 if c < 0 else kept[names[c]] for c in cluster.tolist()], dtype=np.int64)
-
-
-def _medoid(values: Array, members: Array) -> int:
-    rows = np.flatnonzero(members)
-    centre = np.median(values[rows], axis=0)
-    return int(rows[np.linalg.norm(values[rows] - centre, axis=1).argmin()])
-
-
-def _reach(values: Array) -> float:
-    """Return how far from a member of a cluster a start may lie."""
-    gaps = cKDTree(values).query(values, k=min(2, len(values)))[0].reshape(len(values), -1)[:, -1]
-    return _REACH * max(float(gaps.max()), _FINE)
 
 
 def _attractor(m: LoopMap, state: Array) -> Attractor:
@@ -222,6 +189,30 @@ def _attractor(m: LoopMap, state: Array) -> Attractor:
     return Attractor(label=0, period=p, points=whole, regime=kind, spectral_radius=radius, error=error)
 
 
-def _index(m: LoopMap, found: list[Attractor], one: Attractor) -> int:
-    """Return which of some records was numbered as one."""
-    return next(i for i, other in enumerate(found) if np.array_equal(numbered(m, [other])[0].points, one.points))
+def _distinct(m: LoopMap, records: list[Attractor]) -> tuple[Array, list[Attractor]]:
+    """Return which attractor each record is, and the attractors: several clusters may lie on one cycle."""
+    which, found = np.zeros(len(records), dtype=np.int64), list[Attractor]()
+    for i, one in enumerate(records):
+        which[i] = next((k for k, other in enumerate(found) if _same(m, one, other)), len(found))
+        if which[i] == len(found):
+            found.append(one)
+    return which, found
+
+
+def _same(m: LoopMap, a: Attractor, b: Attractor) -> bool:
+    """Say whether two records are one cycle, whatever point it begins at."""
+    if a.period != b.period or a.period < 1:
+        return False
+    gaps = m.displacement(np.broadcast_to(a.points[0], b.points.shape), b.points).reshape(a.period, -1)
+    turned = np.roll(b.points, -int(np.linalg.norm(gaps, axis=1).argmin()), axis=0)
+    apart = np.abs(m.displacement(a.points, turned)).max()
+    return bool(apart <= _SAME * max(float(np.abs(a.points).max()), float(np.abs(b.points).max())))
+
+
+def _index(m: LoopMap, found: list[Attractor], one: Attractor, label: Array) -> int:
+    """Return which of the records without a label was numbered as one."""
+    return next(
+        i
+        for i, other in enumerate(found)
+        if not label[i] and np.array_equal(numbered(m, [other])[0].points, one.points)
+    )

@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError
-from dynloop.inference.curves import InferenceStages
+from dynloop.inference.curves import InferenceStages, shaped
 from dynloop.maps.base import Array, as_rng
 from dynloop.result import Result
 
 __all__ = ["StageAlignment", "align_stages"]
-
-_CONSTANT = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -131,10 +129,10 @@ def align_stages(
     theirs = np.stack([feed_forward.at_attentions(name)[0] for name in used])
     for t in range(loops):
         curves = np.stack([looped.at_attentions(name)[t] for name in used])
-        shaped = _shaped(curves) & _shaped(theirs)
-        if not shaped.any():
+        both = shaped(curves) & shaped(theirs)
+        if not both.any():
             continue
-        a, b = (_standard(one[shaped]) for one in (curves, theirs))
+        a, b = (_standard(one[both]) for one in (curves, theirs))
         gaps = ((a[:, :, None] - b[:, None, :]) ** 2).mean(axis=0)
         depth[t] = _matched(gaps)
         distance[t] = gaps[np.arange(count), depth[t]].mean()
@@ -161,12 +159,6 @@ def _orders(count: int, most: int, rng: np.random.Generator) -> tuple[Array, boo
 def _share(tried: Array, own: float, exact: bool) -> float:
     as_good = int((tried <= own + 1e-12 * max(own, 1.0)).sum())
     return as_good / len(tried) if exact else (as_good + 1) / (len(tried) + 1)
-
-
-def _shaped(curves: Array) -> Array:
-    """Say which curves ``(metrics, depth)`` are finite and vary."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.isfinite(curves).all(-1) & (curves.std(-1) > _CONSTANT * np.abs(curves).max(-1)))
 
 
 def _standard(curves: Array) -> Array:

@@ -104,17 +104,17 @@ def attention_stability(
     if len(times) < 2:
         raise InvalidArgumentError(f"loops must span two records at least; got loops={loops} with every={every}")
     record = _Record(m, 4 if maps else 2 if pairwise else 0, len(times))
-    with Watcher(m) as watcher:
-        for t in range(int(times[-1]) + 1):
-            if t % every:
-                with torch.no_grad():
-                    states = m.loop(states)
-            else:
-                steps = watcher.loop(states)
-                record.add(steps)
-                states = steps[-1].after
-            if progress is not None:
-                progress(t + 1, int(times[-1]) + 1)
+    watcher = Watcher(m)
+    for t in range(int(times[-1]) + 1):
+        if t % every:
+            with torch.no_grad():
+                states = m.loop(states)
+        else:
+            steps = watcher.loop(states)
+            record.add(steps)
+            states = steps[-1].after
+        if progress is not None:
+            progress(t + 1, int(times[-1]) + 1)
     change, bound, section, entropy = record.series()
     kept = record.kept() if pairwise or maps else []
     fields: dict[str, Any] = {
@@ -211,10 +211,14 @@ class _Record:
 
     def _moved(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Return the relative change of sections ``(loops, attentions, batch, *state_shape)``, without the last."""
-        with np.errstate(all="ignore"):
-            gap = torch.from_numpy(self.m.displacement(self.m.numpy(b), self.m.numpy(a)))
-        size = torch.linalg.vector_norm(b.double().flatten(3), dim=-1).cpu()
-        moved: torch.Tensor = torch.linalg.vector_norm(gap.flatten(3), dim=-1)
+        b = b.double()
+        size = torch.linalg.vector_norm(b.flatten(3), dim=-1).cpu()
+        if self.m.periods is None:
+            gap = b - a.double()
+        else:
+            with np.errstate(all="ignore"):
+                gap = torch.from_numpy(self.m.displacement(self.m.numpy(b), self.m.numpy(a)))
+        moved: torch.Tensor = torch.linalg.vector_norm(gap.flatten(3), dim=-1).cpu()
         relative: torch.Tensor = moved / size.clamp_min(np.finfo(np.float64).tiny)
         return relative
 

@@ -18,8 +18,7 @@ def concentration(maps: torch.Tensor) -> torch.Tensor:
     tokens = maps.shape[-1]
     if tokens == 1:
         return torch.ones_like(maps[..., 0, 0])
-    received = maps.mean(dim=-2)
-    found: torch.Tensor = 1 - torch.special.entr(received).sum(-1) / math.log(tokens)
+    found: torch.Tensor = 1 - torch.special.entr(sink_scores(maps)).sum(-1) / math.log(tokens)
     return found.clamp(0, 1)
 
 

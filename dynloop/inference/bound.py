@@ -11,9 +11,12 @@ import torch
 
 from dynloop.adapters.rotary_blocks import TableAttention
 from dynloop.inference.seen import Seen
-from dynloop.nn import Attention
+from dynloop.nn import Attention, Linear
 
 __all__ = ["Constants", "allowed", "constants"]
+
+# what makes queries and keys: a subclass with a method of its own here is another attention
+_OWN = {Attention: ("forward", "_split"), TableAttention: ("forward", "prepared", "turned", "split")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +44,7 @@ class Constants:
 def constants(seen: Seen) -> Constants:
     """Read the constants of an attention off its weights."""
     module: Any = seen.module
-    plain = isinstance(module, TableAttention) and type(module).prepared is TableAttention.prepared
-    if not isinstance(module, Attention) and not plain:
+    if seen.given is None or not _plain(module):
         what = "this attention" if module is None else type(module).__name__
         return Constants(None, reason=f"the weights of {what} are not known as W_Q and W_K alone")
     if getattr(module, "q_norm", None) is not None:
@@ -51,11 +53,20 @@ def constants(seen: Seen) -> Constants:
     q, k = (_heads(part, module.head_size) for part in (module.q, module.k))
     k = k.repeat_interleave(module.heads // module.kv_heads, 0)
     rotary = bool(getattr(module, "rotary", False)) or module.tables is not None
-    if rotary:
-        sizes = torch.linalg.matrix_norm(q, 2) * torch.linalg.matrix_norm(k, 2)
-    else:
-        sizes = torch.linalg.matrix_norm(q.mT @ k, 2)
+    # qᵀk = QRk, Q orthogonal
+    sizes = spectral(q) * spectral(k) if rotary else spectral(torch.linalg.qr(q.mT, mode="r").R @ k)
     return Constants(sizes * _stretch(module.tables) / math.sqrt(module.head_size), rotary, biased)
+
+
+def _plain(module: Any) -> bool:
+    """Say whether queries and keys are what the weights of an attention say, and nothing in between is another's."""
+    kind = next((kind for kind in _OWN if isinstance(module, kind)), None)
+    if kind is None or any(
+        getattr(getattr(module, name), "__func__", 0) is not getattr(kind, name) for name in _OWN[kind]
+    ):
+        return False
+    linear = all(type(part).forward in (Linear.forward, torch.nn.Linear.forward) for part in (module.q, module.k))
+    return linear and not any(part._forward_hooks or part._forward_pre_hooks for part in (module.q, module.k))
 
 
 def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[Seen]) -> torch.Tensor:
@@ -77,11 +88,24 @@ def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[
             groups.setdefault((one.rotary, one.biased, x.shape), []).append(i)
     for (rotary, biased, _), members in groups.items():
         a, b = (_wide([calls[i].given for i in members], biased) for calls in (before, after))
-        norms = [torch.linalg.matrix_norm(x, "fro" if rotary else 2) for x in (a, b)]
+        norms = [torch.linalg.matrix_norm(x) if rotary else spectral(x) for x in (a, b)]
         moved = torch.maximum(*norms) * torch.linalg.matrix_norm(b - a)  # (members, batch)
         sizes = torch.stack([known[i].sizes for i in members])  # type: ignore[misc] # members have sizes
         found[:, members] = moved.T[:, :, None] * sizes.to(found.device)
     return found
+
+
+def spectral(x: torch.Tensor) -> torch.Tensor:
+    """Return the spectral norm of matrices ``(…, rows, columns)`` by way of the smaller Gram matrix; nan of one lost.
+
+    The largest eigenvalue of a Gram matrix is as exact, relative to itself, as the largest singular value.
+    """
+    size = x.abs().amax(dim=(-2, -1), keepdim=True)
+    known = torch.isfinite(size)
+    scaled = torch.where(known, x / torch.where(size > 0, size, 1.0), 0.0)
+    gram = scaled @ scaled.mT if x.shape[-2] <= x.shape[-1] else scaled.mT @ scaled
+    largest = torch.linalg.eigvalsh(gram)[..., -1].clamp_min(0).sqrt()
+    return torch.where(known[..., 0, 0], largest * size[..., 0, 0], torch.nan)
 
 
 def _device(one: Seen) -> torch.device:

@@ -11,7 +11,7 @@ import numpy as np
 from dynloop.maps.base import Array
 from dynloop.result import Result
 
-__all__ = ["ATTENTION", "LENS", "STREAM", "InferenceStages", "agreement", "repeats"]
+__all__ = ["ATTENTION", "LENS", "STREAM", "InferenceStages", "agreement", "repeats", "shaped"]
 
 ATTENTION = ("concentration", "sink_rate", "mixing")
 STREAM = ("matrix_entropy", "norm")
@@ -87,8 +87,13 @@ def agreement(a: Array, b: Array) -> Array:
         dev_a, dev_b = a - mean_a[..., None], b - mean_b[..., None]
         var_a, var_b = (dev_a**2).mean(-1), (dev_b**2).mean(-1)
         found = 2 * (dev_a * dev_b).mean(-1) / (var_a + var_b + (mean_a - mean_b) ** 2)
-        shaped = [np.sqrt(v) > _CONSTANT * np.abs(curve).max(-1) for v, curve in ((var_a, a), (var_b, b))]
-    return np.where(shaped[0] & shaped[1], found, np.nan)
+    return np.where(shaped(a) & shaped(b), found, np.nan)
+
+
+def shaped(curves: Array) -> Array:
+    """Say which curves ``(…, depth)`` are finite and vary over depth."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.isfinite(curves).all(-1) & (curves.std(-1) > _CONSTANT * np.abs(curves).max(-1)))
 
 
 def repeats(curves: Mapping[str, Array]) -> dict[str, Array]:

@@ -34,14 +34,23 @@ def lens(logits: Callable[[Any], Any], sections: Sequence[torch.Tensor]) -> tupl
     """
     final = _log_probabilities(logits, sections[-1])
     p = final.exp()
-    answered = p > 0
+    best = torch.linalg.vecdot(p, final)
     kl, entropy = [], []
     for section in sections:
         own = _log_probabilities(logits, section)
-        terms = torch.where(answered, p * (final - own), 0.0).sum(-1)
-        kl.append(torch.where(torch.isnan(terms), terms, terms.clamp_min(0)).mean(-1))
-        entropy.append(torch.where(own == -torch.inf, 0.0, -own.exp() * own).sum(-1).mean(-1))
+        divergence, spread = best - torch.linalg.vecdot(p, own), -torch.linalg.vecdot(own.exp(), own)
+        if bool(torch.isnan(divergence + spread).any()):  # 0 · log 0, where classes are masked
+            divergence, spread = _masked(p, final, own)
+        kl.append(torch.where(torch.isnan(divergence), divergence, divergence.clamp_min(0)).mean(-1))
+        entropy.append(spread.mean(-1))
     return torch.stack(kl), torch.stack(entropy)
+
+
+def _masked(p: torch.Tensor, final: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return D(p ‖ own) and the entropy of `own`, 0 · log 0 being 0; nan where logits are."""
+    divergence = torch.where(p > 0, p * (final - own), 0.0)
+    divergence = torch.where(torch.isnan(p + own), torch.nan, divergence).sum(-1)
+    return divergence, torch.where(own == -torch.inf, 0.0, -own.exp() * own).sum(-1)
 
 
 def _log_probabilities(logits: Callable[[Any], Any], states: torch.Tensor) -> torch.Tensor:

@@ -18,18 +18,16 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from dynloop.adapters.rotary_blocks import TableAttention
 from dynloop.errors import InvalidArgumentError, NotAutonomousError
 from dynloop.maps.base import LoopMap
 from dynloop.maps.torch import TorchMap
-from dynloop.nn import Attention
+from dynloop.nn import onlooker
 
 __all__ = ["Seen", "Step", "Watcher", "at_once", "attention_names", "check_same", "seen_loop", "stacked", "weights"]
 
 _SOFTMAX = (functional.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
 _NAMES = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
 _SIGNATURE = inspect.signature(functional.multi_head_attention_forward)
-_WATCHED = (Attention, TableAttention)  # whose input is kept
 
 
 class Seen:
@@ -104,7 +102,7 @@ class _Watching(TorchFunctionMode):
     def __init__(self, tokens: int) -> None:
         super().__init__()
         self.batch, self.tokens = 0, tokens
-        self.inputs: list[tuple[torch.nn.Module, torch.Tensor]] = []
+        self._told: tuple[torch.nn.Module, torch.Tensor] | None = None  # of the next call
         self.found: list[Seen] = []
         self.name = ""
 
@@ -127,8 +125,22 @@ class _Watching(TorchFunctionMode):
         dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
         return out.ndim == 4 and dim in (-1, 3) and tuple(out.shape[2:]) == (self.tokens, self.tokens)
 
+    def begin(self, name: str, batch: int) -> None:
+        """Forget what was found; a layer comes."""
+        self.name, self.batch, self.found, self._told = name, batch, [], None
+
+    def tell(self, module: torch.nn.Module, x: torch.Tensor, *_: Any) -> None:
+        """Hear of a call that is seen next; see `dynloop.nn.onlooker`."""
+        self._told = module, x
+
+    def keep_told(self, module: torch.nn.Module, x: torch.Tensor, *call: Any) -> None:
+        """Hear of a call that is not seen otherwise."""
+        self.tell(module, x)
+        self._keep(call)
+
     def _keep(self, maps: Any) -> None:
-        module, given = self.inputs.pop() if self.inputs else (None, None)
+        module, given = self._told or (None, None)
+        self._told = None
         one = Seen(maps, module, given)
         if len(one.shape) != 4 or one.shape[0] != self.batch or one.shape[2] != one.shape[3]:
             raise InvalidArgumentError(
@@ -166,7 +178,7 @@ def weights(
 
 
 class Watcher:
-    """Runs loops of a block and looks at its attention; a context, at whose end the block is as it was.
+    """Runs loops of a block and looks at its attention.
 
     Parameters
     ----------
@@ -183,49 +195,26 @@ class Watcher:
         self.m = m
         tokens = m.state_shape[-2] if len(m.state_shape) > 1 else 1
         self._watching = _Watching(tokens)
-        self._hooks: list[Any] = []
-        # layers that attend in dynloop's own modules alone, by their first loop: only these modules are watched then
+        # layers that attend in dynloop's own modules alone, by their first loop: these say what they do by themselves
         self._narrow: set[int] = set()
-        self._narrowly = False
-
-    def __enter__(self) -> Watcher:
-        modules = [layer for layer in self.m.layers if isinstance(layer, torch.nn.Module)]
-        for part in dict.fromkeys(part for layer in modules for part in layer.modules() if isinstance(part, _WATCHED)):
-            self._hooks.append(part.register_forward_pre_hook(self._begin))
-            self._hooks.append(part.register_forward_hook(self._end, always_call=True))
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
 
     def loop(self, states: torch.Tensor) -> list[Step]:
         """Run one loop from native states ``(batch, *state_shape)``; return what every layer does and attends to."""
         m, watching, steps = self.m, self._watching, []
-        watching.batch = len(states)
         for l in range(m.layer_count):
-            watching.found, watching.name = [], f"layer {m.layer_names[l]!r} of {m.name}"
-            watching.inputs.clear()
-            self._narrowly = l in self._narrow
+            watching.begin(f"layer {m.layer_names[l]!r} of {m.name}", len(states))
+            narrow = l in self._narrow
+            before = onlooker.set(watching.keep_told if narrow else watching.tell)
             try:
-                with torch.no_grad(), nullcontext() if self._narrowly else watching:
+                with torch.no_grad(), nullcontext() if narrow else watching:
                     after = m.layer(l, states)
             finally:
-                self._narrowly = False
+                onlooker.reset(before)
             if watching.found and all(one.module is not None for one in watching.found):
                 self._narrow.add(l)
             steps.append(Step(l, states, after, watching.found))
             states = after
         return steps
-
-    def _begin(self, module: torch.nn.Module, given: Any) -> None:
-        self._watching.inputs.append((module, given[0]))
-        if self._narrowly:
-            self._watching.__enter__()  # type: ignore[no-untyped-call] # torch has no types here
-
-    def _end(self, *_: object) -> None:
-        if self._narrowly:
-            self._watching.__exit__(None, None, None)  # type: ignore[no-untyped-call] # as above
 
 
 def at_once(steps: Sequence[Step], most: int = 16) -> int:
@@ -236,8 +225,7 @@ def at_once(steps: Sequence[Step], most: int = 16) -> int:
 
 def seen_loop(m: TorchMap, states: torch.Tensor) -> list[Step]:
     """Run a single loop under a `Watcher`."""
-    with Watcher(m) as watcher:
-        return watcher.loop(states)
+    return Watcher(m).loop(states)
 
 
 def attention_names(m: LoopMap, steps: list[Step]) -> tuple[str, ...]:

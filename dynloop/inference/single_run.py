@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError
-from dynloop.maps.base import Array, LoopMap, as_rng
+from dynloop.maps.base import Array, LoopMap, Watch, as_rng
 from dynloop.orbits.polygon import polygon
-from dynloop.orbits.regime import classify
+from dynloop.orbits.regime import followed
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["NUMBERS", "Run", "run"]
@@ -69,8 +69,8 @@ def run(
     if not isinstance(m, LoopMap):
         raise InvalidArgumentError(f"make must return a map, such as a TorchMap; got {type(m).__name__} for {setting}")
     start = m.start(as_rng(seed), 1)
-    found = classify(m, start, loops=loops, polish=polish, rng=seed)
-    numbers = _measured(m, start, loops)
+    found, kept = followed(m, start, loops, polish, seed)
+    numbers = _measured(m, start, loops, kept)
     converged = all(regime in (Regime.CYCLIC, Regime.VANISHING) for regime in np.ravel(found.regime))
     rates = np.ravel(found.rate)
     numbers["rate"] = float(rates.max()) if converged and np.isfinite(rates).all() else math.nan
@@ -83,22 +83,26 @@ def run(
     )
 
 
-def _measured(m: LoopMap, start: Any, loops: int) -> dict[str, float]:
-    """Measure steps over the second half of the loops, and the polygon of the loop after the last; the worst token."""
-    half = loops // 2
-    first = m.watch(start, half, start)
-    seen = m.watch(first.states, loops - half, first.states)
-    largest = max(float(first.norms.max()), float(seen.norms.max()))
+def _measured(m: LoopMap, start: Any, loops: int, kept: Sequence[Watch]) -> dict[str, float]:
+    """Measure steps over the second half of the loops, and the polygon of the loop after the last; the worst token.
+
+    The orbit goes on from the windows that are `kept` of it.
+    """
+    half, end = loops // 2, kept[-1].states if kept else start
+    done = sum(len(window.steps) for window in kept)
+    windows = [*kept, m.watch(end, loops - done, end)] if done < loops else kept
+    norms, moves = (np.concatenate([getattr(window, name) for window in windows]) for name in ("norms", "steps"))
+    largest, end = float(norms.max()), windows[-1].states
     with np.errstate(all="ignore"):
-        sizes = np.maximum(seen.norms, 4 * m.precision * largest + np.finfo(np.float64).tiny)
-        steps: Array = (seen.steps / sizes)[:, 0].max(axis=1)
-    if not np.isfinite(steps).all() or not np.isfinite(m.numpy(seen.states)).all():
+        sizes = np.maximum(norms[half:], 4 * m.precision * largest + np.finfo(np.float64).tiny)
+        steps: Array = (moves[half:] / sizes)[:, 0].max(axis=1)
+    if not np.isfinite(steps).all() or not np.isfinite(m.numpy(end)).all():
         return dict.fromkeys(("step", "fall", "closure", "distinctness"), math.nan)
     rest = _AT_REST * m.precision
     times = np.arange(half + 1, loops + 1)
     fall = float(np.polyfit(np.log(times), np.log(steps), 1)[0]) if steps.min() > rest else math.nan
     with np.errstate(all="ignore"):
-        shape = polygon(m, seen.states, joint=False, largest=largest)
+        shape = polygon(m, end, joint=False, largest=largest)
     known = np.isfinite(shape.perimeter) & (shape.perimeter > rest)
     return {
         "step": float(steps[-1]),

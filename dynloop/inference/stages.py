@@ -130,22 +130,22 @@ class _Pass:
     def run(self, states: torch.Tensor, loops: int, progress: Callable[[int], None] | None) -> dict[str, Array]:
         """Return every curve, ``(batch, loops, depth)``."""
         sections: list[torch.Tensor] = []
-        with Watcher(self.m) as watcher:
-            for t in range(loops):
-                steps = watcher.loop(states)
-                if not self.names:
-                    self.names = attention_names(self.m, steps)
-                    self.layer = [step.layer for step in steps for _ in step.seen]
-                    self._check_token(steps)
-                check_same(self.m, len(self.names), steps)
-                self._waiting.append(steps)
-                if len(self._waiting) >= at_once(steps) or t == loops - 1:
-                    self._measure()
-                states = steps[-1].after
-                if self.logits is not None:
-                    sections += [step.after for step in steps]
-                if progress is not None:
-                    progress(t + 1)
+        watcher = Watcher(self.m)
+        for t in range(loops):
+            steps = watcher.loop(states)
+            if not self.names:
+                self.names = attention_names(self.m, steps)
+                self.layer = [step.layer for step in steps for _ in step.seen]
+                self._check_token(steps)
+            check_same(self.m, len(self.names), steps)
+            self._waiting.append(steps)
+            if len(self._waiting) >= at_once(steps) or t == loops - 1:
+                self._measure()
+            states = steps[-1].after
+            if self.logits is not None:
+                sections += [step.after for step in steps]
+            if progress is not None:
+                progress(t + 1)
         found = {name: torch.cat(rows).movedim(-1, 0).cpu().numpy() for name, rows in self.curves.items()}
         if self.logits is not None:
             for name, values in zip(LENS, lens(self.logits, sections), strict=True):

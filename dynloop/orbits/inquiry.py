@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.calculus.tangent import check_derivative
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import Array, LoopMap, Watch
 from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.finding import Finding
 from dynloop.orbits.floor import measured_floor, row_norms
@@ -63,6 +63,8 @@ class Inquiry:
         Orbits of the twin that ran out of loops.
     remarks : dict
         Why the last test of a start (by its index) did not decide.
+    kept : list of Watch, or None
+        The series of every window, if they are wanted; where a map measures without them there are none.
     """
 
     def __init__(self, m: LoopMap, starts: Any, budget: int, polish: str, rng: np.random.Generator) -> None:
@@ -81,6 +83,7 @@ class Inquiry:
         self.remarks: dict[int, str] = {}
         self.algebraic = 0
         self.left: list[Unfinished | None] = []
+        self.kept: list[Watch] | None = None
         self._differentiable = False
 
     @classmethod
@@ -105,7 +108,7 @@ class Inquiry:
         seen = surveyed(
             self.m, begun, loops, self.watcher.largest[at], floor,
             trend=(done >= 256 and done & (done - 1) == 0) or done + loops >= self.budget,
-            rate=self.twin is None or self.m.causal,
+            rate=self.twin is None or self.m.causal, kept=self.kept,
         )  # fmt: skip
         self.before[at] = begun
         self.states[at] = seen.states

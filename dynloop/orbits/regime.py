@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError
-from dynloop.maps.base import Array, LoopMap, as_map, as_rng
+from dynloop.maps.base import Array, LoopMap, Watch, as_map, as_rng
 from dynloop.orbits.closing import closing_in
 from dynloop.orbits.falling import octaves, solving_ahead
 from dynloop.orbits.growing import diverged, growing
@@ -35,7 +35,7 @@ from dynloop.orbits.upcast import checked_polish
 from dynloop.orbits.verdict import Classification
 from dynloop.orbits.watcher import windows
 
-__all__ = ["classify"]
+__all__ = ["classify", "followed"]
 
 Progress = Callable[[int, int], None]
 DEFAULT_LOOPS = 4096
@@ -115,10 +115,29 @@ def classify(
         if starts is not None:
             raise InvalidArgumentError("starts and resume were both given; resume goes on with the starts it has")
         return _resumed(m, resume, checked_resume(m, resume, loops, polish), generator, progress)
-    budget = _checked(loops)
-    states, single = as_map(m).batch(starts, generator)
+    return _classified(m, starts, _checked(loops), polish, generator, progress, None)
+
+
+def followed(
+    m: LoopMap, start: Any, loops: int, polish: Any, rng: int | np.random.Generator | None
+) -> tuple[Classification, list[Watch]]:
+    """Classify one orbit as `classify` does, and return what was measured on the way, window by window.
+
+    The windows join from the start on, until the verdict; there are none where the map measures without a series, or a
+    twin was asked at once.
+    """
+    kept: list[Watch] = []
+    return _classified(m, start, _checked(loops), checked_polish(polish), as_rng(rng), None, kept), kept
+
+
+def _classified(
+    m: LoopMap, starts: Any, budget: int, polish: str, rng: np.random.Generator, progress: Progress | None,
+    kept: list[Watch] | None,
+) -> Classification:  # fmt: skip
+    states, single = as_map(m).batch(starts, rng)
     m = m.in_dtype_of(states)
-    q = Inquiry(m, states, budget, polish, generator)
+    q = Inquiry(m, states, budget, polish, rng)
+    q.kept = kept
     _decide(q, progress)
     final = m.native(q.final)
     shape: tuple[int, ...] = (len(states), m.state_shape[0]) if m.causal else (len(states),)

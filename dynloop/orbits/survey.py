@@ -17,7 +17,15 @@ NEAR = 1e-3  # one from which a cycle may be solved for
 
 
 def surveyed(
-    m: LoopMap, states: Any, loops: int, largest: Array, floor: Callable[[Any], Array], *, trend: bool, rate: bool
+    m: LoopMap,
+    states: Any,
+    loops: int,
+    largest: Array,
+    floor: Callable[[Any], Array],
+    *,
+    trend: bool,
+    rate: bool,
+    kept: list[Watch] | None = None,
 ) -> Survey:
     """Iterate a map and sum up what it did.
 
@@ -35,6 +43,8 @@ def surveyed(
         ``floor(states) -> (batch, rows)``, the precision floor at the last states.
     trend, rate : bool
         Whether the decay of the steps must be measured, and their rate above the floor fitted.
+    kept : list of Watch, optional
+        To which the series is added, where there is one.
     """
     nominal, ceiling = 4 * m.precision, 256.0 if m.precision <= np.finfo(float).eps else 8.0
     if m.precision <= np.finfo(float).eps and not rate:
@@ -45,6 +55,8 @@ def surveyed(
             return found
     copy = states[np.arange(len(states))]  # a layer that writes in place spoils no reference
     window = m.watch(copy, loops, states)
+    if kept is not None:
+        kept.append(window)
     return _read(m, window, largest, floor(window.states), nominal, ceiling)
 
 

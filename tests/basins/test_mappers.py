@@ -79,6 +79,47 @@ def test_features_of_the_user_are_used_and_checked(newton):
         dl.by_features(m, m.start(0, 20), transient=0)
 
 
+def near_roots(counts):
+    rng = np.random.default_rng(0)
+    roots = np.array([[1.0, 0.0], [-0.5, 0.75**0.5], [-0.5, -(0.75**0.5)]])
+    return np.concatenate([root + 0.05 * rng.standard_normal((n, 2)) for root, n in zip(roots, counts, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("counts", "labels"),
+    [((3, 3, 3), [-3, -3, -3]), ((5, 4, 0), [1, -3, -3]), ((6, 6, 4), [2, 1, -3]), ((9, 0, 0), [1, -3, -3])],
+)
+def test_starts_too_few_for_a_cluster_are_unmatched_and_belong_to_no_other(counts, labels):
+    mapper = dl.by_features(dl.zoo.newton(), near_roots(counts))
+    assert mapper(near_roots((1, 1, 1))).tolist() == labels
+    assert len(mapper.attractors) == max([*labels, 0])
+
+
+def test_fewer_starts_than_make_a_cluster_are_refused():
+    with pytest.raises(dl.errors.InvalidArgumentError, match="starts must be 5 or more, since a cluster is of so many"):
+        dl.by_features(dl.zoo.newton(), near_roots((4, 0, 0)))
+
+
+def test_a_feature_that_is_not_finite_is_undecided_and_no_divergence():
+    m = dl.zoo.henon()
+    mapper = dl.by_features(m, m.start(0, 20), lambda orbits: np.full((len(orbits), 1), np.nan))
+    assert mapper.attractors == ()
+    assert mapper([[0.1, 0.1], [0.2, 0.1], [5.0, 5.0]]).tolist() == [-2, -2, -1]
+    right = dl.by_features(
+        dl.zoo.newton(), near_roots((9, 9, 9)), lambda o: np.where(o[:, -1] > 0, o[:, -1], np.nan)[:, :1]
+    )
+    assert right(near_roots((2, 2, 2))).tolist() == [1, 1, -2, -2, -2, -2]
+
+
+def test_clusters_on_one_cycle_are_one_attractor():
+    """Told apart by their phase, orbits on a cycle of two make two clusters."""
+    m = dl.zoo.logistic(3.2)
+    starts = np.linspace(0.05, 0.95, 60)[:, None]
+    mapper = dl.by_features(m, starts, lambda orbits: orbits[:, -1])
+    assert [one.period for one in mapper.attractors] == [2]
+    assert (mapper(starts) == 1).all()
+
+
 def test_recurrence_is_for_compiled_maps_of_few_coordinates():
     with pytest.raises(dl.errors.InvalidArgumentError, match="Use by_classification"):
         dl.by_recurrence(dl.zoo.tanh_network(20), np.zeros((2, 20)))

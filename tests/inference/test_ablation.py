@@ -44,6 +44,26 @@ def test_regimes_rates_and_closure_of_maps_known_by_hand():
     assert np.isnan(found.by_seed["fall"][0]).all()
 
 
+@pytest.mark.parametrize("gain", [0.5, 1.0, 1.5])
+def test_an_orbit_is_iterated_once(gain, monkeypatch):
+    watched, right = [], dl.TorchMap.watch
+
+    def watch(self, states, loops, reference):
+        watched.append(loops)
+        return right(self, states, loops, reference)
+
+    monkeypatch.setattr(dl.TorchMap, "watch", watch)
+    found = run(gain=gain, seeds=[2])
+    assert sum(watched) == 128
+    # x ↦ gain·(x + 1) + 1 by hand
+    m = affine(norm="pre", injection="none", layers=2, gain=gain, seed=2)
+    x = m.start(2, 1)[0].numpy()
+    for _ in range(128):
+        x, before = gain * (x + 1) + 1, x
+    step = np.linalg.norm(x - before) / np.linalg.norm(x)
+    np.testing.assert_allclose(found.by_seed["step"][0, 0], step, rtol=1e-12, atol=1e-15)
+
+
 def test_distinctness_is_the_least_distance_of_sections():
     """Fixed point of x ↦ (x + 1)/2 − 1/2 (seed 0.5 is not to be had; seed 0): x = −1, sections −1 and 0."""
     found = run(gain=0.5, seeds=[0])

@@ -1,5 +1,7 @@
 """Attention over loops: distances by hand, standstill, the bound T10, rays, cycles, and what is refused."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch.nn import functional
 
 import dynloop as dl
 from dynloop.errors import InvalidArgumentError
-from dynloop.inference.bound import constants
+from dynloop.inference.bound import constants, spectral
 from dynloop.inference.seen import seen_loop
 from dynloop.inference.stability import stabilised
 
@@ -100,10 +102,96 @@ def test_the_bound_by_hand():
     kappa = np.linalg.norm(branch.f.q.weight.numpy().T @ branch.f.k.weight.numpy(), 2)
     B = max(np.linalg.norm(a, 2), np.linalg.norm(b, 2))
     np.testing.assert_allclose(found.bound.ravel(), [B * kappa / 4 * np.linalg.norm(b - a)])
-    turned = dl.attention_stability(block(layers=1, injection="none", heads=1), start, loops=2)
+
+
+def test_the_bound_with_rotation_by_hand():
+    """max‖X‖_F · ‖W_Q‖₂ · ‖W_K‖₂ of each head / √d · ‖ΔX‖_F."""
+    m = block(layers=1, injection="none")
+    start = m.start(0)
+    found = dl.attention_stability(m, start, loops=2)
+    branch = m.layers[0][0]
+    a, b = (branch.before(x)[0].numpy() for x in (start, m(start)))
     B = max(np.linalg.norm(a), np.linalg.norm(b))
-    kappa = np.linalg.norm(branch.f.q.weight.numpy(), 2) * np.linalg.norm(branch.f.k.weight.numpy(), 2)
-    assert turned.bound.ravel()[0] > B * kappa / 4 * np.linalg.norm(b - a) * 0.5
+    q, k = (part.weight.numpy().reshape(2, 8, 16) for part in (branch.f.q, branch.f.k))
+    kappa = np.linalg.norm(q, 2, axis=(1, 2)) * np.linalg.norm(k, 2, axis=(1, 2))
+    np.testing.assert_allclose(found.bound[0, 0, :, 0], B * kappa / math.sqrt(8) * np.linalg.norm(b - a))
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (7, 5), (1, 1), (4, 4)])
+def test_the_spectral_norm_is_the_largest_singular_value(shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for factor in (1.0, 1e-200, 1e200):
+        torch.testing.assert_close(spectral(factor * x), factor * torch.linalg.svdvals(x)[..., 0], rtol=1e-13, atol=0)
+    assert (spectral(0 * x) == 0).all()
+    assert torch.isnan(spectral(math.inf * x)).all()
+    assert torch.isnan(spectral(math.nan * x)).all()
+
+
+def test_an_orbit_that_is_lost_leaves_the_others_their_bound():
+    f = drawn(dl.nn.Attention(8, 2, dtype=torch.float64))
+    m = dl.TorchMap([lambda x: 1e100 * x + f(x)], (4, 8))
+    x = torch.ones(2, 4, 8, dtype=torch.float64)
+    x[1] = 0
+    found = dl.attention_stability(m, x, loops=6)
+    assert np.isnan(found.bound[0, ..., -1]).all()
+    assert (found.bound[1] == 0).all()
+
+
+class Named(torch.nn.Module):
+    """A residual layer that calls its attention by name."""
+
+    def __init__(self, attention):
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x):
+        return 0.5 * x + 0.1 * self.attention(x=x)
+
+
+def drawn(attention):
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in attention.parameters():
+            weight.copy_(0.3 * torch.randn(weight.shape, generator=generator, dtype=torch.float64))
+    return attention.requires_grad_(requires_grad=False)
+
+
+def test_an_attention_that_is_called_by_name_is_bounded_alike():
+    f = drawn(dl.nn.Attention(8, 2, dtype=torch.float64))
+    x = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    named, plain = (dl.TorchMap([layer], (4, 8)) for layer in (Named(f), lambda x: 0.5 * x + 0.1 * f(x)))
+    found = dl.attention_stability(named, x, loops=4)
+    np.testing.assert_array_equal(found.change, dl.attention_stability(plain, x, loops=4).change)
+    assert found.unbounded == ("",)
+    assert (found.change <= found.bound).all()
+
+
+class Hot(dl.nn.Attention):
+    """An attention that multiplies what it is given."""
+
+    def forward(self, x):
+        return super().forward(50 * x)
+
+
+class Squared(dl.nn.Attention):
+    """An attention whose heads are not its weights' alone."""
+
+    def _split(self, x):
+        return super()._split(x) ** 2
+
+
+def test_a_subclass_with_another_forward_has_no_bound():
+    x = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for kind in (Hot, Squared):
+        found = dl.attention_stability(dl.TorchMap([Named(drawn(kind(8, 2, dtype=torch.float64)))], (4, 8)), x, loops=4)
+        assert np.isnan(found.bound).all()
+        assert found.unbounded == (f"the weights of {kind.__name__} are not known as W_Q and W_K alone",)
+    f = drawn(dl.nn.Attention(8, 2, dtype=torch.float64))
+    hook = f.q.register_forward_hook(lambda module, args, out: 10 * out)
+    assert np.isnan(dl.attention_stability(dl.TorchMap([Named(f)], (4, 8)), x, loops=4).bound).all()
+    hook.remove()
+    f.q = torch.nn.Sequential(f.q, torch.nn.Tanh())
+    assert np.isnan(dl.attention_stability(dl.TorchMap([Named(f)], (4, 8)), x, loops=4).bound).all()
 
 
 @pytest.mark.parametrize(
@@ -183,11 +271,7 @@ def test_maps_that_do_not_fit_into_memory_are_refused(monkeypatch):
 def stretched(factor):
     """An attention whose tables of cosines and sines are multiplied by a factor, as YaRN and LongRoPE do."""
     f = dl.nn.Attention(8, 1, tables=factor * dl.nn.rotary_tables(4, 8), dtype=torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in f.parameters():
-            weight.copy_(0.3 * torch.randn(weight.shape, generator=generator, dtype=torch.float64))
-    return dl.TorchMap([f.requires_grad_(requires_grad=False)], (4, 8), causal=True)
+    return dl.TorchMap([drawn(f)], (4, 8), causal=True)
 
 
 def test_tables_that_lengthen_queries_and_keys_lengthen_the_bound():

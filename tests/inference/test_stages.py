@@ -82,6 +82,21 @@ def test_the_lens_by_hand():
     assert float(kl[-1, 0]) == 0
 
 
+def test_the_lens_of_masked_and_of_lost_classes():
+    """A class that is masked in both counts for nothing, in the section alone for ever; nan stays nan."""
+    a, b, c = torch.tensor([[[1.0, 2.0, 0.0]], [[0.0, 1.0, 0.0]], [[2.0, 0.0, 0.0]]], dtype=torch.float64)
+    out = torch.tensor([0.0, 0.0, -math.inf], dtype=torch.float64)
+    kl, entropy = lens(lambda x: x + out, [a, b, c])
+    apart, plain = lens(lambda x: x[..., :2], [a, b, c])
+    torch.testing.assert_close(kl, apart)
+    torch.testing.assert_close(entropy, plain)
+    assert lens(lambda x: x, [a + out, c])[0].tolist() == [[math.inf], [0.0]]
+    kl, entropy = lens(lambda x: x, [a * math.nan, c])
+    assert math.isnan(kl[0, 0])
+    assert math.isnan(entropy[0, 0])
+    assert kl[1, 0] == 0
+
+
 def test_the_lens_of_a_checkpoint_ends_at_its_answer():
     m = dl.open_checkpoint("demo:hop-injected", [1, 2, 3])
     found = dl.inference_stages(m, loops=3)

@@ -6,6 +6,7 @@ import torch
 
 import dynloop as dl
 from dynloop.errors import InvalidArgumentError, ShapeError
+from dynloop.inference import bound
 from dynloop.testing.statements import STATEMENTS, Orbit, Outcome, check_statements, limit, orbits_of, statement
 from tests.testing.broken import Counting, Forgetful, Hasty, OtherTwin, Sharp, hidden
 
@@ -301,16 +302,17 @@ def test_a_solver_that_misses_the_limit_is_caught(name, monkeypatch):
     assert only(outcomes(name, AFFINE, START)) is Outcome.VIOLATED
 
 
-def test_an_attention_sharper_than_its_weights_is_caught():
+def test_an_attention_sharper_than_its_weights_is_refused_and_else_caught(monkeypatch):
     torch.manual_seed(0)
     sharp = Sharp(8, 2, dtype=torch.float64)
     with torch.no_grad():
         for weight in sharp.parameters():
             weight.copy_(0.02 * torch.randn(weight.shape, dtype=torch.float64))
     m = torch_map(dl.nn.PreNorm(dl.nn.RMSNorm(8).double(), sharp), shape=(3, 8), causal=True)
-    report = outcomes("T10", m, np.random.default_rng(0).standard_normal((1, 3, 8)), loops=64)
-    assert only(report) is Outcome.VIOLATED
-    assert not sharp._forward_pre_hooks
+    start = np.random.default_rng(0).standard_normal((1, 3, 8))
+    assert only(outcomes("T10", m, start, loops=64)) is Outcome.DOES_NOT_APPLY
+    monkeypatch.setattr(bound, "_plain", lambda module: True)
+    assert only(outcomes("T10", m, start, loops=64)) is Outcome.VIOLATED
 
 
 def test_a_ray_whose_layers_miss_a_part_is_caught():

@@ -88,8 +88,9 @@ def basin_entropy(labels: Any, box: Any = 5) -> BasinEntropy:
     -----
     Daza, Wagemakers, Georgeot, Guéry-Odelin and Sanjuán, Sci. Rep. 6 (2016) 31416. The boxes stand side by side from
     the first cell of every axis; where `box` does not divide an axis, the cells after the last whole box are left out.
-    Within a box of n known cells with shares p_j the entropy is −Σ p_j log p_j; its variance, of n independent
-    draws, is (Σ p_j log² p_j − S²)/n and its bias −(k − 1)/2n for k labels (Miller 1955; Basharin 1959).
+    Within a box of n known cells with shares p_j the entropy S is −Σ p_j log p_j; its variance, of n independent
+    draws, is (Σ p_j log² p_j − S²)/n + (k − 1)/2n² and its bias −(k − 1)/2n for k labels (Miller 1955; Basharin 1959;
+    Harris 1975). At equal shares the first term of the variance is zero: 2n(log k − S) is then χ² of k − 1 degrees.
 
     Sbb > ln 2 is the authors' *log 2 criterion* for a fractal boundary. It rests on boxes so small that those with
     three smooth basins are rare: around a point where three smooth basins meet, a few boxes exceed ln 2 too. So
@@ -160,5 +161,6 @@ def _entropies(rows: Array) -> tuple[Array, Array, Array, Array]:
     log = np.log(p)
     entropy = -np.bincount(box, p * log, n)
     second = np.bincount(box, p * log**2, n)
-    variance = np.maximum(second - entropy**2, 0.0) / np.maximum(filled, 1)
-    return np.abs(entropy), variance, np.bincount(box, minlength=n), filled
+    kinds, cells = np.bincount(box, minlength=n), np.maximum(filled, 1)
+    variance = np.maximum(second - entropy**2, 0.0) / cells + np.maximum(kinds - 1, 0) / (2.0 * cells**2)
+    return np.abs(entropy), variance, kinds, filled

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import distance_transform_cdt, maximum_filter, minimum_filter
+from scipy.ndimage import distance_transform_cdt, maximum_filter
 
 from dynloop.basins.boundaries.labels import UNKNOWN, checked_labels, known
 from dynloop.errors import InvalidArgumentError
@@ -16,8 +16,9 @@ from dynloop.result import Result
 
 __all__ = ["WadaTest", "wada_test"]
 
+_CONSISTENT = "consistent with Wada"
 _MOST = 64  # basins that are compared
-_COARSE = 8  # radii, that the shortest axis must hold
+_COARSE = 8  # radii, that the shortest axis must hold, and the boundary reach over
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -28,8 +29,10 @@ class WadaTest(Result):
     ----------
     verdict : str
         ``"consistent with Wada"``: on this grid every boundary lies within `radius` of every other;
-        ``"not Wada at this resolution"``; or ``"not applicable"``, with fewer than three basins, no boundary, or a grid
-        of fewer than 8 · `radius` cells an axis, on which all is near.
+        ``"not Wada at this resolution"``; ``"undecided"``, where what is seen is no evidence: a basin without a
+        boundary, cells without a destination that may hide one, boundaries that all fit into 8 · `radius` cells, or
+        that come half as near on every second cell; or ``"not applicable"``, with fewer than three basins, or a grid of
+        fewer than 8 · `radius` cells an axis, on which all is near.
     distance : ndarray, (k, k)
         ``distance[i, j]`` is how far, in cells, the boundary of basin i reaches from that of basin j: the largest
         distance of a cell of the first to the nearest cell of the second.
@@ -85,7 +88,8 @@ def wada_test(labels: Any, *, radius: int | None = None) -> WadaTest:
     -----
     Daza, Wagemakers and Sanjuán, Sci. Rep. 8 (2018) 9954: all basins but one are merged, for each in turn, and the slim
     boundaries of the merged pictures are compared; Wada basins leave the boundary where it is. A cell is on the
-    boundary of basin i if among it and its neighbours are cells of i and of another destination. A grid proves
+    boundary of basin i if among it and its neighbours are cells of i and of another destination. Both answers hold
+    whatever the cells without a destination are: where they would turn it, it is undecided. A grid proves
     nothing about finer scales: raise its resolution, and see that `distance`, in cells, stays bounded.
 
     Examples
@@ -104,45 +108,86 @@ def wada_test(labels: Any, *, radius: int | None = None) -> WadaTest:
     kinds = np.setdiff1d(np.unique(array), UNKNOWN)
     if len(kinds) > _MOST:
         raise InvalidArgumentError(f"labels hold {len(kinds)} destinations; {_MOST} are compared at most: merge some")
-    distance, share = _compared(array, kinds, int(radius))
-    coarse, _ = _compared(array[(slice(None, None, 2),) * array.ndim], kinds, int(radius))
-    verdict, reason = _verdict(kinds, distance, int(radius), min(array.shape))
+    slim = [_boundary(array, kind) for kind in kinds]
+    wide = slim if known(array).all() else [_possible(array, kind) for kind in kinds]
+    distance, share = _compared(slim, slim, int(radius))
+    least, most = (
+        (distance, distance) if wide is slim else (_compared(*pair, 0)[0] for pair in ((slim, wide), (wide, slim)))
+    )
+    half = array[(slice(None, None, 2),) * array.ndim]
+    few = [_boundary(half, kind) for kind in kinds]
+    coarse, _ = _compared(few, few, int(radius))
+    verdict, reason = _verdict(kinds, distance, least, most, int(radius), min(array.shape))
+    if verdict == _CONSISTENT:
+        verdict, reason = _doubted(slim, distance, coarse, int(radius)) or (verdict, reason)
     return WadaTest(
         verdict=verdict, distance=distance, share=share, coarse_distance=coarse,
         labels=tuple(int(k) for k in kinds), radius=int(radius), unknown=float(1 - known(array).mean()), reason=reason,
     )  # fmt: skip
 
 
-def _verdict(kinds: Array, distance: Array, radius: int, shortest: int) -> tuple[str, str]:
+def _verdict(kinds: Array, distance: Array, least: Array, most: Array, radius: int, shortest: int) -> tuple[str, str]:
+    """Judge by what is seen, and by the least and the most that it can be whatever the unknown cells are."""
     if len(kinds) < 3:
         return (
             "not applicable",
             f"Wada basins are three or more; there {'is' if len(kinds) == 1 else 'are'} {len(kinds)}",
         )
-    if np.isnan(distance).any():
-        lonely = kinds[np.isnan(np.diag(distance))]
-        return "not applicable", f"basin {int(lonely[0])} has no boundary on this grid"
-    i, j = (int(k) for k in np.unravel_index(np.argmax(distance), distance.shape))
-    said = (
+    if np.nanmax(least, initial=0.0) > radius:
+        return "not Wada at this resolution", _said(kinds, least)
+    lonely = kinds[np.isnan(np.diag(distance))]
+    if lonely.size:
+        return (
+            "undecided",
+            f"basin {int(lonely[0])} has no boundary on this grid, cells without a destination around it",
+        )
+    if most.max() > radius:
+        _, j = np.unravel_index(np.argmax(most), most.shape)
+        return (
+            "undecided",
+            f"cells without a destination lie up to {most.max():.0f} cells from the boundary of basin {int(kinds[j])} "
+            "and may hide another; label them with more loops",
+        )
+    if shortest < _COARSE * radius:
+        near = f"which is near on a grid of {shortest} cells an axis: take a finer one"
+        return "not applicable", f"{_said(kinds, distance)}, {near}"
+    return _CONSISTENT, f"{_said(kinds, distance)}, and no other pair is farther apart"
+
+
+def _doubted(slim: list[Array], distance: Array, coarse: Array, radius: int) -> tuple[str, str] | None:
+    """Return why boundaries that are near each other show nothing, if so."""
+    at = np.nonzero(np.any(slim, axis=0))
+    span = max(int(np.ptp(axis)) + 1 for axis in at)
+    if span < _COARSE * radius:
+        return (
+            "undecided",
+            f"all boundaries lie within {span} cells, where each is near each: take a finer grid there",
+        )
+    if distance.max() > 1 and 2 * coarse.max() <= distance.max():
+        return (
+            "undecided",
+            f"boundaries are {distance.max():.0f} cells apart and {coarse.max():.0f} on every second cell, as curves "
+            "side by side are: take a finer grid",
+        )
+    return None
+
+
+def _said(kinds: Array, distance: Array) -> str:
+    i, j = (int(k) for k in np.unravel_index(np.nanargmax(distance), distance.shape))
+    return (
         f"the boundary of basin {int(kinds[i])} reaches {distance[i, j]:.0f} cells from that of basin {int(kinds[j])}"
     )
-    if distance[i, j] <= radius and shortest < _COARSE * radius:
-        return "not applicable", f"{said}, which is near on a grid of {shortest} cells an axis: take a finer one"
-    if distance[i, j] <= radius:
-        return "consistent with Wada", f"{said}, and no other pair is farther apart"
-    return "not Wada at this resolution", said
 
 
-def _compared(array: Array, kinds: Array, radius: int) -> tuple[Array, Array]:
-    """Return how far every slim boundary reaches from every other, and the share of it that is within the radius."""
-    slim = [_boundary(array, kind) for kind in kinds]
-    k = len(kinds)
+def _compared(ours: list[Array], theirs: list[Array], radius: int) -> tuple[Array, Array]:
+    """Return how far each of our boundaries reaches from each of theirs, and the share of it within the radius."""
+    k = len(ours)
     distance, share = np.full((k, k), np.nan), np.full((k, k), np.nan)
-    for j, there in enumerate(slim):
+    for j, there in enumerate(theirs):
         if not there.any():
             continue
         away = distance_transform_cdt(~there, "chessboard")
-        for i, here in enumerate(slim):
+        for i, here in enumerate(ours):
             if here.any():
                 distance[i, j] = away[here].max()
                 share[i, j] = (away[here] <= radius).mean()
@@ -153,5 +198,10 @@ def _boundary(array: Array, kind: int) -> Array:
     """Say which cells have both this destination and another among themselves and their neighbours."""
     ours = known(array)
     inside, outside = ours & (array == kind), ours & (array != kind)
-    near = maximum_filter(inside, 3) & maximum_filter(outside, 3) & ours
-    return np.asarray(near & ~minimum_filter(~ours, 3))
+    return np.asarray(maximum_filter(inside, 3) & maximum_filter(outside, 3) & ours)
+
+
+def _possible(array: Array, kind: int) -> Array:
+    """Say which cells can be on the boundary of this basin, whatever the cells without a destination are."""
+    lost = ~known(array)
+    return np.asarray(maximum_filter(lost | (array == kind), 3) & maximum_filter(array != kind, 3))

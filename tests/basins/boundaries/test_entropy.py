@@ -128,6 +128,24 @@ def test_the_standard_error_and_the_bias_are_those_of_random_cells():
     assert values.mean() - truth == pytest.approx(-1 / (2 * n), rel=0.1)
 
 
+@pytest.mark.parametrize("kinds", [2, 3])
+def test_the_standard_error_at_equal_shares_is_of_second_order(kinds):
+    """2n(log k − S) is χ² of k − 1 degrees, so S has variance (k − 1)/2n²; to first order it has none."""
+    runs = [dl.basin_entropy(np.random.default_rng(seed).integers(0, kinds, (64, 64)), box=8) for seed in range(300)]
+    expected = math.sqrt((kinds - 1) / 2) / 64 / 8  # 64 boxes of 64 cells
+    assert np.std([found.basin_entropy for found in runs]) == pytest.approx(expected, rel=0.15)
+    even = np.repeat(np.arange(kinds), 8)[:, None] * np.ones((1, 8), dtype=int)
+    found = dl.basin_entropy(even, box=(8 * kinds, 8))
+    assert found.standard_error == pytest.approx(math.sqrt((kinds - 1) / 2) / (64 * kinds), rel=1e-6)
+
+
+@given(st.integers(1, 200), st.sampled_from([2, 4, 6, 10]))
+def test_boxes_cut_in_halves_do_not_exceed_log_2_by_rounding(boxes, side):
+    labels = np.ones((side * boxes, side), dtype=int)
+    labels[:, side // 2 :] = 2
+    assert not dl.basin_entropy(labels, box=side).exceeds_log2
+
+
 def test_three_smooth_basins_exceed_log_2_in_a_box_and_not_in_a_picture():
     assert dl.basin_entropy(sectors(30), box=30).exceeds_log2  # the docstring warns of it
     assert not dl.basin_entropy(sectors(300), box=6).exceeds_log2

@@ -45,9 +45,9 @@ def test_fewer_than_three_basins_are_not_asked(labels):
     assert "three or more" in found.reason
 
 
-def test_a_basin_without_a_boundary_is_not_applicable():
+def test_a_basin_without_a_boundary_is_undecided():
     found = dl.wada_test(np.array([1, 2, 2, -2, -2, -2, 3, -2, -2]))
-    assert found.verdict == "not applicable"
+    assert found.verdict == "undecided"
     assert "basin 3 has no boundary" in found.reason
 
 
@@ -55,6 +55,57 @@ def test_on_a_grid_so_coarse_that_all_is_near_nothing_is_said():
     found = dl.wada_test(np.repeat([1, 2, 3], 3)[:, None] * np.ones((1, 9), dtype=int))
     assert found.verdict == "not applicable"
     assert "take a finer one" in found.reason
+
+
+def disc(radius, n=200):
+    """A disc cut in two within a third basin: two points are shared by all, the rest by two."""
+    y, x = np.mgrid[:n, :n] - n // 2
+    return np.where(x * x + y * y > radius**2, 1, np.where(x < 0, 2, 3))
+
+
+def test_where_all_boundaries_are_near_whatever_they_are_it_is_undecided():
+    found = dl.wada_test(disc(3.5))
+    assert (found.verdict, found.distance.max()) == ("undecided", 4)
+    assert "all boundaries lie within 9 cells" in found.reason
+    assert dl.wada_test(disc(50)).verdict == "not Wada at this resolution"
+
+
+def test_three_cells_of_known_destination_are_no_evidence():
+    labels = np.full((200, 200), -2)
+    labels[100, 100:103] = [1, 2, 3]
+    found = dl.wada_test(labels)
+    assert found.verdict == "undecided"
+    assert "cells without a destination lie up to 101 cells from the boundary of basin 3" in found.reason
+
+
+def test_unknown_cells_on_the_boundary_leave_it_undecided():
+    """Starts at a boundary are slow; what is left of that of three sectors is the corner, where all are near."""
+    labels = sectors(200)
+    shared = np.ones(labels.shape, bool)
+    y, x = np.mgrid[:200, :200] - 100
+    for axis in (0, 1):
+        for shift in (-1, 1):
+            shared &= labels == np.roll(labels, shift, axis)
+    labels[~shared & (x * x + y * y > 9)] = -2
+    found = dl.wada_test(labels)
+    assert found.verdict == "undecided"
+    assert "may hide another" in found.reason
+
+
+@pytest.mark.parametrize("unknown", [-2, -3])
+def test_no_labels_of_the_unknown_cells_contradict_the_verdict(unknown):
+    rng = np.random.default_rng(0)
+    for labels in (newton_labels(150), sectors(150), disc(40, 150)):
+        hidden = labels.copy()
+        hidden[rng.random(labels.shape) < 0.02] = unknown
+        said = dl.wada_test(hidden).verdict
+        assert said in ("undecided", dl.wada_test(labels).verdict)
+
+
+def test_curves_side_by_side_are_undecided_though_near():
+    found = dl.wada_test(1 + (np.arange(200)[:, None] // 3 % 3) * np.ones((1, 200), dtype=int))
+    assert (found.verdict, found.distance.max(), found.coarse_distance.max()) == ("undecided", 3, 1)
+    assert "as curves side by side are" in found.reason
 
 
 def test_errors():
