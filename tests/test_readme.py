@@ -235,6 +235,7 @@ def test_the_python_of_the_tutorial_prints_what_it_says(capsys):
     assert names["found"].summary() == "100 % of starts CYCLIC"
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch.compile's own
 @pytest.mark.parametrize("page", ["floor", "which_regime", "hypothesis", "own_block", "interop"])
 def test_the_python_of_a_how_to_runs(page, capsys):
     run(f"docs/howto/{page}.md")
