@@ -10,7 +10,7 @@ import numpy as np
 
 from dynloop.basins.attractors import UNDECIDED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.balls import Balls, balls, joined
-from dynloop.basins.cloud import Cells, cells_of, joined_cells
+from dynloop.basins.occupied import Cells, cells_of, joined_cells
 from dynloop.basins.finding import chosen, extents, find_attractors
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
