@@ -104,6 +104,10 @@ class Mapper(ABC):
             Loops until the orbit was captured by its attractor, or diverged; the loops spent where it did neither.
         """
 
+    def settings(self) -> tuple[Any, ...]:
+        """Return what decides labels beside the map and its attractors: numbers and arrays, such as the budget."""
+        return ()
+
     def extended(self, starts: Any) -> Mapper:  # noqa: ARG002 - a mapper of given attractors learns none
         """Return a mapper that also knows the attractors which these starts lead to.
 

@@ -19,6 +19,7 @@ _WANTED = 0.7  # factor by which distances shrink between two looks, for the slo
 _RARELY = 16  # loops between two looks at most
 _STAY = 32  # looks over which the first mean of distances to a set is taken; then twice as many, and so on
 _LEAVE = 8  # the batch is made smaller when one in so many has left
+_PAIRS = 2**23  # of states and points, whose distances are held at once
 _REST = 8.0  # units of roundoff, relative to the state: an orbit that moves by less has settled
 _FAR = 1e150
 
@@ -136,6 +137,9 @@ def _nearest(states: torch.Tensor, centres: torch.Tensor, lengths: torch.Tensor 
         for i in range(1, len(centres)):
             found = torch.minimum(found, _apart(states, centres[i : i + 1], lengths))
         return found
+    piece = max(1, _PAIRS // len(centres))
+    if len(states) > piece:
+        return torch.cat([_nearest(rows, centres, lengths) for rows in torch.split(states, piece)])
     wide = _wide(states)
     flat, points = states.reshape(len(states), -1).to(wide), centres.reshape(len(centres), -1).to(wide)
     if lengths is None:

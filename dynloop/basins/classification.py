@@ -84,6 +84,10 @@ class ClassifiedMapper(Mapper):
             labels[rows], loops[rows] = capture(self.map, states[rows], self._ranges, self.loops, left)
         return labels, loops
 
+    def settings(self) -> tuple[Any, ...]:
+        """Return what decides labels: see `Mapper.settings`."""
+        return self.loops, self.finds, self._starts
+
     def extended(self, starts: Any) -> ClassifiedMapper:
         """Return a mapper that also knows the attractors which up to 16 of these starts lead to."""
         if not self.finds:

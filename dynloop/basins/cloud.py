@@ -64,7 +64,7 @@ def alike(m: LoopMap, points: Array) -> float:
     some, of = _halves(points)
     near, far = _gap(m, some, of), _gap(m, some, of[: len(of) // 4])
     if not far > near > 0:
-        return _DENSER ** (1 / m.dimension)
+        return float(_DENSER ** (1 / m.dimension))
     return float(_DENSER ** (1 / np.clip(np.log(4) / np.log(far / near), 1, m.dimension)))
 
 

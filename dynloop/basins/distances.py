@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dynloop.maps.base import Array, LoopMap
@@ -11,7 +13,7 @@ __all__ = ["gaps", "norms"]
 
 def norms(states: Array) -> Array:
     """Return the norm of every whole state, ``(batch,)``."""
-    return np.asarray(np.linalg.norm(states.reshape(len(states), -1), axis=1))
+    return np.asarray(np.linalg.norm(states.reshape(len(states), math.prod(states.shape[1:])), axis=1))
 
 
 def gaps(m: LoopMap, states: Array, other: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.basins.agreement import checked_mapper, probes
 from dynloop.basins.attractors import DIVERGED, UNDECIDED, UNMATCHED, Attractor, Mapper, Progress
 from dynloop.basins.finding import sizes, some_of
 from dynloop.basins.kept import Kept
@@ -136,7 +137,7 @@ def basins(
     (3, (60, 60))
     """
     m = as_map(m)
-    if mapper is not None and (not isinstance(mapper, Mapper) or mapper.map.state_shape != m.state_shape):
+    if mapper is not None and not isinstance(mapper, Mapper):
         raise InvalidArgumentError(
             f"mapper must be a mapper of {m.name}, made by by_recurrence or its like; got {type(mapper).__name__}"
         )
@@ -146,7 +147,9 @@ def basins(
         loops = checked_loops(loops)
     on = grid_of(m, grid)
     count = math.prod(on.shape)
-    store = None if keep is None else Kept(Path(keep), m, on, loops, mapper is not None)
+    if mapper is not None:
+        checked_mapper(m, mapper, probes(m, on))
+    store = None if keep is None else Kept(Path(keep), m, on, loops, mapper)
     if mapper is None:
         mapper = default_mapper(m, _few(on), _scale(on), loops)
     labels, taken = np.full((2, count), UNDECIDED, dtype=np.int64)
