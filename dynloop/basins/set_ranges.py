@@ -52,7 +52,7 @@ def set_range(m: LoopMap, one: Attractor, others: Array, starts: Array) -> Range
     most = np.inf
     if len(others):
         most = _SHARE * float(to_nearest(m, others.reshape(len(others), -1), flat).min())
-    lines = _lines(m, flat, others.reshape(len(others), -1), starts.reshape(len(starts), -1))
+    lines = _lines(m, flat, others.reshape(len(others), m.dimension), starts.reshape(len(starts), m.dimension))
     push, radius = gap * float(np.sqrt(factor**2 - 1)), 0.0
     passes = min(factor * gap, most)
     for _ in range(_HALVINGS if gap <= most else 0):
@@ -69,7 +69,7 @@ def _lines(m: LoopMap, flat: Array, others: Array, starts: Array) -> Array:
     middle = flat[0] + m.displacement(flat.reshape(-1, *shape), flat[0].reshape(shape)).reshape(flat.shape).mean(axis=0)
     towards = [others.mean(axis=0)[None] if len(others) else others, others[:: -(-len(others) // _THIN) or 1], starts]
     away = np.concatenate(towards).reshape(-1, *shape)
-    found = [m.displacement(away, middle.reshape(shape)).reshape(len(away), -1)[: _LINES - _THIN - _DRAWN]]
+    found = [m.displacement(away, middle.reshape(shape)).reshape(len(away), m.dimension)[: _LINES - _THIN - _DRAWN]]
     if m.dimension <= _PRINCIPAL:
         centred = m.displacement(flat.reshape(-1, *shape), middle.reshape(shape)).reshape(flat.shape)
         found.append(np.linalg.eigh(centred.T @ centred)[1].T[:_THIN])
@@ -84,14 +84,14 @@ def _come_back(m: LoopMap, on: Array, sample: Array, pushes: Array, passes: floa
     """Say whether states of a set, two for every push, are as near to it later as those on it."""
     moves = np.concatenate([pushes, pushes])
     begun = on[np.linspace(0, len(on) - 1, len(moves)).astype(int)] + moves
-    total = np.zeros(len(begun))
+    later = np.empty((_LOOKS, *begun.shape))
     with np.errstate(all="ignore"):
         states = m.native(begun.reshape(-1, *m.state_shape))
         states = m.watch(states, _LOOPS, states).states
-        for _ in range(_LOOKS):
+        for look in later:
             states = m.watch(states, 1, states).states
-            now = m.numpy(states).reshape(len(begun), -1)
-            if not np.isfinite(now).all():
-                return False
-            total += to_nearest(m, now, sample)
-    return bool((total <= _LOOKS * passes).all())
+            look[:] = m.numpy(states).reshape(begun.shape)
+    if not np.isfinite(later).all():
+        return False
+    near = to_nearest(m, later.reshape(-1, m.dimension), sample).reshape(_LOOKS, -1)
+    return bool((near.mean(axis=0) <= passes).all())
