@@ -1,4 +1,4 @@
-"""Sets that are no cycles: which states belong to one in many coordinates, volumes, angles; and cycles point by point."""
+"""Sets that are no cycles: states near them in many coordinates, volumes, angles; and cycles point by point."""
 
 import math
 
