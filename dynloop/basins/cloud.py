@@ -12,6 +12,8 @@ __all__ = ["alike", "attracts", "box", "same", "sample", "stationary", "to_neare
 
 SAMPLE = 8192  # states of an orbit that are kept
 _DENSER = 3.0  # how much thinner a set may seem among the states of another orbit than among those of its own
+_TREES = 16  # coordinates up to which a tree finds neighbours sooner than all products do
+_PAIRS = 2**22  # of states, held at once
 _PUSHED = 64
 _PUSH = 3.5  # times as far off the set as what passes for a state on it
 _RETURN = 4096  # loops in which they come back
@@ -35,7 +37,16 @@ def turned(m: LoopMap, points: Array) -> Array:
 
 def to_nearest(m: LoopMap, points: Array, of: Array) -> Array:
     """Return the distance of each of some flat states to the nearest of others, ``(points,)``."""
-    return np.asarray(cKDTree(turned(m, of), boxsize=box(m)).query(turned(m, points))[0])
+    if m.periods is not None or m.dimension <= _TREES:
+        return np.asarray(cKDTree(turned(m, of), boxsize=box(m)).query(turned(m, points))[0])
+    middle, found = of.mean(axis=0), np.empty(len(points))
+    centred = of - middle
+    square, piece = np.square(centred).sum(axis=1), max(1, _PAIRS // len(of))
+    for first in range(0, len(points), piece):
+        some = points[first : first + piece]
+        nearest = (square - 2 * (some - middle) @ centred.T).argmin(axis=1)
+        found[first : first + piece] = np.linalg.norm(some - of[nearest], axis=1)
+    return found
 
 
 def _gap(m: LoopMap, points: Array, of: Array) -> float:

@@ -17,6 +17,7 @@ _SHARE = 0.5  # of the distance to the nearest other attractor
 _PRINCIPAL = 256  # coordinates up to which principal directions are taken
 _LINES, _THIN, _DRAWN = 32, 8, 8  # directions tried, at most; of them, those of the least variance, and drawn ones
 _HALVINGS = 5
+_NUMBERS = 2**22  # coordinates of pushed states that are held at once
 _LOOPS, _LOOKS = 1024, 32  # in which pushed states come back, and those at which they are looked at then
 
 
@@ -84,14 +85,16 @@ def _come_back(m: LoopMap, on: Array, sample: Array, pushes: Array, passes: floa
     """Say whether states of a set, two for every push, are as near to it later as those on it."""
     moves = np.concatenate([pushes, pushes])
     begun = on[np.linspace(0, len(on) - 1, len(moves)).astype(int)] + moves
-    later = np.empty((_LOOKS, *begun.shape))
+    total, block = np.zeros(len(begun)), max(1, _NUMBERS // begun.size)
     with np.errstate(all="ignore"):
         states = m.native(begun.reshape(-1, *m.state_shape))
         states = m.watch(states, _LOOPS, states).states
-        for look in later:
-            states = m.watch(states, 1, states).states
-            look[:] = m.numpy(states).reshape(begun.shape)
-    if not np.isfinite(later).all():
-        return False
-    near = to_nearest(m, later.reshape(-1, m.dimension), sample).reshape(_LOOKS, -1)
-    return bool((near.mean(axis=0) <= passes).all())
+        for first in range(0, _LOOKS, block):
+            later = np.empty((min(block, _LOOKS - first), *begun.shape))
+            for look in later:
+                states = m.watch(states, 1, states).states
+                look[:] = m.numpy(states).reshape(begun.shape)
+            if not np.isfinite(later).all():
+                return False
+            total += to_nearest(m, later.reshape(-1, m.dimension), sample).reshape(len(later), -1).sum(axis=0)
+    return bool((total <= _LOOKS * passes).all())
