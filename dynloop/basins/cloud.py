@@ -8,7 +8,18 @@ from scipy.spatial import cKDTree
 from dynloop.basins.attractors import wrapped
 from dynloop.maps.base import Array, LoopMap
 
-__all__ = ["alike", "attracts", "box", "same", "sample", "stationary", "to_nearest", "turned", "typical_gap"]
+__all__ = [
+    "alike",
+    "attracts",
+    "box",
+    "invariant",
+    "same",
+    "sample",
+    "stationary",
+    "to_nearest",
+    "turned",
+    "typical_gap",
+]
 
 SAMPLE = 8192  # states of an orbit that are kept
 _DENSER = 3.0  # how much thinner a set may seem among the states of another orbit than among those of its own
@@ -94,6 +105,17 @@ def same(m: LoopMap, points: Array, others: Array) -> bool:
     factor = min(alike(m, points[:few]), alike(m, others[:few]))
     inside = factor * max(_gap(m, a, rest), _gap(m, b, left))
     return max(_gap(m, a, left), _gap(m, b, rest)) <= inside + _rounding(m, points)
+
+
+def invariant(m: LoopMap, points: Array) -> bool:
+    """Say whether a map takes the states of a sample to states that pass for ones of its set."""
+    with np.errstate(all="ignore"):
+        states = m.native(points.reshape(-1, *m.state_shape))
+        ends = m.numpy(m.watch(states, 1, states).states).reshape(points.shape)
+    if not np.isfinite(ends).all():
+        return False
+    inside = alike(m, points) * typical_gap(m, points)
+    return _gap(m, ends, points) <= inside + _rounding(m, points)
 
 
 def attracts(m: LoopMap, points: Array, scale: Array) -> bool:

@@ -162,3 +162,14 @@ def test_a_set_of_six_coordinates_captures():
     mapper = dl.by_proximity(m, [circle], loops=1024)
     assert (mapper(starts) == 1).all()
     assert mapper(np.zeros((1, 6))).tolist() == [-3]
+
+
+def test_a_set_of_another_map_is_refused():
+    set_of = lambda m: dl.Attractor(  # noqa: E731
+        label=1, period=-1, points=sample(m, np.array([[0.1, 0.1]]), 2048)[0], regime=dl.Regime.CHAOTIC,
+        spectral_radius=math.nan, error=1e-3,
+    )  # fmt: skip
+    m = dl.zoo.henon()
+    assert dl.by_proximity(m, [set_of(m)])(np.array([[0.1, 0.1]])).tolist() == [1]
+    with pytest.raises(dl.errors.InvalidArgumentError, match="maps its states off it"):
+        dl.by_proximity(m, [set_of(dl.zoo.henon(1.3, 0.3))])
