@@ -32,7 +32,7 @@ def mapper_of(m: LoopMap, mapper: AnyMapper | None, starts: Any) -> AnyMapper:
     if not callable(mapper):
         raise InvalidArgumentError(f"mapper must be callable, labels = mapper(starts); got {mapper!r}")
     if isinstance(mapper, Mapper):
-        checked_mapper(m, mapper, np.empty((0, *m.state_shape)) if starts is None else m.numpy(starts)[:_COMPARED])
+        checked_mapper(m, mapper, np.empty((0, *m.state_shape)) if starts is None else m.numpy(starts[:_COMPARED]))
     return mapper
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynloop.basins.attractors import Attractor
-from dynloop.basins.distances import norms
+from dynloop.basins.distances import gaps, norms
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import precision_floor
 
@@ -17,6 +17,7 @@ __all__ = ["Range", "cycle_range"]
 _SHARE = 0.25  # of the distance to the nearest other attractor
 _FACTORS = (1.0, 0.5, 0.1)  # of a radius, at which directions are tried
 _DRAWN = 16  # directions besides those to the other attractors and to starts
+_TOWARDS = 32  # other points, nearest or spread, towards which directions are tried
 _HALVINGS, _HORIZON = 30, 512
 _BENT = 0.2  # share of a move that may be lost to bending
 
@@ -77,13 +78,11 @@ def cycle_range(m: LoopMap, one: Attractor, others: Array, starts: Array) -> Ran
     rate = max(one.spectral_radius, 1e-16) ** (1 / p)
     if not rate < 1:
         return None
-    lines = [_lines(m, one, i, others, starts) for i in range(p)]
-    between = [norms(m.displacement(_rest(one, i, others), one.points[i : i + 1])) for i in range(p)]
+    between = [float(gaps(m, _rest(one, i, others), one.points[i]).min(initial=np.inf)) for i in range(p)]
     ways = norms(m.displacement(starts, one.points[:1]))
     size = float(norms(one.points).max())
-    if len(between[0]):
-        radius = _SHARE * min(float(apart.min()) for apart in between)
-    else:
+    radius = _SHARE * min(between)
+    if not math.isfinite(radius):
         radius = max(float(ways.max(initial=0.0)), size, 1e-300)
     relative = precision_floor(m, one.points)
     rows = one.points.reshape(p, m.rows, -1)
@@ -93,7 +92,7 @@ def cycle_range(m: LoopMap, one: Attractor, others: Array, starts: Array) -> Ran
     for _ in range(_HALVINGS):
         if floor > radius / 2:
             return None
-        if all(_shrinks(m, one, i, radius, lines[i], horizon, floor) for i in range(p)):
+        if all(_shrinks(m, one, i, radius, _lines(m, one, i, others, starts), horizon, floor) for i in range(p)):
             return Range(one.label, one.points, radius, rate, floor)
         radius /= 2
     return None
@@ -105,9 +104,11 @@ def _rest(one: Attractor, i: int, others: Array) -> Array:
 
 
 def _lines(m: LoopMap, one: Attractor, i: int, others: Array, starts: Array) -> Array:
-    """Return unit vectors from point i: towards other points and starts, and drawn ones."""
+    """Return unit vectors from point i: towards the nearest others, some of the rest, and starts; and drawn ones."""
     drawn = np.random.default_rng(0).standard_normal((_DRAWN, *m.state_shape))
-    towards = np.concatenate([_rest(one, i, others), starts])
+    rest = _rest(one, i, others)
+    nearest = np.argsort(gaps(m, rest, one.points[i]))
+    towards = np.concatenate([rest[nearest[:_TOWARDS]], rest[nearest[_TOWARDS :: 1 + len(rest) // _TOWARDS]], starts])
     found = np.concatenate([m.displacement(towards, one.points[i : i + 1]), drawn])
     lengths = norms(found)
     return np.asarray(found[lengths > 0] / lengths[lengths > 0].reshape(-1, *(1,) * len(m.state_shape)))
