@@ -39,6 +39,9 @@ class Attractor(Result):
     error : float
         How far a point may be off, as a distance; of another set, the typical distance from one of its states to the
         nearest point of the sample.
+    log_volume : float
+        Mean of log|det DF| along the sample, per loop; nan of a cycle, and where it was not taken: of more than 256
+        coordinates, or by features. Then nobody looked whether F keeps volumes there, and nothing is attracted.
     """
 
     label: int
@@ -47,11 +50,13 @@ class Attractor(Result):
     regime: Regime
     spectral_radius: float
     error: float
+    log_volume: float = float("nan")
 
     def __repr__(self) -> str:
         kind = "fixed point" if self.period == 1 else f"cycle of period {self.period}"
         if self.period < 0:
-            return f"Attractor {self.label}: {self.regime.name}, a sample of {len(self.points)} states"
+            said = ", volumes not looked at" if np.isnan(self.log_volume) else ""
+            return f"Attractor {self.label}: {self.regime.name}, a sample of {len(self.points)} states{said}"
         first = np.ravel(self.points[0])
         near = ", ".join(f"{value:.6g}" for value in first[:4]) + (", …" if first.size > 4 else "")
         return f"Attractor {self.label}: {self.regime.name}, {kind} at ({near}), ρ = {self.spectral_radius:.3g}"
@@ -98,6 +103,10 @@ class Mapper(ABC):
         loops : ndarray of int64, (batch,)
             Loops until the orbit was captured by its attractor, or diverged; the loops spent where it did neither.
         """
+
+    def settings(self) -> tuple[Any, ...]:
+        """Return what decides labels beside the map and its attractors: numbers and arrays, such as the budget."""
+        return ()
 
     def extended(self, starts: Any) -> Mapper:  # noqa: ARG002 - a mapper of given attractors learns none
         """Return a mapper that also knows the attractors which these starts lead to.

@@ -17,8 +17,9 @@ __all__ = ["capture"]
 
 _WANTED = 0.7  # factor by which distances shrink between two looks, for the slowest attractor
 _RARELY = 16  # loops between two looks at most
-_STAY = 16  # looks in a row near a set
+_STAY = 32  # looks over which the first mean of distances to a set is taken; then twice as many, and so on
 _LEAVE = 8  # the batch is made smaller when one in so many has left
+_PAIRS = 2**23  # of states and points, whose distances are held at once
 _REST = 8.0  # units of roundoff, relative to the state: an orbit that moves by less has settled
 _FAR = 1e150
 
@@ -29,9 +30,9 @@ def capture(
     """Iterate native states until each is decided; return labels and loops ``(batch,)``.
 
     A state is captured by a cycle when it is in its range and twice in a row came nearer by as much as half of what the
-    multipliers ask for, or is as near as rounding allows; by a set after sixteen looks in a row in its range. It has
-    settled elsewhere, −3, when it is back within rounding where it was at the last look whose number was a power of
-    two. Orbits that are decided leave the batch.
+    multipliers ask for, or is as near as rounding allows; by a set where the mean distance over the looks from 2^k to
+    2^{k+1}, k ≥ 5, is in its range. It has settled elsewhere, −3, when it is back within rounding where it was at the
+    last look whose number was a power of two. Orbits that are decided leave the batch.
     """
     every = _between(ranges)
     labels = np.full(len(states), UNDECIDED, dtype=np.int64)
@@ -45,22 +46,24 @@ def capture(
     reference, power, looks, done = None, 1, 0, 0
     with torch.no_grad():
         while True:
-            now = _tensor(states)
+            now = _reduced(_tensor(states), lengths)
             flat = now.reshape(len(now), -1)
             size = torch.linalg.vector_norm(flat, dim=1, dtype=_wide(flat)).double().cpu()
             lost = ~gone & ~(size < _FAR)
             _decide(lost, DIVERGED, done, rows, labels, taken, gone)
             for k, one in enumerate(ranges):
-                near = _nearest(now, centres[k], lengths)
-                inside = near <= one.radius
                 if one.cycle:
+                    near = _nearest(now, centres[k], lengths)
+                    inside = near <= one.radius
                     shrunk = near <= before[k] * (1 + one.rate**every) / 2
                     runs[k] = torch.where(inside & shrunk & torch.isfinite(before[k]), runs[k] + 1, 0)
+                    before[k] = near
                     caught = (runs[k] >= 2) | (inside & (near <= one.floor))
+                elif looks >= _STAY and one.radius > 0:
+                    before[k] = near = _nearest(now, centres[k], lengths) + (before[k] if looks > power // 2 else 0)
+                    caught = near <= (power // 2 * one.radius if looks + 1 == power else -1)
                 else:
-                    runs[k] = torch.where(inside, runs[k] + 1, 0)
-                    caught = runs[k] >= _STAY
-                before[k] = near
+                    continue
                 _decide(caught & ~gone, one.label, done, rows, labels, taken, gone)
             if reference is not None:
                 moved = _apart(now, reference, lengths)
@@ -119,6 +122,14 @@ def _apart(a: torch.Tensor, b: torch.Tensor, lengths: torch.Tensor | None) -> to
     return found
 
 
+def _reduced(states: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
+    """Return states with angles in [0, period): a turn more is no farther, and no larger."""
+    if lengths is None:
+        return states
+    turns = lengths.to(states)
+    return states - torch.nan_to_num(torch.floor(states / turns)) * torch.nan_to_num(turns)
+
+
 def _nearest(states: torch.Tensor, centres: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
     """Return the distance of every state to the nearest of some points, ``(batch,)`` in float64 on the host."""
     if len(centres) <= 64:
@@ -126,6 +137,22 @@ def _nearest(states: torch.Tensor, centres: torch.Tensor, lengths: torch.Tensor 
         for i in range(1, len(centres)):
             found = torch.minimum(found, _apart(states, centres[i : i + 1], lengths))
         return found
-    flat, points = states.reshape(len(states), -1), centres.reshape(len(centres), -1)
-    wide = _wide(flat)
-    return torch.cdist(flat.to(wide), points.to(wide)).amin(dim=1).double().cpu()
+    piece = max(1, _PAIRS // len(centres))
+    if len(states) > piece:
+        return torch.cat([_nearest(rows, centres, lengths) for rows in torch.split(states, piece)])
+    wide = _wide(states)
+    flat, points = states.reshape(len(states), -1).to(wide), centres.reshape(len(centres), -1).to(wide)
+    if lengths is None:
+        return _exact(flat, points).amin(dim=1).double().cpu()
+    turns = lengths.reshape(-1).to(flat)
+    angle = torch.isfinite(turns)
+    square = _exact(flat[:, ~angle], points[:, ~angle]).square()
+    for j in torch.nonzero(angle).ravel().tolist():
+        moved = flat[:, j, None] - points[None, :, j]
+        square += (moved - torch.round(moved / turns[j]) * turns[j]).square()
+    return square.amin(dim=1).sqrt().double().cpu()
+
+
+def _exact(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return distances ``(rows, points)``; by products they would err by √u of the size of the states."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")

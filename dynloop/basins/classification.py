@@ -11,10 +11,13 @@ import numpy as np
 
 from dynloop.basins.attractors import Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.batches import capture
-from dynloop.basins.cloud import attracts, same, sample, stationary, typical_gap
+from dynloop.basins.cloud import attracts, same, sample, stationary
+from dynloop.basins.distances import gaps, norms
 from dynloop.basins.finding import CYCLES, chosen
-from dynloop.basins.ranges import Range, cycle_range, norms, set_range
+from dynloop.basins.ranges import Range, cycle_range
 from dynloop.basins.recurrence import LOOPS, checked_loops
+from dynloop.basins.set_ranges import set_range
+from dynloop.basins.volumes import keeps_volume, set_record, volume_changes
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import precision_floor
 from dynloop.orbits.regime import classify
@@ -25,6 +28,7 @@ __all__ = ["ClassifiedMapper", "by_classification"]
 _FEW = 16  # starts that are classified at a time
 _SETS = {Regime.CHAOTIC, Regime.QUASIPERIODIC}
 _STATES = 2048  # of a set
+_REFUSED = 4  # orbits that drift, or sets that do not attract, after which no more are looked at
 _NUMBERS = 2**20  # coordinates iterated together on a processor; on an accelerator sixteen times as many
 
 
@@ -54,11 +58,9 @@ class ClassifiedMapper(Mapper):
         self._ranges: list[Range] = []
         for one in given:
             named = replace(one, label=len(kept) + 1)
-            if one.period > 0:
-                rest = [other.points for other in given if other is not one]
-                reach = cycle_range(m, named, np.concatenate([np.empty((0, *m.state_shape)), *rest]), starts)
-            else:
-                reach = set_range(named)
+            rest = [other.points for other in given if other is not one]
+            others = np.concatenate([np.empty((0, *m.state_shape)), *rest])
+            reach = (cycle_range if one.period > 0 else set_range)(m, named, others, starts)
             if reach is not None:
                 kept.append(named)
                 self._ranges.append(reach)
@@ -81,6 +83,10 @@ class ClassifiedMapper(Mapper):
 
             labels[rows], loops[rows] = capture(self.map, states[rows], self._ranges, self.loops, left)
         return labels, loops
+
+    def settings(self) -> tuple[Any, ...]:
+        """Return what decides labels: see `Mapper.settings`."""
+        return self.loops, self.finds, self._starts
 
     def extended(self, starts: Any) -> ClassifiedMapper:
         """Return a mapper that also knows the attractors which up to 16 of these starts lead to."""
@@ -124,7 +130,9 @@ def by_classification(m: LoopMap, starts: Any, *, loops: int | None = None) -> M
     on the measured precision floor. Starts are iterated in batches and leave when they are captured: within a quarter
     of the distance to the nearest other attractor, a range that shrinks as far as some tens of directions can tell, and
     coming nearer twice in a row by at least half of what the multipliers ask for. That is evidence by sampling. Chaotic
-    and quasi-periodic orbits are attractors if pushed ones come back to them. Of a causal map all tokens must settle.
+    and quasi-periodic orbits are attractors if pushed ones come back to them and F does not keep volumes there, which
+    is looked at up to 256 coordinates; a start belongs to one where it stays as near to a sample as those on it, and is
+    −2 where a sample is too thin to tell. Of a causal map all tokens must settle.
     In a dtype below float64 a start near a boundary may be labelled otherwise in another batch, as rounding differs.
 
     Examples
@@ -147,6 +155,7 @@ def _found(m: LoopMap, starts: Array, known: tuple[Attractor, ...]) -> list[Attr
     """Return the attractors that starts settle on, without those known."""
     verdict = classify(m, starts)
     found: list[Attractor] = []
+    refused: list[Array] = []
     ends, size = m.numpy(verdict.states), float(norms(starts).max())
     for b in range(len(starts)):
         regimes = set(np.ravel(verdict.regime[b]).tolist())
@@ -155,7 +164,7 @@ def _found(m: LoopMap, starts: Array, known: tuple[Attractor, ...]) -> list[Attr
             if one is not None and all(_apart(m, one, other, size) for other in (*known, *found)):
                 found.append(one)
         elif regimes & _SETS and regimes <= _SETS | CYCLES:
-            _add_set(m, ends[b : b + 1], (regimes & _SETS).pop(), known, found)
+            _add_set(m, ends[b : b + 1], (regimes & _SETS).pop(), known, found, refused)
     return found
 
 
@@ -186,21 +195,22 @@ def _apart(m: LoopMap, one: Attractor, other: Attractor, size: float) -> bool:
     """Say whether two attractors are not the same: farther than their errors, and than a billionth of the starts."""
     if (one.period > 0) != (other.period > 0):
         return True
-    gaps = norms(m.displacement(other.points, one.points[:1]))
-    return bool(gaps.min() > 2 * (one.error + other.error) + 1e-9 * max(size, float(norms(one.points).max())))
+    least = float(gaps(m, other.points, one.points[0]).min())
+    return bool(least > 2 * (one.error + other.error) + 1e-9 * max(size, float(norms(one.points).max())))
 
 
-def _add_set(m: LoopMap, end: Array, regime: Regime, known: tuple[Attractor, ...], found: list[Attractor]) -> None:
-    """Add the set that an orbit fills, unless it is known, drifts, or does not attract."""
+def _add_set(
+    m: LoopMap, end: Array, regime: Regime, known: tuple[Attractor, ...], found: list[Attractor], refused: list[Array]
+) -> None:
+    """Add the set that an orbit fills, unless it is known, drifts, keeps volumes, or does not attract."""
+    if len(refused) > _REFUSED:
+        return
     points = sample(m, end, _STATES)[0]
-    if not np.isfinite(points).all() or not stationary(m, points):
-        return
     sets = [one.points.reshape(len(one.points), -1) for one in (*known, *found) if one.period < 0]
-    if any(same(m, points, old) for old in sets) or not attracts(m, points, np.ones(m.dimension)):
+    if not np.isfinite(points).all() or any(same(m, points, old) for old in (*sets, *refused)):
         return
-    whole = points.reshape(len(points), *m.state_shape)
-    found.append(
-        Attractor(
-            label=0, period=-1, points=whole, regime=regime, spectral_radius=float("nan"), error=typical_gap(m, points)
-        )
-    )  # fmt: skip
+    logs, errors = volume_changes(m, points)
+    if stationary(m, points) and not keeps_volume(logs, errors) and attracts(m, points, np.ones(m.dimension)):
+        found.append(set_record(m, points, regime, logs))
+    else:
+        refused.append(points)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from dynloop.basins.attractors import Attractor
-from dynloop.basins.cloud import attracts, same, sample, stationary, typical_gap
+from dynloop.basins.cloud import attracts, same, sample, stationary
+from dynloop.basins.distances import gaps
+from dynloop.basins.volumes import keeps_volume, set_record, volume_changes
 from dynloop.maps.base import Array
 from dynloop.maps.kernel import KernelMap
 from dynloop.orbits.regime import classify
 from dynloop.orbits.verdict import Classification, Regime
 
-__all__ = ["CYCLES", "apart", "chosen", "cycle_of", "extents", "find_attractors"]
+__all__ = ["CYCLES", "apart", "chosen", "cycle_of", "extents", "find_attractors", "sizes", "some_of"]
 
 CYCLES = {Regime.VANISHING, Regime.CYCLIC, Regime.PERIODIC}
 _SETS = {Regime.CHAOTIC, Regime.QUASIPERIODIC, Regime.UNDECIDED}
@@ -22,7 +24,6 @@ _ROOM = 2**15  # places for visited cells
 _LOOPS = 16384  # until an orbit recurs
 _TRANSIENT, _LONGEST, _TOLERANCE = 512, 64, 1e-9
 _MERGED = 1e-6  # of the size of a state: settled orbits closer than this are one until they are solved for
-_MEASURED, _KEPT = 256, 1e-8  # states at which volumes are compared, and how near to 0 their logarithms are
 _SAME = 1e-9  # of the size of the region: attractors closer than this are one
 _REFUSED = 4  # orbits that drift, or sets that do not attract, after which no more are looked at
 
@@ -33,16 +34,27 @@ def chosen(starts: Array, most: int = _FEW, seed: int = 0) -> Array:
     They are sorted coordinate by coordinate, and drawn by a fixed seed.
     """
     flat = starts.reshape(len(starts), -1)
-    order = np.lexsort(flat.T[::-1])
-    if len(order) > most:
-        order = order[np.sort(np.random.default_rng(seed).choice(len(order), most, replace=False))]
-    return np.asarray(starts[order])
+    return np.asarray(starts[some_of(np.lexsort(flat.T[::-1]), most, seed)])
+
+
+def some_of(order: Array, most: int, seed: int = 0) -> Array:
+    """Return up to `most` of some indices, in their order, drawn by a fixed seed."""
+    if len(order) <= most:
+        return order
+    return np.asarray(order[np.sort(np.random.default_rng(seed).choice(len(order), most, replace=False))])
 
 
 def extents(starts: Array) -> Array:
-    """Return the sizes of the coordinates of a region: its sides; of a coordinate that does not vary, the longest."""
-    sides = np.ptp(starts.reshape(len(starts), -1), axis=0)
-    longest = float(sides.max()) or max(1.0, float(np.abs(starts).max()))
+    """Return the sizes of the coordinates of the region of some starts."""
+    return sizes(np.ptp(starts.reshape(len(starts), -1), axis=0), float(np.abs(starts).max()))
+
+
+def sizes(sides: Array, far: float) -> Array:
+    """Return the sizes of the coordinates of a region: its sides; of a coordinate that does not vary, the longest.
+
+    Where none varies it is `far`, the largest coordinate, 1 at least.
+    """
+    longest = float(sides.max()) or max(1.0, far)
     return np.where(sides > 1e-9 * longest, sides, longest)
 
 
@@ -102,14 +114,13 @@ def _periods(m: KernelMap, tail: Array, scale: Array) -> Array:
     found = np.zeros(len(tail), dtype=np.int64)
     half = tail.shape[1] // 2
     for p in range(half, 0, -1):
-        gaps = np.abs(m.displacement(tail[:, p:], tail[:, :-p])) / scale
-        found[gaps.max(axis=(1, 2)) <= _TOLERANCE] = p
+        moved = np.abs(m.displacement(tail[:, p:], tail[:, :-p])) / scale
+        found[moved.max(axis=(1, 2)) <= _TOLERANCE] = p
     return found
 
 
 def _meets(m: KernelMap, point: Array, points: Array, size: float) -> bool:
-    gaps = np.linalg.norm(m.displacement(points, point[None]), axis=1)
-    return bool(gaps.min() <= _MERGED * min(size, max(float(np.abs(points).max()), _SAME * size)))
+    return bool(gaps(m, points, point).min() <= _MERGED * min(size, max(float(np.abs(points).max()), _SAME * size)))
 
 
 def cycle_of(m: KernelMap, verdict: Classification) -> Attractor | None:
@@ -119,7 +130,7 @@ def cycle_of(m: KernelMap, verdict: Classification) -> Attractor | None:
     if regime not in CYCLES or period < 1 or not radius <= 1 + 1e-6:
         return None
     points = m.record(m.native(verdict.states), period, 0)[0]
-    gap = float(np.linalg.norm(m.displacement(points[-1], verdict.states[0])))
+    gap = float(gaps(m, points[-1:], verdict.states[0])[0])
     error = gap + 4 * m.precision * float(np.abs(points).max())
     return Attractor(label=0, period=period, points=points, regime=regime, spectral_radius=radius, error=error)
 
@@ -130,16 +141,7 @@ def apart(m: KernelMap, one: Attractor, other: Attractor, size: float) -> bool:
         return True
     if one.period < 0:
         return not same(m, one.points, other.points)
-    gaps = np.linalg.norm(m.displacement(other.points, one.points[:1]), axis=1)
-    return bool(gaps.min() > 4 * (one.error + other.error) + _SAME * size)
-
-
-def _keeps_volume(m: KernelMap, points: Array) -> bool:
-    """Say whether |det DF| is 1 along a set to within rounding: then nothing is attracted to it (Poincaré)."""
-    some = np.ascontiguousarray(points[:_MEASURED])
-    frames = np.broadcast_to(np.eye(m.dimension), (len(some), m.dimension, m.dimension))
-    sizes = np.linalg.slogdet(m.push(some, frames)[1])[1]
-    return bool(np.abs(sizes).max() < _KEPT)
+    return bool(gaps(m, other.points, one.points[0]).min() > 4 * (one.error + other.error) + _SAME * size)
 
 
 def _others(
@@ -156,7 +158,8 @@ def _others(
         fills = stationary(m, points)
         if fills:
             sets.append(points)
-        if not fills or not attracts(m, points, scale) or _keeps_volume(m, points):
+        logs, errors = volume_changes(m, points) if fills else (np.empty(0), np.empty(0))
+        if not fills or not attracts(m, points, scale) or keeps_volume(logs, errors):
             refused += 1
             if refused > _REFUSED:
                 break
@@ -168,10 +171,5 @@ def _others(
             if all(apart(m, cycle, one, size) for one in (*known, *new, *found)):
                 found.append(cycle)
         elif fills and verdict.regime[0] in _SETS:
-            found.append(
-                Attractor(
-                    label=0, period=-1, points=points, regime=verdict.regime[0], spectral_radius=float("nan"),
-                    error=typical_gap(m, points),
-                )
-            )  # fmt: skip
+            found.append(set_record(m, points, verdict.regime[0], logs))
     return found

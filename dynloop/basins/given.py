@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.basins.agreement import checked_mapper
 from dynloop.basins.attractors import UNDECIDED, UNMATCHED, Mapper
 from dynloop.basins.finding import chosen, extents
 from dynloop.basins.grid import basins
@@ -19,6 +20,7 @@ from dynloop.maps.base import Array, LoopMap
 __all__ = ["AnyMapper", "Learner", "labels_on", "mapper_of"]
 
 AnyMapper = Callable[[Any], Array]
+_COMPARED = 64  # starts, from which the map of a mapper is compared
 _TRIES = 8  # to learn from what was not matched that come to nothing, after which it is taken for not to be known
 
 
@@ -29,6 +31,8 @@ def mapper_of(m: LoopMap, mapper: AnyMapper | None, starts: Any) -> AnyMapper:
         return default_mapper(m, chosen(states), extents(states))
     if not callable(mapper):
         raise InvalidArgumentError(f"mapper must be callable, labels = mapper(starts); got {mapper!r}")
+    if isinstance(mapper, Mapper):
+        checked_mapper(m, mapper, np.empty((0, *m.state_shape)) if starts is None else m.numpy(starts[:_COMPARED]))
     return mapper
 
 

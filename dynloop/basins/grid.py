@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.basins.agreement import checked_mapper, probes
 from dynloop.basins.attractors import DIVERGED, UNDECIDED, UNMATCHED, Attractor, Mapper, Progress
+from dynloop.basins.finding import sizes, some_of
 from dynloop.basins.kept import Kept
 from dynloop.basins.mappers import default_mapper
 from dynloop.basins.recurrence import checked_loops
@@ -124,7 +126,7 @@ def basins(
     Some of the starts are followed to find attractors; all are labelled by those; and where some settle on nothing
     known, or stay undecided, some of them are followed in turn, in up to eight rounds. So an attractor is missed only
     if none of those looked at of the starts that no other captured leads to it, and these starts are −2 or −3, not
-    another's. Neither the order of the axes' values nor threads change a label. Memory is 16 bytes a start, and some
+    another's. Neither the order of the axes' values nor threads change a label. Memory is 24 bytes a start, and some
     megabytes.
 
     Examples
@@ -135,7 +137,7 @@ def basins(
     (3, (60, 60))
     """
     m = as_map(m)
-    if mapper is not None and (not isinstance(mapper, Mapper) or mapper.map.state_shape != m.state_shape):
+    if mapper is not None and not isinstance(mapper, Mapper):
         raise InvalidArgumentError(
             f"mapper must be a mapper of {m.name}, made by by_recurrence or its like; got {type(mapper).__name__}"
         )
@@ -145,9 +147,11 @@ def basins(
         loops = checked_loops(loops)
     on = grid_of(m, grid)
     count = math.prod(on.shape)
-    store = None if keep is None else Kept(Path(keep), m, on, loops, mapper is not None)
+    if mapper is not None:
+        checked_mapper(m, mapper, probes(m, on))
+    store = None if keep is None else Kept(Path(keep), m, on, loops, mapper)
     if mapper is None:
-        mapper = default_mapper(m, _few(on), _scale(m, on), loops)
+        mapper = default_mapper(m, _few(on), _scale(on), loops)
     labels, taken = np.full((2, count), UNDECIDED, dtype=np.int64)
     piece = int(min(_PIECE, max(64, _NUMBERS // m.dimension)))
     for first in range(0, count, piece):
@@ -219,19 +223,13 @@ def _spread(on: Grid, flat: Array, most: int) -> Array:
     else:
         index = np.unravel_index(flat, on.shape)
         ordered = flat[np.lexsort([axis[i] for axis, i in zip(on.axes, index, strict=True)][::-1])]
-    if len(ordered) > most:
-        ordered = ordered[np.sort(np.random.default_rng(0).choice(len(ordered), most, replace=False))]
-    return ordered
+    return some_of(ordered, most)
 
 
-def _scale(m: LoopMap, on: Grid) -> Array:
-    """Return the sizes of the coordinates of a region: its sides; of a coordinate that does not vary, the longest."""
+def _scale(on: Grid) -> Array:
+    """Return the sizes of the coordinates of the region of a grid."""
+    widths = np.array([float(np.ptp(axis)) for axis in on.axes])
     if isinstance(on, Axes):
-        sides = np.array([float(np.ptp(axis)) for axis in on.axes])
-        far = max(float(np.abs(axis).max()) for axis in on.axes)
-    else:
-        widths = np.array([float(np.ptp(axis)) for axis in on.axes])
-        sides = (np.abs(on.directions.reshape(len(widths), -1)) * widths[:, None]).sum(axis=0)
-        far = float(np.abs(on.origin).max())
-    longest = float(sides.max()) or max(1.0, far)
-    return np.where(sides > 1e-9 * longest, sides, longest).reshape(m.dimension)
+        return sizes(widths, max(float(np.abs(axis).max()) for axis in on.axes))
+    sides = (np.abs(on.directions.reshape(len(widths), -1)) * widths[:, None]).sum(axis=0)
+    return sizes(sides, float(np.abs(on.origin).max()))

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dynloop.basins.attractors import Attractor
+from dynloop.basins.agreement import images, probes
+from dynloop.basins.attractors import Attractor, Mapper
 from dynloop.basins.slices import Grid, Slice
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap
 
 __all__ = ["Kept"]
 
-_NAME = "pieces.json"
+_NAME, _FORMAT = "pieces.json", 2
+_LABELLED = 32  # states of the grid whose labels by a given mapper are compared
 
 
 class Kept:
@@ -29,13 +31,13 @@ class Kept:
     folder : pathlib.Path
         Made if need be.
     m : LoopMap
-        The map: known by its name, and by what it makes of a few states of the grid.
+        The map: known by its name, its parameters if it is compiled, and by what it makes of some states of the grid.
     on : Grid
         The grid.
     loops : int or None
         The budget.
-    given : bool
-        Whether a mapper was given.
+    mapper : Mapper or None
+        The mapper that was given: known by its settings and attractors, and by the labels of some states.
 
     Raises
     ------
@@ -43,17 +45,21 @@ class Kept:
         If the folder holds something else.
     """
 
-    def __init__(self, folder: Path, m: LoopMap, on: Grid, loops: int | None, given: bool) -> None:
+    def __init__(self, folder: Path, m: LoopMap, on: Grid, loops: int | None, mapper: Mapper | None) -> None:
         self.folder = folder
-        identity = hashlib.sha256(json.dumps([m.name, m.layer_names, m.dtype_name, loops, given]).encode())
+        kind = None if mapper is None else type(mapper).__name__
+        identity = hashlib.sha256(json.dumps([_FORMAT, m.name, m.layer_names, m.dtype_name, loops, kind]).encode())
         for axis in on.axes:
             identity.update(axis.tobytes())
         if isinstance(on, Slice):
             identity.update(on.origin.tobytes() + on.directions.tobytes())
-        count = int(np.prod(on.shape))
-        with np.errstate(all="ignore"):
-            probe = m(m.native(on.states(np.unique(np.linspace(0, count - 1, 4).astype(int)))))
-        identity.update(m.numpy(m.detached(probe)).tobytes())
+        identity.update(np.asarray(getattr(m, "table", ())).tobytes())
+        states = probes(m, on)
+        identity.update(images(m, states).tobytes())
+        if mapper is not None:
+            identity.update(_digest(mapper.attractors))
+            for value in (*mapper.settings(), *mapper.label(states[:: -(-len(states) // _LABELLED)])):
+                identity.update(np.asarray(value).tobytes())
         document = {"identity": identity.hexdigest()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +76,7 @@ class Kept:
             same = False
         if not same:
             raise InvalidArgumentError(
-                f"keep: {folder} holds the pieces of another map, grid or budget; name another folder"
+                f"keep: {folder} holds the pieces of another map, grid, mapper or budget; name another folder"
             )
 
     def read(self, first: int, count: int, attractors: tuple[Attractor, ...]) -> tuple[Array, Array] | None:

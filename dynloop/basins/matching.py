@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from dynloop.basins.distances import gaps
 from dynloop.maps.base import Array, LoopMap
 
 __all__ = ["METRICS", "matched"]
@@ -56,19 +57,14 @@ def _distance(m: LoopMap, a: Array, b: Array, metric: str) -> float:
     if metric == "centroid":
         return float(np.linalg.norm(m.displacement(_centroid(m, a), _centroid(m, b))))
     a, b = a[:: -(-len(a) // _POINTS)], b[:: -(-len(b) // _POINTS)]
-    to_b = np.array([_norms(m, one, b).min() for one in a])
-    to_a = np.array([_norms(m, one, a).min() for one in b])
+    to_b = np.array([gaps(m, b, one).min() for one in a])
+    to_a = np.array([gaps(m, a, one).min() for one in b])
     return float(max(to_b.max(), to_a.max()))
 
 
 def _diameter(m: LoopMap, points: Array) -> float:
     """Return the diagonal of the box of a set, angles by way of its first point."""
     return float(np.linalg.norm(np.ptp(m.displacement(points, np.broadcast_to(points[0], points.shape)), axis=0)))
-
-
-def _norms(m: LoopMap, one: Array, others: Array) -> Array:
-    gaps = m.displacement(np.broadcast_to(one, others.shape), others)
-    return np.asarray(np.linalg.norm(gaps.reshape(len(others), -1), axis=1))
 
 
 def _centroid(m: LoopMap, points: Array) -> Array:

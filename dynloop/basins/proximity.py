@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.basins.attractors import Attractor, Mapper
+from dynloop.basins.cloud import invariant
 from dynloop.basins.finding import extents
 from dynloop.basins.recurrence import LOOPS, MOST, CompiledMapper, checked_loops
 from dynloop.errors import InvalidArgumentError, ShapeError
@@ -37,7 +38,8 @@ def by_proximity(m: LoopMap, attractors: Any, *, loops: int | None = None) -> Ma
     Raises
     ------
     InvalidArgumentError
-        If a state leads to no attractor, or an attractor has no neighbourhood that was seen to shrink: a saddle.
+        If a state leads to no attractor, an attractor has no neighbourhood that was seen to shrink: a saddle; or the
+        map takes a set off itself: it is one of another map.
     ShapeError
         If they do not fit the map.
 
@@ -62,6 +64,10 @@ def by_proximity(m: LoopMap, attractors: Any, *, loops: int | None = None) -> Ma
         if one.points.shape[1:] != m.state_shape:
             raise ShapeError(
                 f"attractors[{i}] has states of shape {one.points.shape[1:]}; {m.name} has states of {m.state_shape}"
+            )
+        if one.period < 0 and not invariant(m, one.points.reshape(len(one.points), -1)):
+            raise InvalidArgumentError(
+                f"attractors[{i}] is no set of {m.name}, which maps its states off it; give records of this map"
             )
     points = np.concatenate([one.points for one in given])
     made = _mapper(m, given, points, budget, finds=False)

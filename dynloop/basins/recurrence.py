@@ -10,8 +10,10 @@ import numpy as np
 
 from dynloop.basins.attractors import UNDECIDED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.balls import Balls, balls, joined
-from dynloop.basins.cloud import Cells, cells_of, joined_cells
 from dynloop.basins.finding import chosen, extents, find_attractors
+from dynloop.basins.occupied import Cells, cells_of, joined_cells
+from dynloop.basins.ranges import Range
+from dynloop.basins.set_ranges import set_range
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
 from dynloop.maps.kernel import KernelMap
@@ -52,6 +54,7 @@ class CompiledMapper(Mapper):
         kept: list[Attractor] = []
         around: list[Balls] = []
         within: list[Cells] = []
+        self._ranges: list[Range] = []
         for one in given:
             label = len(kept) + 1
             rest = [other.points for other in given if other is not one]
@@ -63,9 +66,10 @@ class CompiledMapper(Mapper):
                 around.append(ball)
             else:
                 cells = cells_of(m, one.points, others, label)
-                if cells is None:
-                    continue
-                within.append(cells)
+                if cells is not None:
+                    within.append(cells)
+                else:
+                    self._ranges.append(set_range(m, replace(one, label=label), others, one.points[:0]))
             kept.append(replace(one, label=label))
         self.attractors = tuple(kept)
         self._balls, self._cells = joined(around, m.dimension), joined_cells(within, m.dimension)
@@ -84,9 +88,21 @@ class CompiledMapper(Mapper):
             if len(left):
                 settled = self.map.find_periods(ends[left], 0, _LONGEST, _TOLERANCE) > 0
                 labels[first + left[settled]] = UNMATCHED
+                self._near_sets(states, labels, loops, first + left[~settled])
             if progress is not None:
                 progress(min(first + _PIECE, len(states)), len(states))
         return labels, loops
+
+    def _near_sets(self, states: Array, labels: Array, loops: Array, rows: Array) -> None:
+        """Label rows, in place, by the sets that have no cells, if they stay as near to one as its own states."""
+        if len(rows) and any(one.radius > 0 for one in self._ranges):
+            from dynloop.basins.batches import capture  # imports torch
+
+            labels[rows], loops[rows] = capture(self.map, states[rows], self._ranges, self.loops)
+
+    def settings(self) -> tuple[Any, ...]:
+        """Return what decides labels: see `Mapper.settings`."""
+        return self.loops, self.finds, self.scale
 
     def extended(self, starts: Any) -> CompiledMapper:
         """Return a mapper that also knows the attractors which up to 64 of these starts lead to."""
@@ -128,8 +144,10 @@ def by_recurrence(m: KernelMap, starts: Any, *, loops: int = LOOPS) -> Mapper:
     -----
     See `find_attractors` for how attractors are found. A start is labelled by the first neighbourhood that captures
     its orbit: about the points of a cycle, an ellipsoid that F^p was seen to shrink at thousands of points
-    (`basins.balls`); of another set, 64 states in a row in the cells that it fills, or beside them. Both are evidence
-    by sampling. A start on the stable set of a saddle is −3.
+    (`basins.balls`); of another set, 64 states in a row in the cells that it fills, or beside them; where these are too
+    many, above five coordinates, means of its distance to a sample (`basins.set_ranges`) as small as those of states
+    on the set, and −2 where the sample is too thin to tell. All of it is evidence by sampling. A start on the stable
+    set of a saddle is −3.
 
     Examples
     --------

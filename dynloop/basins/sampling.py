@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.basins.distances import norms
 from dynloop.basins.slices import Slice, grid_of
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap
@@ -82,5 +83,4 @@ def _checked(m: LoopMap, drawn: Any, n: int) -> Any:
 def unit_directions(rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Array:
     """Return `n` directions ``(n, *shape)``, uniform on the unit sphere."""
     drawn = rng.standard_normal((n, *shape))
-    norms = np.linalg.norm(drawn.reshape(n, -1), axis=1)
-    return np.asarray(drawn / norms.reshape(-1, *(1,) * len(shape)))
+    return np.asarray(drawn / norms(drawn).reshape(-1, *(1,) * len(shape)))

@@ -360,7 +360,7 @@ def test_pieces_of_another_computation_are_refused(tmp_path):
     grid = square(-1, 1, 20)
     dl.basins(dl.zoo.newton(), grid, keep=tmp_path / "kept")
     for m, other in ((dl.zoo.newton((1, 0, -1)), grid), (dl.zoo.newton(), square(-1, 0.9, 20))):
-        with pytest.raises(dl.errors.InvalidArgumentError, match="holds the pieces of another map, grid or budget"):
+        with pytest.raises(dl.errors.InvalidArgumentError, match="of another map, grid, mapper or budget"):
             dl.basins(m, other, keep=tmp_path / "kept")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("mine")

@@ -1,0 +1,100 @@
+"""How near to a chaotic or quasi-periodic set an orbit must stay to belong to it, where its cells are too many."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynloop.basins.attractors import Attractor
+from dynloop.basins.cloud import alike, to_nearest
+from dynloop.basins.distances import norms
+from dynloop.basins.ranges import Range
+from dynloop.maps.base import Array, LoopMap
+
+__all__ = ["set_range"]
+
+_SAMPLE = 1024  # states that are kept
+_SHARE = 0.5  # of the distance to the nearest other attractor
+_PRINCIPAL = 256  # coordinates up to which principal directions are taken
+_LINES, _THIN, _DRAWN = 32, 8, 8  # directions tried, at most; of them, those of the least variance, and drawn ones
+_HALVINGS = 5
+_NUMBERS = 2**22  # coordinates of pushed states that are held at once
+_LOOPS, _LOOKS = 1024, 32  # in which pushed states come back, and those at which they are looked at then
+
+
+def set_range(m: LoopMap, one: Attractor, others: Array, starts: Array) -> Range:
+    """Return the range of a set: the mean distance to the nearest of a sample, of states that are on the set.
+
+    Parameters
+    ----------
+    m : LoopMap
+        The map.
+    one : Attractor
+        A set, by a sample of its states.
+    others : ndarray, (points, *state_shape)
+        The points of the other attractors.
+    starts : ndarray, (batch, *state_shape)
+        Some starts: directions in which orbits come.
+
+    Notes
+    -----
+    A state at distance δ off the set is √(g² + δ²) from the sample, g what those on it are in the mean. δ is what would
+    pass for a state on it at first (`cloud.alike`); halved until states pushed by δ all come back to where they pass:
+    from states of the set, towards the middle of the other attractors and some of their points, towards the starts, in
+    the directions in which the set is thinnest, in drawn ones, and opposite to all of these. The range is never more
+    than half way to another attractor; it is 0, so that nothing is captured, where the sample is too thin for that, or
+    states do not come back from the least push.
+    """
+    flat = one.points.reshape(len(one.points), -1)
+    order = np.random.default_rng(0).permutation(len(flat))
+    few = min(_SAMPLE, len(flat) // 2)
+    kept, left = flat[order[:few]], flat[np.sort(order[few:])]
+    own = to_nearest(m, left, kept)
+    gap, factor = float(own.mean()), alike(m, flat)
+    most = np.inf
+    if len(others):
+        most = _SHARE * float(to_nearest(m, others.reshape(len(others), -1), flat).min())
+    lines = _lines(m, flat, others.reshape(len(others), m.dimension), starts.reshape(len(starts), m.dimension))
+    push, radius = gap * float(np.sqrt(factor**2 - 1)), 0.0
+    passes = min(factor * gap, most)
+    for _ in range(_HALVINGS if gap <= most else 0):
+        if _come_back(m, left, kept, push * lines, passes):
+            radius = min(float(np.hypot(gap, push)), most)
+            break
+        push /= 2
+    return Range(one.label, kept.reshape(-1, *m.state_shape), radius, float("nan"), 0.0)
+
+
+def _lines(m: LoopMap, flat: Array, others: Array, starts: Array) -> Array:
+    """Return unit vectors: towards others and starts, where the set is thinnest, drawn ones; and their opposites."""
+    shape = m.state_shape
+    middle = flat[0] + m.displacement(flat.reshape(-1, *shape), flat[0].reshape(shape)).reshape(flat.shape).mean(axis=0)
+    towards = [others.mean(axis=0)[None] if len(others) else others, others[:: -(-len(others) // _THIN) or 1], starts]
+    away = np.concatenate(towards).reshape(-1, *shape)
+    found = [m.displacement(away, middle.reshape(shape)).reshape(len(away), m.dimension)[: _LINES - _THIN - _DRAWN]]
+    if m.dimension <= _PRINCIPAL:
+        centred = m.displacement(flat.reshape(-1, *shape), middle.reshape(shape)).reshape(flat.shape)
+        found.append(np.linalg.eigh(centred.T @ centred)[1].T[:_THIN])
+    found.append(np.random.default_rng(1).standard_normal((_DRAWN, m.dimension)))
+    lines = np.concatenate(found)
+    lengths = norms(lines)
+    lines = lines[lengths > 0] / lengths[lengths > 0, None]
+    return np.concatenate([lines, -lines])
+
+
+def _come_back(m: LoopMap, on: Array, sample: Array, pushes: Array, passes: float) -> bool:
+    """Say whether states of a set, two for every push, are as near to it later as those on it."""
+    moves = np.concatenate([pushes, pushes])
+    begun = on[np.linspace(0, len(on) - 1, len(moves)).astype(int)] + moves
+    total, block = np.zeros(len(begun)), max(1, _NUMBERS // begun.size)
+    with np.errstate(all="ignore"):
+        states = m.native(begun.reshape(-1, *m.state_shape))
+        states = m.watch(states, _LOOPS, states).states
+        for first in range(0, _LOOKS, block):
+            later = np.empty((min(block, _LOOKS - first), *begun.shape))
+            for look in later:
+                states = m.watch(states, 1, states).states
+                look[:] = m.numpy(states).reshape(begun.shape)
+            if not np.isfinite(later).all():
+                return False
+            total += to_nearest(m, later.reshape(-1, m.dimension), sample).reshape(len(later), -1).sum(axis=0)
+    return bool((total <= _LOOKS * passes).all())
