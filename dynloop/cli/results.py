@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 import dynloop
+from dynloop import atomic
 from dynloop.cli.cases import Case
 from dynloop.cli.terminal import show
-from dynloop.errors import InvalidArgumentError
+from dynloop.errors import CheckpointError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from dynloop.basins.grid import Basins
@@ -85,9 +86,19 @@ def analyse_all(
         for address, entry in total.items():
             show(f"{address}: {entry['summary']}", gap=True)
     if folder is not None:
-        (folder / "summary.json").write_text(dumps({**head, "results": brief}, indent=2) + "\n", encoding="utf-8")
+        _write(folder / "summary.json", dumps({**head, "results": brief}, indent=2) + "\n")
     if as_json:
         print(dumps({**head, "results": entries}))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        atomic.write(path, text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path} ({error.strerror or error}); the records are there, this is not; "
+            "make room or give another --out"
+        ) from error
 
 
 def empty_folder(path: Path) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynloop import atomic
 from dynloop.errors import InvalidArgumentError, MissingPackageError
 from dynloop.result import Result
 from dynloop.studies.files import write_text
@@ -80,12 +81,8 @@ class StudyTable(Result):
         types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "str": pa.string()}
         table = pa.table({name: pa.array(values, type=types[kind]) for name, (kind, values) in arrays.items()})
         target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            parquet.write_table(table, partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic.replacing(target) as part:
+            parquet.write_table(table, part)
         return target
 
     def __repr__(self) -> str:

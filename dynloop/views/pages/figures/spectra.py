@@ -10,9 +10,9 @@ from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.calculus.spectrum import Spectrum
 from dynloop.orbits.solved import FixedPoints
 from dynloop.result import Result
-from dynloop.views.pages.figures.figure import ACCENT, GREY, INK, MOST, Figure, shown
+from dynloop.views.pages.figures.figure import MOST, Figure, shown
 from dynloop.views.pages.subjects import Subject
-from dynloop.views.palette import SERIES
+from dynloop.views.palette import ACCENT, GREY, INK, SERIES
 from dynloop.views.plots.lyapunov import HATCHES
 from dynloop.views.plots.multipliers import SIDES, known_multipliers, sides
 from dynloop.views.reading import margins

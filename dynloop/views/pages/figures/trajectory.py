@@ -10,9 +10,9 @@ from dynloop.orbits.trajectory import Trajectory
 from dynloop.orbits.verdict import Classification
 from dynloop.result import Result
 from dynloop.views.orbit_points import orbit_points
-from dynloop.views.pages.figures.figure import ACCENT, GREY, Figure, level, shown, thinned
+from dynloop.views.pages.figures.figure import Figure, level, shown, thinned
 from dynloop.views.pages.subjects import Subject
-from dynloop.views.palette import SERIES
+from dynloop.views.palette import ACCENT, GREY, SERIES
 from dynloop.views.recording import recording
 from dynloop.views.steps import floor_of, relative_steps
 

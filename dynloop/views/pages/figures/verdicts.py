@@ -9,9 +9,9 @@ import numpy as np
 from dynloop.maps.base import Array
 from dynloop.orbits.verdict import Classification, Regime
 from dynloop.result import Result
-from dynloop.views.pages.figures.figure import GREY, INK, MOST, Figure, kind_of, level, short, shown
+from dynloop.views.pages.figures.figure import MOST, Figure, kind_of, level, short, shown
 from dynloop.views.pages.subjects import Subject
-from dynloop.views.palette import LOOKS
+from dynloop.views.palette import GREY, INK, LOOKS
 from dynloop.views.plots.regimes import verdict_rows
 
 __all__ = ["grid", "increments", "rates"]
