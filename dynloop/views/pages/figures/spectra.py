@@ -12,7 +12,7 @@ from dynloop.orbits.solved import FixedPoints
 from dynloop.result import Result
 from dynloop.views.pages.figures.figure import MOST, Figure, shown
 from dynloop.views.pages.subjects import Subject
-from dynloop.views.palette import ACCENT, GREY, INK, SERIES
+from dynloop.views.palette import ACCENT, GREY, PAGE_INK, SERIES
 from dynloop.views.plots.lyapunov import HATCHES
 from dynloop.views.plots.multipliers import SIDES, known_multipliers, sides
 from dynloop.views.reading import margins
@@ -34,7 +34,7 @@ def multipliers(found: Result, _: Subject) -> list[Figure]:
     values, errors = values[:MOST], errors[:MOST]
     which = sides(values, errors)
     data = []
-    for (side, (marker, _ink)), colour in zip(SIDES.items(), (INK, ACCENT, GREY), strict=True):
+    for (side, (marker, _ink)), colour in zip(SIDES.items(), (PAGE_INK, ACCENT, GREY), strict=True):
         own = which == side
         if own.any():
             data.append(

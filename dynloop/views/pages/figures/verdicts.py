@@ -11,7 +11,7 @@ from dynloop.orbits.verdict import Classification, Regime
 from dynloop.result import Result
 from dynloop.views.pages.figures.figure import MOST, Figure, kind_of, level, short, shown
 from dynloop.views.pages.subjects import Subject
-from dynloop.views.palette import GREY, INK, LOOKS
+from dynloop.views.palette import GREY, LOOKS, PAGE_INK
 from dynloop.views.plots.regimes import verdict_rows
 
 __all__ = ["grid", "increments", "rates"]
@@ -93,7 +93,7 @@ def increments(found: Result, subject: Subject) -> list[Figure]:
         "text": [shown(name) for name in names],
         "textposition": "none",
         "hovertemplate": "%{text}<br>%{y:.3g} (%{customdata[0]:.3g} to %{customdata[1]:.3g})<extra></extra>",
-        "marker": {"color": INK},
+        "marker": {"color": PAGE_INK},
         "error_y": {
             "type": "data",
             "symmetric": False,
