@@ -112,10 +112,28 @@ def test_a_violated_theorem_is_said_before_everything(tmp_path):
     text, number = np.array(["what"], dtype=object), np.array([2.0])
     report = StatementReport(name="T3", title="dichotomy", claim="", status=one, hypothesis=text, quantity=text,
                              value=number, bound=number / 2, source=text, reason=text)  # fmt: skip
-    page = Page(dl.report([mixed(), StatementTable(reports=(report,), regimes=("CYCLIC",))], tmp_path / "r.html"))
+    table = StatementTable(reports=(report,), regimes=("CYCLIC",))
+    page = Page(dl.report([mixed(), table], tmp_path / "r.html"))
     assert "T3 violated. dynloop, the adapter or the theory is wrong" in page.said
     assert page.said.index("T3 violated") < page.said.index("9 of 12 tokens")
     assert [attrs for attrs in page.all("p") if attrs.get("role") == "alert"]
+    many = {f"m{i}": mixed() for i in range(12)} | {"last": [table, table]}  # beyond those that are shown in full
+    assert "last, run 1: T3 violated" in Page(dl.report(many, tmp_path / "r.html")).said
+
+
+def test_the_page_says_where_it_leaves_something_out(tmp_path):
+    big = made([[Regime.CYCLIC] * 2500], causal=True, rate=np.full((1, 2500), 0.5))
+    path = dl.trajectory(dl.zoo.henon(), np.full((26, 2), 0.1), 2100)
+    maps = {f"m{i}": mixed() if i > 1 else big for i in range(30)}
+    page = Page(dl.report({**maps, "path": path}, tmp_path / "r.html"))
+    for said in (
+        "7 more verdicts are in the overview alone", "Shown: 2 of 30 prompts or maps.", "500 more rows are left out",
+        "Shown: 2000 of 2500 tokens or starts.", "1 starts, 2000 of 2500 tokens",
+    ):  # fmt: skip
+        assert said in page.said, said
+    said = Page(dl.report(path, tmp_path / "r.html")).said
+    assert "Shown: 24 of 26 starts. Shown: 2000 of 2100 steps." in said
+    assert "Shown: 1 of 26 starts. Shown: 2000 of 2101 states." in said
 
 
 def test_many_prompts_have_an_overview_and_few_are_shown_in_full(tmp_path):

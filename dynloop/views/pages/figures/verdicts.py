@@ -9,7 +9,7 @@ import numpy as np
 from dynloop.maps.base import Array
 from dynloop.orbits.verdict import Classification, Regime
 from dynloop.result import Result
-from dynloop.views.pages.figures.figure import MOST, Figure, kind_of, level, short, shown
+from dynloop.views.pages.figures.figure import Figure, cut, kind_of, level, short, shown, thinned
 from dynloop.views.pages.subjects import Subject
 from dynloop.views.palette import GREY, LOOKS, PAGE_INK
 from dynloop.views.plots.regimes import verdict_rows
@@ -19,15 +19,17 @@ __all__ = ["grid", "increments", "rates"]
 _CELLS = 5000  # that a browser draws at once
 
 
-def grid(found: Sequence[tuple[str, Classification]]) -> Figure:
-    """Draw every verdict of several subjects: a row each (or a row a start), a column a token."""
+def grid(found: Sequence[tuple[str, Classification]], total: int) -> Figure:
+    """Draw every verdict of several subjects, of `total`: a row each (or a row a start), a column a token."""
     rows: list[Array] = []
+    subjects, longest = 0, 0
     titles: list[str] = []
     words: list[Sequence[str]] = []
     for title, one in found:
         own, labels = verdict_rows(one)
         if rows and sum(map(len, rows)) + sum(map(len, own)) > _CELLS:
             break
+        subjects, longest = subjects + 1, max(longest, *map(len, own))
         rows += [row[:_CELLS] for row in own]
         titles += [title if len(own) == 1 else f"{title}, start {label}" for label in labels]
         words += [one.settings.get("tokens", ())] * len(own)
@@ -68,7 +70,9 @@ def grid(found: Sequence[tuple[str, Classification]]) -> Figure:
             "automargin": True,
         },
     }
-    return Figure("Verdicts of every token", "One row for each prompt or start, one cell for each token.", data, layout)
+    caption = "One row for each prompt or start, one cell for each token."
+    caption += cut(subjects, total, "prompts or maps") + cut(width, longest, "tokens")
+    return Figure("Verdicts of every token", caption, data, layout)
 
 
 def _word(words: Sequence[str], i: int) -> str:
@@ -122,8 +126,9 @@ def rates(found: Result, subject: Subject) -> list[Figure]:
         return []
     rate, error = np.ravel(found.rate), np.ravel(found.rate_error)
     known = np.flatnonzero(np.isfinite(rate))
-    if len(known) < 2 or len(known) > MOST:
+    if len(known) < 2:
         return []
+    total, known = len(known), known[thinned(len(known))]
     causal, width = bool(found.settings.get("causal")), np.shape(found.rate)[-1]
     names, tokens = np.ravel(found.names()), subject.tokens
     data = []
@@ -166,4 +171,5 @@ def rates(found: Result, subject: Subject) -> list[Figure]:
         "By how much a small disturbance shrinks in one loop, with its error. Below the dashed line at 1 it dies out; "
         "the nearer to 0, the faster. An open circle: the error is not known."
     )
+    caption += cut(len(known), total, "tokens or starts")
     return [Figure("How fast disturbances die out", caption, data, layout)]
