@@ -62,9 +62,12 @@ def analyse_all(
     over_all : callable
         Asked at the end: what is to be said of all results of an address, each with a ``"summary"``.
     """
+    from dynloop.adapters.fingerprint import fingerprint
+    from dynloop.analyses.opening import address_files
     from dynloop.views.document import brief_entry, dumps, map_entry, result_entry
 
     entries, brief = [], []
+    weights: dict[str, str] = {}
     for number, case in enumerate(cases, 1):
         m = case.open()
         try:
@@ -74,7 +77,10 @@ def analyse_all(
         head = {"checkpoint": case.address, "prompt": case.prompt}
         if folder is not None:
             saved = found.save(folder / f"{number:04d}.npz").name
-            brief.append({**head, "file": saved, **brief_entry(found), "map": map_entry(m)})
+            if case.address not in weights:
+                weights[case.address] = fingerprint(address_files(case.address))
+            own = {"weights": weights[case.address]} if weights[case.address] else {}
+            brief.append({**head, **own, "file": saved, **brief_entry(found), "map": map_entry(m)})
         if as_json:
             entries.append({**head, "map": map_entry(m), **result_entry(found)})
         else:

@@ -91,14 +91,15 @@ def _items(entries: Sequence[tuple[int, Entry]], title: str | None) -> list[_Ite
                 part = Entry(one, entry.file, entry.digest, entry.run, about)
                 items.append(_Item(part, name or "PromptSummary", prompt, (number, j), (number, run), shared=True))
             continue
-        prompt, key = about.get("prompt"), None
+        read = about.get("prompt")
+        key: tuple[Any, ...] | None = None
         if source:
             cut = chosen.get("granularity") if isinstance(chosen, Mapping) else None
-            key = (title, str(source), str(cut or "layer"), repr(prompt))
+            key = (title, str(source), str(cut or "layer"), repr(read))
         elif named and title is None:
             key = (None, str(named))
         sure = title is not None or bool(source) or key is None
-        items.append(_Item(entry, name, prompt, key, run, sure, prompt is not None))
+        items.append(_Item(entry, name, read, key, run, sure, read is not None))
     known = dict.fromkeys(item.key for item in items if item.key is not None)
     if len(known) < 2:
         first = next((item for item in items if item.key is not None), None)
@@ -130,11 +131,11 @@ def _entitle(subjects: Sequence[Subject], speakers: Sequence[_Item]) -> None:
         one.name = one.name or type(one.entries[0].result).__name__
         under = (one.name, repr(one.prompt))
         like[under] += 1
-        run = (item.run, seen[under, item.run])
+        turn = (item.run, seen[under, item.run])
         seen[under, item.run] += 1
         one.group = (one.name, item.run if item.shared else (item.run, number))
-        read = _number(prompts.setdefault(one.name, {}), repr(one.prompt))
-        said.append((f", prompt {read}", f", run {_number(runs.setdefault(one.name, {}), run)}"))
+        place = _number(prompts.setdefault(one.name, {}), repr(one.prompt))
+        said.append((f", prompt {place}", f", run {_number(runs.setdefault(one.name, {}), turn)}"))
         _number(groups.setdefault(one.name, {}), one.group)
     for one, (read, run) in zip(subjects, said, strict=True):
         own = groups[one.name]

@@ -55,6 +55,7 @@ def page(entries: Sequence[Entry], titles: Sequence[str] | None, *, title: str |
         sections=sections, hidden=max(0, len(subjects) - _DETAILED), closing=CLOSING,
         commands=[command] if command is not None else provenance.commands(entries),
         settings=provenance.settings(entries), files=provenance.files(entries),
+        weights=provenance.weights(entries),
         prompts=provenance.prompts([s.prompt for s in subjects]), versions=provenance.versions(entries),
         css=markup(_part("page.css")), js=markup(script), plotly=markup(library), figures=markup(_in_script(data)),
         trusted=markup,
