@@ -80,6 +80,8 @@ def with_parameters(address: str, more: Mapping[str, Any]) -> str:
         if not name.startswith(MAP):
             raise InvalidArgumentError(f"no setting {name!r}; a parameter of the map is called {MAP}NAME")
         given = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        if set(given) & set("&=?"):
+            raise InvalidArgumentError(f"{name} must be one value, or a list of values; got {given!r}")
         query.append(f"{name.removeprefix(MAP)}={given}")
     if not query:
         return address

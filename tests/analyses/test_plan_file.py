@@ -176,6 +176,8 @@ def test_parameters_are_added_to_an_address():
     assert with_parameters("zoo:henon?a=1", {"map.b": 0.3, "map.c": [1, 2]}) == "zoo:henon?a=1&b=0.3&c=1,2"
     with pytest.raises(InvalidArgumentError, match="no setting 'b'; a parameter of the map is called"):
         with_parameters("zoo:henon", {"b": 1})
+    with pytest.raises(InvalidArgumentError, match=r"map\.a must be one value, or a list of values; got '0\.2&b=0\.9'"):
+        with_parameters("zoo:henon", {"map.a": "0.2&b=0.9"})
 
 
 def test_a_checkpoint_is_opened_once_with_prompts_and_without(monkeypatch):
