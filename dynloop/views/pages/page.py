@@ -22,6 +22,7 @@ from dynloop.views.theorems import CLOSING
 __all__ = ["page"]
 
 _DETAILED = 12  # subjects that are shown in full
+_AT_ONCE = 40  # rows of a table that are laid out when the page opens; the others follow
 _ROWS = 60  # subjects whose verdicts are drawn in the overview
 
 
@@ -49,7 +50,7 @@ def page(entries: Sequence[Entry], titles: Sequence[str] | None, *, title: str |
     data = dumps([{"data": figure.data, "layout": figure.layout} for figure in figures])
     return str(template.render(
         title=one_line(title or _title(subjects)), version=provenance.own_version(), policy=_policy(library, script),
-        looks={regime.name: look for regime, look in LOOKS.items()}, blocks=said, unsaid=unsaid,
+        looks={regime.name: look for regime, look in LOOKS.items()}, blocks=said, unsaid=unsaid, at_once=_AT_ONCE,
         lead=contents.lead(said),
         alarms=contents.alarms(subjects), grid=whole, overview=contents.overview(subjects) if several else None,
         sections=sections, hidden=max(0, len(subjects) - _DETAILED), closing=CLOSING,
