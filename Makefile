@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 TORCH  := torch==2.13.0
 WORKERS ?= 2
 
-.PHONY: help demo test nightly mutants bench regimes proofs docs lint format clean
+.PHONY: help demo test nightly mutants bench regimes proofs docs package lint format clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -42,6 +42,9 @@ proofs: ## check theory/dichotomy.v with Coq; every theorem must rest on nothing
 docs: $(VENV)/.docs ## build the documentation in docs/_build; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -q -b html -c docs . docs/_build
 	@echo 'open docs/_build/docs/index.html'
+
+package: $(VENV)/.package ## build wheel and sdist, install the wheel into an empty environment, run the demo there
+	TORCH='$(TORCH)' $(BIN)/python -m tests.check_package
 
 lint: $(VENV)/.dev ## check style, types and the import contract
 	$(BIN)/ruff check .
@@ -82,4 +85,8 @@ $(VENV)/.dev: $(VENV)/.dynloop
 
 $(VENV)/.docs: $(VENV)/.dynloop
 	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.dynloop
+	$(BIN)/python -m pip install --quiet --group package
 	@touch $@

@@ -39,7 +39,7 @@ def capture_block(
     The model runs once on the prompt; whatever else its modules are given (masks, rotary tables, position ids, keyword
     arguments) is captured there and held fixed. So a block of a feed-forward model becomes a looped one, and the block
     of a looped model what it is. The model itself is not touched: a stand-in of new modules around the same weights
-    runs, in evaluation mode.
+    runs, in evaluation mode, with copies of what else the modules hold.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ def capture_block(
     Raises
     ------
     InvalidArgumentError
-        If `block` does not name modules that are called one after the other, each taking what the one before returned;
-        `ShapeError` if shapes do not fit.
+        If `block` does not name modules that are called one after the other, each taking what the one before returned,
+        or nothing shows which of several tensors of its shape is the state; `ShapeError` if shapes do not fit.
     NotAutonomousError
         If the loop is not one map: a key-value cache, random numbers, arguments that differ from loop to loop or depend
         on the state, a step between loops that is not named.
@@ -96,9 +96,11 @@ def capture_block(
     Notes
     -----
     Everything is checked against the model at two states, the real one and one beside it: every module replayed gives
-    what it gave, its arguments do not depend on the state, and in a model that loops each loop begins where the map
-    says.
-    In float64 the code of the modules is evaluated in float64 throughout, also where it would round to float32 inside.
+    what it gave, also after a copy of the model has run on other inputs; its arguments do not depend on the state or on
+    random numbers; and in a model that loops each loop begins where the map says.
+    In float64 the code of a module is evaluated in float64 throughout, also where it would round to float32 inside. A
+    module that fails so, or that differs then from what it gives with its own rounding by more than 1e-4 (relative),
+    keeps its own rounding: its values have no more digits than its code, whatever the dtype.
 
     Examples
     --------

@@ -12,8 +12,9 @@ from torch import nn
 from dynloop.adapters.base import Checkpoint, Family, Granularity, Source, start_kinds, starts_around
 from dynloop.adapters.captured.causality import is_causal
 from dynloop.adapters.captured.layer import CapturedLayer
+from dynloop.adapters.captured.nearby import nearby
 from dynloop.adapters.captured.read_out import Tail
-from dynloop.adapters.captured.recording import Call, Forward, Recording, record
+from dynloop.adapters.captured.recording import OTHER_SEED, Call, Forward, Recording, record, same_randomness
 from dynloop.adapters.captured.replay import check_replay, choose_rows
 from dynloop.adapters.captured.rounds import check_arguments, gap, rounds_of, tolerance
 from dynloop.adapters.captured.stand_in import stand_in
@@ -143,9 +144,9 @@ def _cut(model: Any, forward: Forward, where: str, own: torch.dtype) -> tuple[Re
     rounds = rounds_of(recording, order, names, where)
     slots = [call.slots for call in rounds[0]]
     x = recording.calls[0].state
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
-    near = x + x.double().square().mean().sqrt().to(x.dtype) * noise
-    again = record(model, names, forward, where, slots=slots, replace=lambda i, s: near if i == 0 else s)
+    near = nearby(x, 0)
+    with same_randomness(OTHER_SEED):
+        again = record(model, names, forward, where, slots=slots, replace=lambda i, s: near if i == 0 else s)
     passes = [*rounds, *rounds_of(again, order, names, where)]
     check_arguments(rounds, passes[len(rounds) :], names, where)
     captured = [CapturedLayer(model.get_submodule(n), c, 0) for n, c in zip(blocks, rounds[0][1:], strict=True)]

@@ -130,3 +130,13 @@ def test_prompts_and_files_that_do_not_fit_are_refused():
     )
     with pytest.raises(CheckpointError, match="name the modules of its loop with block="):
         dl.open_checkpoint(plain, IDS)
+
+
+def test_an_argument_drawn_once_for_all_loops_is_no_part_of_a_map():
+    model, drawn = wrapper(), []
+    model.register_forward_pre_hook(lambda *_: drawn.append(torch.randn(6, 6)))
+    model.attn_layers.register_forward_pre_hook(
+        lambda _, args, kwargs: (args, kwargs | {"attn_bias": drawn[-1]}), with_kwargs=True
+    )
+    with pytest.raises(NotAutonomousError, match=r"attn_bias of .* depends on the state of the block or on random"):
+        dl.open_checkpoint(model, IDS)

@@ -12,20 +12,10 @@ import torch
 
 import dynloop as dl
 from tests.basins.blocks import bistable
-from tests.benchmarks.timing import ratio
+from tests.benchmarks.timing import ratio, report
 
 hand_written = numba.njit(error_model="numpy")
 TURN = 2 * np.pi
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch):
-    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 1)
-
-
-def report(benchmark, what, value):
-    benchmark.extra_info[what] = round(value, 2)
-    print(f"\n{what} = {value:.2f}")
 
 
 @hand_written

@@ -13,11 +13,6 @@ from tests.benchmarks.timing import ratio
 STARTS = 10_000
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch):
-    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 1)
-
-
 @numba.njit(error_model="numpy")
 def henon_orbits(starts, loops, a, ends):
     for i in range(len(starts)):

@@ -10,22 +10,11 @@ import time
 
 import numba
 import numpy as np
-import pytest
 
 import dynloop as dl
-from tests.benchmarks.timing import ratio
+from tests.benchmarks.timing import ratio, report
 
 hand_written = numba.njit(error_model="numpy")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch):
-    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 1)
-
-
-def report(benchmark, what, value):
-    benchmark.extra_info[what] = round(value, 2)
-    print(f"\n{what} = {value:.2f}")
 
 
 @hand_written

@@ -22,3 +22,9 @@ def ratio(ours, theirs, rounds=5):
     finally:
         torch.set_num_threads(threads)
     return median(taken[0]) / median(taken[1])
+
+
+def report(benchmark, what, value):
+    """Print a ratio, and keep it with the benchmark."""
+    benchmark.extra_info[what] = round(value, 2)
+    print(f"\n{what} = {value:.2f}")

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from dynloop.adapters.captured.between import check_between
 from dynloop.adapters.captured.ends import End, Parts, check_ends, ends_of
 from dynloop.adapters.captured.layer import CapturedLayer
 from dynloop.adapters.captured.names import named_module
-from dynloop.adapters.captured.recording import Call, Forward, Recording, Slot, record
+from dynloop.adapters.captured.nearby import nearby
+from dynloop.adapters.captured.recording import OTHER_SEED, Call, Forward, Recording, Slot, record, same_randomness
 from dynloop.adapters.captured.replay import check_replay, choose_rows
-from dynloop.adapters.captured.rounds import check_arguments, check_chain, gap, rounds_of, tolerance
-from dynloop.errors import InvalidArgumentError, NotAutonomousError, ShapeError
+from dynloop.adapters.captured.rounds import check_arguments, check_chain, check_state, gap, rounds_of
+from dynloop.adapters.captured.untied import check_untied
+from dynloop.errors import InvalidArgumentError, ShapeError
 
 __all__ = ["Block", "capture"]
 
@@ -114,9 +117,11 @@ def capture(model: nn.Module, parts: Parts, forward: Forward, where: str) -> Blo
     for loop in (*rounds, *again):
         check_chain(loop, recorded, where)
     check_arguments(rounds, again, recorded, where)
+    check_state(rounds, [type(model.get_submodule(name)) for name in recorded], recorded, where)
     layers = [CapturedLayer(model.get_submodule(recorded[c.module]), c, parts.batch_axis) for c in rounds[0]]
     names = _distinct([recorded[i] for i in order])
     worst = check_replay(layers, [*rounds, *again], names, where)
+    check_untied(model, layers, forward, rounds[0], names, where)
     with torch.no_grad():
         for layer, call in zip(layers, rounds[0], strict=True):
             layer.rows = choose_rows(layer, call.state.movedim(parts.batch_axis, 0))
@@ -126,7 +131,7 @@ def capture(model: nn.Module, parts: Parts, forward: Forward, where: str) -> Blo
             last=len(recording.calls) - 1, gap=worst,
         )  # fmt: skip
         check_ends([block.injection, block.closing], block.state, where)
-        _check_loops(block, [rounds, again], where)
+        check_between((block.injection, block.closing), [rounds, again], parts.batch_axis, where)
     return block
 
 
@@ -150,7 +155,7 @@ def _part_entry(rounds: Sequence[Sequence[Call]]) -> None:
     for call in others:
         again = [v for v in call.others.values() if isinstance(v, torch.Tensor) and v.shape == first.state.shape]
         if any(torch.equal(value, first.state) for value in again):
-            first.slots = first.slots[:1]
+            first.slots, first.rivals = first.slots[:1], (*first.rivals, *first.slots[1:])
 
 
 def _check_state(call: Call, parts: Parts, where: str) -> None:
@@ -175,27 +180,14 @@ def _nearby(
     recording: Recording,
     entry: int,
 ) -> Recording:
-    """Run the model with the state at the entry of the block moved by its own size: far enough to switch branches."""
-    x = recording.calls[entry].state
-    generator = torch.Generator().manual_seed(0)
-    size = float(x.double().square().mean().sqrt()) or 1.0
-    near = x + size * torch.randn(x.shape, generator=generator).to(x)
-    return record(model, recorded, forward, where, slots=slots, replace=lambda i, state: near if i == entry else state)
+    """Run the model with the state at the entry of the block moved, and with other random numbers."""
+    near = nearby(recording.calls[entry].state, 0)
+    with same_randomness(OTHER_SEED):
+        return record(
+            model, recorded, forward, where, slots=slots, replace=lambda i, state: near if i == entry else state
+        )
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Return the names with the 2nd, 3rd … use of one numbered."""
     return [f"{n} ({names[:i].count(n) + 1})" if names.count(n) > 1 else n for i, n in enumerate(names)]
-
-
-def _check_loops(block: Block, passes: Sequence[Sequence[Sequence[Call]]], where: str) -> None:
-    """Raise `NotAutonomousError` unless each loop of the real pass begins as the map says."""
-    for rounds in passes:
-        for t in range(len(rounds) - 1):
-            begun = block._first(rounds[t + 1][0].state)
-            off = gap(block.enter(block.after(rounds[t])), begun)
-            if not off <= tolerance(begun.dtype, other_order=True):
-                raise NotAutonomousError(
-                    f"{where}: between loop {t} and loop {t + 1} the model does something that the block leaves out "
-                    f"(relative gap {off:.2g}); name all modules of a loop, or give injection= and closing_norm="
-                )

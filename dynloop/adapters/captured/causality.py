@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from dynloop.adapters.captured.nearby import displacement
 from dynloop.maps.memory import weight_count
 from dynloop.maps.torch import TorchMap
 
@@ -43,8 +44,7 @@ def is_causal(m: TorchMap, state: torch.Tensor) -> bool | None:
     most = max(2, min(tokens - 1, budget // tokens))
     splits = sorted({round(1 + i * (tokens - 2) / (most - 1)) for i in range(most)})
     x = state.to(m.dtype)
-    generator = torch.Generator().manual_seed(3)
-    noise = torch.randn(m.state_shape, generator=generator).to(x) * x.double().square().mean().sqrt().to(x.dtype)
+    noise = displacement(x[0], 3)
     if weights < _LARGE:
         try:
             with torch.no_grad():

@@ -15,7 +15,9 @@ from torch import nn
 from dynloop.adapters.captured.trees import map_tensors, state_in
 from dynloop.errors import InvalidArgumentError, PromptError
 
-__all__ = ["Call", "Forward", "Recording", "Slot", "record", "same_randomness"]
+__all__ = ["OTHER_SEED", "Call", "Forward", "Recording", "Slot", "record", "same_randomness"]
+
+OTHER_SEED = 0x9E3779B9  # for a second pass: hardly the seed that a user began with
 
 Forward = Callable[[nn.Module], Any]
 Slot = int | str
@@ -37,6 +39,8 @@ class Call:
     slots : tuple of int or str
         Where the state is among the arguments: positions or keywords; several, if one tensor was given more than once
         (queries, keys and values of self-attention).
+    rivals : tuple of int or str
+        Where other tensors are that could be the state by their shape and dtype.
     state, out : tensor
         The state given, and returned.
     writes : bool
@@ -48,6 +52,7 @@ class Call:
     kwargs: dict[str, Any]
     result: Any = None
     slots: tuple[Slot, ...] = ()
+    rivals: tuple[Slot, ...] = ()
     state: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     out: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     writes: bool = False
@@ -124,8 +129,10 @@ def record(
     def after(i: int, result: Any) -> None:
         call, tensors, versions = open_calls.pop()
         call.result = map_tensors(lambda t: t.detach().clone(), result)
-        place = _find_state(call, names[i], where)
-        call.slots = tuple(other for other, value in tensors.items() if value is tensors[place])
+        alike = _find_state(call, names[i], where)
+        state = tensors[alike[0]]
+        call.slots = tuple(other for other, value in tensors.items() if value is state)
+        call.rivals = tuple(other for other in alike if tensors[other] is not state)
         changed = [t for t, version in zip(tensors.values(), versions, strict=True) if _version(t) != version]
         call.writes = bool(changed)
 
@@ -177,15 +184,15 @@ def _replaced(
     )
 
 
-def _find_state(call: Call, name: str, where: str) -> Slot:
-    """Return which argument is the state, the first floating tensor of the shape of the result, and note it."""
+def _find_state(call: Call, name: str, where: str) -> list[Slot]:
+    """Return which arguments could be the state, floating tensors of the shape of the result; note the first."""
     out = state_in(call.result)
     places: list[tuple[Slot, Any]] = [*enumerate(call.args), *call.kwargs.items()]
     floating = [(s, v) for s, v in places if isinstance(v, torch.Tensor) and v.is_floating_point()]
-    for slot, state in floating:
-        if out is not None and state.shape == out.shape and state.dtype == out.dtype:
-            call.state, call.out = state, out
-            return slot
+    alike = [(s, v) for s, v in floating if out is not None and v.shape == out.shape and v.dtype == out.dtype]
+    if out is not None and alike:
+        call.state, call.out = alike[0][1], out
+        return [slot for slot, _ in alike]
     took = _said(floating[0][1]) if floating else "no floating tensor"
     gave = f"a {type(call.result).__name__} without a floating tensor in front" if out is None else _said(out)
     raise InvalidArgumentError(
@@ -217,13 +224,15 @@ def _plain(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def same_randomness(seed: int | None = None) -> Iterator[None]:
-    """Leave every random state as it was; inside, torch's generators begin at `seed`, if one is given."""
+    """Leave every random state as it was; inside, torch, NumPy and `random` begin at `seed`, if one is given."""
     legacy, plain = np.random.get_state(), random.getstate()  # noqa: NPY002 - it is the legacy state that must not move
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     try:
         with torch.random.fork_rng(devices=devices):
             if seed is not None:
                 torch.manual_seed(seed)
+                np.random.seed(seed)  # noqa: NPY002 - as above
+                random.seed(seed)
             yield
     finally:
         np.random.set_state(legacy)  # noqa: NPY002 - as above

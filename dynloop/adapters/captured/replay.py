@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from dynloop.adapters.captured.layer import CapturedLayer, Rows
+from dynloop.adapters.captured.nearby import nearby
 from dynloop.adapters.captured.recording import Call, same_randomness
 from dynloop.adapters.captured.rounds import gap, tolerance
 from dynloop.errors import NotAutonomousError
@@ -77,9 +78,7 @@ def _choose_following(layer: CapturedLayer, call: Call) -> None:
 
 def choose_rows(layer: CapturedLayer, state: torch.Tensor) -> Rows:
     """Return how a layer is to be called on several states, so that every row is what it is alone."""
-    generator = torch.Generator().manual_seed(1)
-    noise = torch.randn((3, *state.shape[1:]), generator=generator).to(state)
-    x = state + (state.double().square().mean().sqrt().to(state.dtype) or 1.0) * noise
+    x = nearby(state, 1, 3)
     alone = torch.cat([layer.plain(x[i : i + 1]) for i in range(len(x))])
     for rows in ("together", "expanded"):
         layer.rows = rows

@@ -12,7 +12,7 @@ from dynloop.adapters.captured.recording import Call, Recording
 from dynloop.adapters.captured.trees import first_difference, leaves
 from dynloop.errors import InvalidArgumentError, NotAutonomousError
 
-__all__ = ["check_arguments", "check_chain", "gap", "rounds_of", "tolerance"]
+__all__ = ["check_arguments", "check_chain", "check_state", "gap", "rounds_of", "tolerance"]
 
 
 def tolerance(dtype: torch.dtype, *, other_order: bool = False) -> float:
@@ -78,6 +78,32 @@ def check_chain(loop: Sequence[Call], names: Sequence[str], where: str) -> None:
                 f"block: between {names[one.module]} and {names[other.module]} {where} does something that the block "
                 "leaves out; name every module in between, or a block that ends before it"
             )
+
+
+def check_state(rounds: Sequence[Sequence[Call]], kinds: Sequence[type], names: Sequence[str], where: str) -> None:
+    """Raise `InvalidArgumentError` unless it is known which argument of the first module is the state.
+
+    Parameters
+    ----------
+    rounds : sequence of loops
+        The real pass.
+    kinds : sequence of type
+        The classes of the modules.
+
+    Notes
+    -----
+    The first tensor of its shape is taken. Where there are others, it is known in a later loop, or of another module of
+    the same class: `check_between` and `check_chain` compare it there with what the module before returned.
+    """
+    first, *others = rounds[0]
+    alike = [c for c in others if kinds[c.module] is kinds[first.module] and c.slots[0] == first.slots[0]]
+    if first.rivals and len(rounds) == 1 and not alike:
+        several = ", ".join(str(slot) for slot in (first.slots[0], *first.rivals))
+        raise InvalidArgumentError(
+            f"block: {names[first.module]} of {where} is given several tensors of the state's shape "
+            f"{tuple(first.state.shape)} (arguments {several}), and which is the state is not guessed; begin the block "
+            "at a module that takes one, or wrap this one in such a module"
+        )
 
 
 def check_arguments(
