@@ -141,7 +141,7 @@ def brief(subject: Subject) -> str:
     """Say in one line what is known of a subject: the summary of the result that says most, and how many it is of."""
     found = next((one for kind in _SPEAKERS if (one := subject.first(kind)) is not None), subject.entries[0].result)
     like = sum(type(entry.result) is type(found) for entry in subject.entries)
-    return summary_of(found) + (f" (the first of {like} such results, all below)" if like > 1 else "")
+    return summary_of(found) + (f" (the first of {like} such results)" if like > 1 else "")
 
 
 def summary_of(found: Result) -> str:
