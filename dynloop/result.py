@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop import atomic
 from dynloop.errors import CheckpointError, InvalidArgumentError
 
 __all__ = ["Result", "Status", "load", "pack", "unpack"]
@@ -108,12 +109,9 @@ class Result:
         if target.suffix != ".npz":
             target = target.with_name(target.name + ".npz")
         data = pack(self)
-        partial = target.with_name(target.name + ".partial")
         try:
-            partial.write_bytes(data)
-            os.replace(partial, target)
+            atomic.write(target, data)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             reason = error.strerror or error
             raise CheckpointError(f"cannot write {target} ({reason}); give a path in a writable folder") from error
         return target

@@ -20,11 +20,12 @@ FLOORS = [
     ("calculus", "adapters", "studies"),
     ("maps",),
     ("result", "nn"),
-    ("errors",),
+    ("errors", "atomic"),
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 MATHEMATICS = {
-    "analyses", "basins", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result", "studies",
+    "analyses", "atomic", "basins", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result",
+    "studies",
 }  # fmt: skip
 MODELS_AND_PICTURES = {"transformers", "tokenizers", "matplotlib", "plotly", "typer", "rich"}
 

@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import dynloop
+from dynloop.adapters.fingerprint import fingerprint
+from dynloop.adapters.registry import checkpoint_files
 from dynloop.cli import app
 from dynloop.errors import CheckpointError, DynloopWarning
 from dynloop.orbits.verdict import Regime
@@ -99,9 +101,18 @@ def test_out_keeps_every_record(stub, tmp_path):
     [result] = summary["results"]
     back = dynloop.load(folder / result["file"])
     assert back.summary() == result["summary"] == mixed().summary()
+    assert "weights" not in result
     again = invoke("classify", BLOCK, "--out", folder)
     assert again.exit_code == 1
     assert "is not empty" in again.stderr
+
+
+def test_out_says_which_weights_were_read(stub, tmp_path):
+    stub(mixed())
+    done = invoke("classify", "demo:hop-plain", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    [result] = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))["results"]
+    assert result["weights"] == fingerprint(checkpoint_files("demo:hop-plain"))
 
 
 def test_ls_names_what_classify_takes():

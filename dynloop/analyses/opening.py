@@ -37,8 +37,8 @@ def open_map(
     ----------
     checkpoint : str
         An address.
-    prompt : str, list or dict
-        Text, token ids, or lists named as the model's inputs.
+    prompt : str, list, dict or None
+        Text, token ids, or lists named as the model's inputs; the checkpoint's default prompt if None.
     granularity, dtype, device : str or None
         As of `dynloop.adapters.address.open_address`.
     more : mapping
@@ -58,7 +58,7 @@ def open_map(
         return open_address(address, prompt=read, granularity=granularity, dtype=dtype, device=device)
     known = (address, granularity, dtype, device, files)
     m = _kept.get("map") if _kept.get("known") == known else None
-    if isinstance(m, Checkpoint) and read is not None:
+    if isinstance(m, Checkpoint):
         return with_prompt(m, read)
     _kept.clear()  # before another is read: two may not fit into memory
     m = open_address(address, prompt=read, granularity=granularity, dtype=dtype, device=device)
@@ -80,6 +80,8 @@ def with_parameters(address: str, more: Mapping[str, Any]) -> str:
         if not name.startswith(MAP):
             raise InvalidArgumentError(f"no setting {name!r}; a parameter of the map is called {MAP}NAME")
         given = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        if set(given) & set("&=?"):
+            raise InvalidArgumentError(f"{name} must be one value, or a list of values; got {given!r}")
         query.append(f"{name.removeprefix(MAP)}={given}")
     if not query:
         return address

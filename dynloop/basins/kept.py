@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from dynloop import atomic
 from dynloop.basins.agreement import images, probes
 from dynloop.basins.attractors import Attractor, Mapper
 from dynloop.basins.slices import Grid, Slice
@@ -67,9 +67,9 @@ class Kept:
             raise InvalidArgumentError(f"keep: {folder} is a file; name a folder") from None
         mark = folder / _NAME
         if not mark.exists():
-            if any(folder.iterdir()):
+            if set(folder.iterdir()) - set(folder.glob(atomic.LEFTOVERS)):
                 raise InvalidArgumentError(f"keep: {folder} is not empty and holds no pieces; name another folder")
-            _atomically(mark, json.dumps(document).encode())
+            atomic.write(mark, json.dumps(document).encode())
         try:
             same = json.loads(mark.read_text(encoding="utf-8")) == document
         except ValueError:
@@ -94,7 +94,7 @@ class Kept:
         buffer = io.BytesIO()
         known = np.frombuffer(_digest(attractors), dtype=np.uint8)
         np.savez_compressed(buffer, labels=labels, loops=loops, known=known)
-        _atomically(self._path(first), buffer.getvalue())
+        atomic.write(self._path(first), buffer.getvalue())
 
     def _path(self, first: int) -> Path:
         return self.folder / f"piece-{first:012d}.npz"
@@ -105,9 +105,3 @@ def _digest(attractors: tuple[Attractor, ...]) -> bytes:
     for one in attractors:
         whole.update(f"{one.label} {one.period} ".encode() + one.points.tobytes())
     return whole.digest()
-
-
-def _atomically(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)

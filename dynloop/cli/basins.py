@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dynloop import atomic
 from dynloop.cli.cases import (
     Case,
     CheckpointArgument,
@@ -174,8 +175,8 @@ def resumed_folder(path: Path, settings: dict[str, Any], what: list[tuple[str, A
     if path.exists() and not path.is_dir():
         raise InvalidArgumentError(f"--out: {path} is a file; name a new or an empty folder")
     path.mkdir(parents=True, exist_ok=True)
-    if not any(path.iterdir()):
-        mark.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    if not set(path.iterdir()) - set(path.glob(atomic.LEFTOVERS)):
+        atomic.write(mark, (json.dumps(document) + "\n").encode())
     try:
         same = json.loads(mark.read_text(encoding="utf-8")) == document
     except (OSError, ValueError):

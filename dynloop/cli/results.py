@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 import dynloop
+from dynloop import atomic
 from dynloop.cli.cases import Case
 from dynloop.cli.terminal import show
-from dynloop.errors import InvalidArgumentError
+from dynloop.errors import CheckpointError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from dynloop.basins.grid import Basins
@@ -61,9 +62,12 @@ def analyse_all(
     over_all : callable
         Asked at the end: what is to be said of all results of an address, each with a ``"summary"``.
     """
+    from dynloop.adapters.fingerprint import fingerprint
+    from dynloop.analyses.opening import address_files
     from dynloop.views.document import brief_entry, dumps, map_entry, result_entry
 
     entries, brief = [], []
+    weights: dict[str, str] = {}
     for number, case in enumerate(cases, 1):
         m = case.open()
         try:
@@ -73,7 +77,10 @@ def analyse_all(
         head = {"checkpoint": case.address, "prompt": case.prompt}
         if folder is not None:
             saved = found.save(folder / f"{number:04d}.npz").name
-            brief.append({**head, "file": saved, **brief_entry(found), "map": map_entry(m)})
+            if case.address not in weights:
+                weights[case.address] = fingerprint(address_files(case.address))
+            own = {"weights": weights[case.address]} if weights[case.address] else {}
+            brief.append({**head, **own, "file": saved, **brief_entry(found), "map": map_entry(m)})
         if as_json:
             entries.append({**head, "map": map_entry(m), **result_entry(found)})
         else:
@@ -85,9 +92,19 @@ def analyse_all(
         for address, entry in total.items():
             show(f"{address}: {entry['summary']}", gap=True)
     if folder is not None:
-        (folder / "summary.json").write_text(dumps({**head, "results": brief}, indent=2) + "\n", encoding="utf-8")
+        _write(folder / "summary.json", dumps({**head, "results": brief}, indent=2) + "\n")
     if as_json:
         print(dumps({**head, "results": entries}))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        atomic.write(path, text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path} ({error.strerror or error}); the records are there, this is not; "
+            "make room or give another --out"
+        ) from error
 
 
 def empty_folder(path: Path) -> Path:

@@ -7,10 +7,10 @@ import hashlib
 import os
 import re
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from dynloop import atomic
 from dynloop.errors import StoreError
 
 __all__ = ["RESULTS", "damage", "full", "read", "remove_leftovers", "scan", "write", "write_text"]
@@ -87,7 +87,7 @@ def scan(folder: Path, key: str = "") -> Iterator[tuple[str, str]]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove half-written files of processes that ended long ago."""
-    for path in [*folder.glob(".*.part"), *folder.glob(f"{RESULTS}/*/.*.part")]:
+    for path in [*folder.glob(atomic.LEFTOVERS), *folder.glob(f"{RESULTS}/*/{atomic.LEFTOVERS}")]:
         try:
             if time.time() - path.stat().st_mtime > _LEFTOVER:
                 path.unlink()
@@ -107,20 +107,11 @@ def full(path: Path, error: OSError) -> StoreError:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
+        atomic.write(path, data)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise full(path, error) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _digest(data: bytes) -> str:

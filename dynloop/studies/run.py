@@ -18,6 +18,7 @@ from typing import Any
 
 from dynloop.errors import StoreError, StudyError
 from dynloop.studies import files, pools
+from dynloop.studies.beginnings import Beginnings
 from dynloop.studies.index import Row
 from dynloop.studies.plan import Plan
 from dynloop.studies.progress import Meter, Progress
@@ -28,6 +29,7 @@ __all__ = ["LOSSES", "run"]
 
 LOSSES = 3  # times that a cell may lose its worker; a cell that a scheduler gives up has lost it twice
 _GRACE = 10.0  # seconds beyond its time after which the worker of a cell is killed
+_START = 600.0  # seconds more that a worker may take to start, and to import what it computes with
 _WRITERS, _WRITES = 4, 64  # threads that sync records; records they may be behind with
 _TICK, _POLL = 0.25, 1.0  # seconds between looks at the clock, and at cells that other runners have
 _TASK, _MOST = 0.05, 32  # seconds that a task is to take at least, and the most cells that go into one
@@ -84,6 +86,8 @@ class Run:
         self.writing: set[Future[Outcome]] = set()
         self.serial = 0
         self.failed = sum(row.state != DONE for row in self.rows.values())
+        self.beginnings = None if timeout is None or make is None else Beginnings()
+        self.looked = 0.0
         self.meter = Meter(progress, len(self.number))
         self.writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="dynloop-write")
 
@@ -132,7 +136,8 @@ class Run:
     def _room(self, executor: Executor) -> int:
         """Return how many cells may be in flight: as many as compute at once, and some that wait for their turn.
 
-        Not where a cell's time is counted from when it was sent. A cluster is asked now and then, since it may grow.
+        Not where a worker that is late is killed: those that wait would go with it. A cluster is asked now and then,
+        since it may grow.
         """
         if time.monotonic() - self.asked > _ASK:
             self.slots, self.asked = pools.slots(executor), time.monotonic()
@@ -178,6 +183,7 @@ class Run:
             key, self.function, self.plan.parameters(self.number[key]), self.plan.address, self.plan.code,
             f"{self.store.runner.id} {self.serial}", self.timeout,
             str(self.store.folder.absolute()) if self.workers_write else None,
+            None if self.beginnings is None else self.beginnings.mark(self.serial),
         )  # fmt: skip
 
     # -- outcomes come in -----------------------------------------------------------------------------------------
@@ -207,6 +213,8 @@ class Run:
     def _landed(self, future: Future[Any]) -> list[Outcome]:
         """Take what came of a task; return what can be written down at once."""
         jobs, _ = self.flying.pop(future)
+        if self.beginnings is not None:
+            self.beginnings.forget(jobs)
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
             outcomes: list[Outcome] = future.result()
@@ -250,8 +258,7 @@ class Run:
             said = RuntimeError(
                 "its worker died again and again, at last with this cell alone (out of memory? a crash?)"
             )
-            outcome = failure(job, LOST, said)
-            ended = [Outcome(job.key, LOST, "{}", outcome.error, 0.0, "", outcome.environment)]
+            ended = [_given_up(job, said)]
         if isinstance(error, BrokenExecutor):
             self._broken(error)
         return ended
@@ -287,25 +294,52 @@ class Run:
     # -- time passes ----------------------------------------------------------------------------------------------
 
     def _end_overdue(self) -> None:
-        """Kill the workers of a pool of ours where a cell does not come back after its time; others begin again."""
-        if self.timeout is None or self.make is None or self.executor is None:
+        """Kill the workers of a pool of ours where a cell does not come back after its time; others begin again.
+
+        Its time begins with the cell, not with the start of its worker. A worker that never says that it has begun is
+        given up after a while, and its cell is lost: nothing is known of how long that takes.
+        """
+        if self.timeout is None or self.beginnings is None or self.executor is None:
             return
-        late = time.monotonic() - self.timeout - max(_GRACE, self.timeout / 10)
-        if not any(sent < late for _, sent in self.flying.values()):
+        now = time.monotonic()
+        if now - self.looked < _TICK:
             return
-        pools.end(self.executor)
+        self.looked = now
+        patience = self.timeout + max(_GRACE, self.timeout / 10)
+        late: dict[str, str] = {}
+        for jobs, sent in self.flying.values():
+            current = self.beginnings.current(jobs)
+            if current is not None and now - current[1] > patience:
+                late[current[0].attempt] = TIMEOUT
+            elif current is None and now - sent > patience + _START:
+                late[jobs[0].attempt] = LOST
+        if late:
+            self._kill(late)
+
+    def _kill(self, late: dict[str, str]) -> None:
+        """Kill all workers; cells that are late end so, those beside them begin again."""
+        if self.executor is not None:
+            pools.end(self.executor)
         self.executor = None
-        for future, (jobs, sent) in list(self.flying.items()):
+        lost = []
+        for future, (jobs, _) in list(self.flying.items()):
             if future.done() and not future.cancelled() and future.exception() is None:
                 continue  # it came back just now
             del self.flying[future]
-            for job in jobs:
-                if sent < late:
+            if self.beginnings is not None:
+                self.beginnings.forget(jobs)
+            for job in reversed(jobs):
+                if late.get(job.attempt) == TIMEOUT:
                     said = TimeoutError(f"the cell ran longer than {job.timeout:g} s and was killed")
                     self._write(failure(job, TIMEOUT, said))
+                elif job.attempt in late:
+                    lost.append(_given_up(job, RuntimeError(
+                        f"its worker did not begin within {_START:g} s (does an import hang? is it on another machine?)"
+                    )))  # fmt: skip
                 else:
                     self.attempts[job.key] -= 1
                     self.todo.appendleft(job.key)
+        self._commit(lost)
 
     def _poll(self) -> None:
         """Look again at cells that other runners have."""
@@ -333,6 +367,8 @@ class Run:
             future.cancel()
         if self.make is not None and self.executor is not None:
             pools.end(self.executor)
+        if self.beginnings is not None:
+            self.beginnings.end()
         self.writers.shutdown(wait=True)
         kept = [future.result() for future in self.writing if future.exception() is None]
         with suppress(StudyError):
@@ -342,6 +378,12 @@ class Run:
 def run(plan: Plan, function: Callable[..., Any], store: Store, **options: Any) -> None:
     """Run a plan; see `Run`."""
     Run(plan, function, store, **options).run()
+
+
+def _given_up(job: Job, said: Exception) -> Outcome:
+    """Return the outcome of a cell whose worker was lost: a row without a record, computed again by the next run."""
+    outcome = failure(job, LOST, said)
+    return Outcome(job.key, LOST, "{}", outcome.error, 0.0, "", outcome.environment)
 
 
 def _write(folder: Path, outcome: Outcome) -> Outcome:

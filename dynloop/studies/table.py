@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynloop.errors import InvalidArgumentError, MissingPackageError
+from dynloop import atomic
+from dynloop.errors import MissingPackageError
 from dynloop.result import Result
 from dynloop.studies.files import write_text
 from dynloop.studies.index import Row
@@ -20,6 +21,7 @@ from dynloop.studies.plan import Plan
 __all__ = ["PENDING", "StudyTable", "table_of"]
 
 PENDING = "pending"
+_OURS = "state", "error"  # columns of every table
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True, repr=False)
@@ -31,7 +33,8 @@ class StudyTable(Result):
     columns : dict of str to tuple
         One entry a cell in each: the parameters, ``state`` ("done", "error", "timeout", "lost", "pending"), the numbers
         and text that the cells returned, and ``error`` ("ValueError: …", or None). None where a cell has no value. A
-        value that bears the name of a parameter is called ``result.NAME``.
+        parameter called ``state`` or ``error`` is in the column ``parameter.NAME``, a value that bears the name of
+        another column in ``result.NAME``.
     parameters : tuple of str
         Which columns are parameters.
     """
@@ -80,12 +83,8 @@ class StudyTable(Result):
         types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "str": pa.string()}
         table = pa.table({name: pa.array(values, type=types[kind]) for name, (kind, values) in arrays.items()})
         target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            parquet.write_table(table, partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic.replacing(target) as part:
+            parquet.write_table(table, part)
         return target
 
     def __repr__(self) -> str:
@@ -107,14 +106,35 @@ def table_of(plan: Plan, rows: dict[str, Row]) -> StudyTable:
     values: dict[str, Any] = {}
     for one in loaded:
         values.update(one)  # its names, in the order in which they come up
-    columns: dict[str, Any] = {name: plan.column(name) for name in names}
-    taken = {*names, "state", "error"}
+    called = _called(names)
+    columns: dict[str, Any] = {called[name]: plan.column(name) for name in names}
     columns["state"] = [PENDING if row is None else row.state for row in found]
+    own = _apart("result", values, {*columns, *_OURS})
     for name in values:
-        columns[f"result.{name}" if name in taken else name] = [one.get(name) for one in loaded]
+        columns[own[name]] = [one.get(name) for one in loaded]
     errors = [None if row is None else row.error for row in found]
     columns["error"] = [None if error is None else f"{error['type']}: {error['message']}" for error in errors]
-    return StudyTable(columns={name: tuple(column) for name, column in columns.items()}, parameters=tuple(names))
+    return StudyTable(
+        columns={name: tuple(column) for name, column in columns.items()}, parameters=tuple(called.values())
+    )
+
+
+def _called(names: Iterable[str]) -> dict[str, str]:
+    """Return the column of each parameter."""
+    return _apart("parameter", names, set(_OURS))
+
+
+def _apart(prefix: str, names: Iterable[str], taken: set[str]) -> dict[str, str]:
+    """Return a column for each name: itself unless that is taken, then the name with a prefix that makes it free."""
+    names = list(names)
+    used = {*taken, *names}
+    found = {}
+    for name in names:
+        found[name] = name
+        while name in taken and found[name] in used:
+            found[name] = f"{prefix}.{found[name]}"
+        used.add(found[name])
+    return found
 
 
 def _cell(value: Any) -> Any:
@@ -148,35 +168,34 @@ def _short(value: Any) -> str:
 
 
 def to_xarray(plan: Plan, table: StudyTable) -> Any:
-    """Return the table as an `xarray.Dataset`, a dimension an axis of the plan's grid."""
+    """Return the table as an `xarray.Dataset`, a dimension an axis of the plan's grid, a scalar a fixed parameter."""
     try:
         import numpy as np
         import xarray
     except ImportError:
         raise MissingPackageError("xarray is not installed: pip install 'dynloop[export]'") from None
+    called = _called(plan.names)
     if plan.rows is None:
-        for name in plan.axes:
-            if name in ("state", "error"):
-                raise InvalidArgumentError(
-                    f"an axis called {name!r} leaves no room for the column; rename the parameter"
-                )
         shape = tuple(len(values) for values in plan.axes.values())
-        coordinates: dict[str, Any] = {name: (name, _array(np, values)) for name, values in plan.axes.items()}
-        dimensions = tuple(plan.axes)
+        dimensions = tuple(called[name] for name in plan.axes)
+        coordinates: dict[str, Any] = {
+            called[name]: (called[name], _array(np, values)) for name, values in plan.axes.items()
+        }
     else:
         shape, dimensions = (len(table),), ("cell",)
+        varying = {name for row in plan.rows for name in row}
         coordinates = {
-            name: ("cell", _array(np, table.columns[name])) for name in table.parameters if name not in plan.fixed
+            called[name]: ("cell", _array(np, table.columns[called[name]])) for name in plan.names if name in varying
         }
+    for name, value in plan.fixed.items():
+        if called[name] not in coordinates:
+            coordinates[called[name]] = ((), _array(np, [value])[0])
     data = {
         name: (dimensions, _array(np, values).reshape(shape))
         for name, values in table.columns.items()
         if name not in table.parameters
     }
-    fixed = {
-        name: value if isinstance(value, str | int | float) else str(_cell(value)) for name, value in plan.fixed.items()
-    }
-    return xarray.Dataset(data, coordinates, {"function": plan.address, "code": plan.code, **fixed})
+    return xarray.Dataset(data, coordinates, {"function": plan.address, "code": plan.code})
 
 
 def _array(np: Any, values: Any) -> Any:

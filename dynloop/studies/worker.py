@@ -11,6 +11,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Job:
     attempt: str  # unlike every other, so that a scheduler does not take two attempts for one task
     timeout: float | None
     folder: str | None  # where the worker itself writes the record; None: it is sent back
+    mark: str | None = None  # a file that the worker makes when it begins, if anybody asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,9 @@ def run_cell(job: Job) -> Outcome:
     """Run one cell. An error of its function is an outcome; an interrupt, and a folder that is full, are raised."""
     from dynloop.studies.record import columns, values_of
 
+    if job.mark is not None:
+        with suppress(OSError):  # a worker on another machine
+            Path(job.mark).touch()
     began = time.perf_counter()
     try:
         with one_thread(), time_limit(job.timeout):

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from dynloop.orbits.verdict import Regime
 
-__all__ = ["LOOKS", "SERIES", "Look", "look_of"]
+__all__ = ["ACCENT", "GREY", "INK", "LOOKS", "PAGE_INK", "SERIES", "Look", "look_of"]
+
+INK, ACCENT, GREY = "#0b3c5d", "#d55e00", "#8a8f98"  # what is shown, what stands out from it, what is behind it
+PAGE_INK = "#0072b2"  # for INK where the ground may be dark too
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dynloop import atomic
 from dynloop.errors import CheckpointError
 from dynloop.views.pages.page import page
 from dynloop.views.pages.sources import entries_of
@@ -58,12 +59,9 @@ def report(results: Any, path: str | os.PathLike[str], *, title: str | None = No
     entries, titles = entries_of(results)
     text = page(entries, titles, title=title, command=command)
     target = Path(path)
-    partial = target.with_name(target.name + ".partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, target)
+        atomic.write(target, text.encode(errors="backslashreplace"))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         reason = error.strerror or error
         raise CheckpointError(f"cannot write {target} ({reason}); give a file in a writable folder") from error
     return target

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 import dynloop as dl
+from dynloop.adapters.address import open_address
 from dynloop.adapters.registry import checkpoint_files
+from dynloop.analyses import opening
 from dynloop.analyses.opening import open_map, with_parameters
 from dynloop.errors import InvalidArgumentError, PromptError
 
@@ -173,6 +176,26 @@ def test_parameters_are_added_to_an_address():
     assert with_parameters("zoo:henon?a=1", {"map.b": 0.3, "map.c": [1, 2]}) == "zoo:henon?a=1&b=0.3&c=1,2"
     with pytest.raises(InvalidArgumentError, match="no setting 'b'; a parameter of the map is called"):
         with_parameters("zoo:henon", {"b": 1})
+    with pytest.raises(InvalidArgumentError, match=r"map\.a must be one value, or a list of values; got '0\.2&b=0\.9'"):
+        with_parameters("zoo:henon", {"map.a": "0.2&b=0.9"})
+
+
+def test_a_checkpoint_is_opened_once_with_prompts_and_without(monkeypatch):
+    opened = []
+
+    def counted(address, **options):
+        opened.append(address)
+        return open_address(address, **options)
+
+    monkeypatch.setattr(opening, "open_address", counted)
+    monkeypatch.setattr(opening, "_kept", {})
+    maps = [opening.open_map("demo:hop-injected", p, None, None, None, {}) for p in (None, [1, 2, 3], None, [1, 2, 3])]
+    assert opened == ["demo:hop-injected"]
+    for one, other in ((maps[0], open_address("demo:hop-injected")), (maps[2], maps[0]), (maps[1], maps[3])):
+        x = other.start(0, 1)
+        assert torch.equal(x, one.start(0, 1))
+        assert torch.equal(one(x), other(x))
+    assert maps[1].state_shape != maps[0].state_shape
 
 
 def test_a_checkpoint_is_kept_and_read_again_when_it_changes(tmp_path):

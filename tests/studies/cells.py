@@ -90,8 +90,9 @@ def mixed(x, name, scale):
     return {"value": x * scale, "whole": 2**40 + x, "flag": x > 0, "text": f"<script>{name}</script>", "x": -x}
 
 
-def stated(state):
-    return {"value": state}
+def anything(**given):
+    """Return names that clash with those of parameters and of columns."""
+    return {"x": "x", "result.x": "r", "y": "y", "state": "s"}
 
 
 class SilentError(Exception):

@@ -10,8 +10,8 @@ import subprocess
 import pytest
 
 import dynloop as dl
+from dynloop import atomic
 from dynloop.errors import DynloopError, StoreError
-from dynloop.studies import files
 from tests.studies.trials import Trial, damage
 
 
@@ -94,9 +94,9 @@ def test_a_write_that_fails(what, at, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         if what == "open":
-            patch.setattr(files, "open", failing(open), raising=False)
+            patch.setattr(atomic, "open", failing(open), raising=False)
         else:
-            patch.setattr(files.os, what, failing(getattr(os, what)))
+            patch.setattr(atomic.os, what, failing(getattr(os, what)))
         with pytest.raises(StoreError, match="no space left on device") as caught:
             trial.run()
     assert caught.value.errno == errno.ENOSPC

@@ -11,7 +11,7 @@ import pytest
 import dynloop as dl
 from dynloop.errors import InvalidArgumentError, StoreError, StudyError
 from dynloop.studies import pools
-from tests.studies import cells
+from tests.studies import cells, late
 
 GRID = {"x": [1, 2, 3], "y": [0, 0.5]}
 
@@ -104,11 +104,22 @@ def test_a_cell_that_takes_too_long_in_a_thread_is_ended(tmp_path):
     assert done.table().columns["state"] == ("done", "timeout", "done")
 
 
+@pytest.mark.parametrize(("start", "states"), [(600.0, {"done"}), (0.2, {"lost"})])
+def test_the_start_of_a_worker_is_no_time_of_its_cells(tmp_path, monkeypatch, start, states):
+    for name, value in {"_GRACE": 0.2, "_START": start, "_TICK": 0.05}.items():
+        monkeypatch.setattr(f"dynloop.studies.run.{name}", value)
+    monkeypatch.setenv("DYNLOOP_TEST_SLOW_IMPORT", "3" if start > 1 else "60")
+    done = dl.study(dl.Plan.grid(late.quick, {"x": [0, 1]}), tmp_path / "out", workers=1, timeout=1.0)
+    assert set(done.table().columns["state"]) == states
+    assert start > 1 or "did not begin" in done.table().columns["error"][0]
+
+
 @pytest.mark.slow
-def test_a_worker_that_does_not_come_back_is_killed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("together", [None, 4])
+def test_a_worker_that_does_not_come_back_is_killed(tmp_path, monkeypatch, together):
     monkeypatch.setattr("dynloop.studies.run._GRACE", 1.0)
     plan = dl.Plan.grid(cells.deaf, {"x": [0, 1, 2, 3]})
-    done = dl.study(plan, tmp_path / "out", workers=2, timeout=2.0)
+    done = dl.study(plan, tmp_path / "out", workers=2, timeout=2.0, together=together)
     assert done.table().columns["state"] == ("done", "timeout", "done", "done")
     assert "was killed" in done.table().columns["error"][1]
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import dynloop as dl
-from dynloop.errors import InvalidArgumentError
 from tests.studies import cells
 
 
@@ -58,7 +57,8 @@ def test_xarray(grid):
     assert data["value"].sel(x=1, name="a").item() == grid.table().columns["value"][2]
     assert math.isnan(data["whole"].sel(x=2, name="a").item())
     assert data["text"].sel(x=2, name="a").item() == ""
-    assert data.attrs["scale"] == 0.1
+    assert data["scale"].item() == 0.1
+    assert data["scale"].dims == ()
     assert data.attrs["function"] == "tests.studies.cells:mixed"
 
 
@@ -71,11 +71,31 @@ def test_xarray_of_a_list(tmp_path):
     assert np.isnan(data["y"].values[0])
 
 
-def test_xarray_refuses_axes_that_hide_columns(tmp_path):
+def test_xarray_of_a_list_has_what_is_fixed_for_all_and_what_some_cells_change(tmp_path):
     pytest.importorskip("xarray")
-    done = dl.study(dl.Plan.grid(cells.stated, {"state": [1]}), tmp_path / "out")
-    with pytest.raises(InvalidArgumentError, match="rename the parameter"):
-        done.to_xarray()
+    fixed = {"y": 5, "function": None, "code": "mine"}
+    plan = dl.Plan.listed(cells.anything, [{"x": 1}, {"x": 2, "y": 3}], fixed=fixed)
+    data = dl.study(plan, tmp_path / "out").to_xarray()
+    assert data["y"].values.tolist() == [5, 3]
+    assert (data["code"].item(), data["function"].item()) == ("mine", "")
+    assert data.attrs["function"] == "tests.studies.cells:anything"
+
+
+def test_no_column_hides_another(tmp_path):
+    pytest.importorskip("xarray")
+    axes = {"x": [1, 2], "state": ["on", "off"], "error": [7], "parameter.error": [8], "result.y": [9]}
+    done = dl.study(dl.Plan.grid(cells.anything, axes), tmp_path / "out")
+    table = done.table()
+    assert table.parameters == ("x", "parameter.state", "parameter.parameter.error", "parameter.error", "result.y")
+    assert table.columns["parameter.state"] == ("on", "off", "on", "off")
+    assert table.columns["parameter.parameter.error"] == (7,) * 4
+    assert table.columns["state"] == ("done",) * 4
+    returned = {"result.result.x": "x", "result.x": "r", "y": "y", "result.state": "s"}
+    assert {name: table.columns[name][0] for name in returned} == returned
+    data = done.to_xarray()
+    assert data["y"].dims == table.parameters
+    assert data["state"].sel({"x": 2, "parameter.state": "off"}).values.ravel().tolist() == ["done"]
+    assert len(table.columns) == len(table.parameters) + 4 + 2
 
 
 def test_a_table_is_a_record(grid, tmp_path):

@@ -39,12 +39,12 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.text = path.read_text(encoding="utf-8")
-        self.elements, self.words, self.scripts, self._inside = [], [], [], ""
+        self.elements, self.words, self.scripts, self.rows, self._inside = [], [], [], [], ""
         self.feed(self.text)
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
-        self._inside = tag
+        self._inside = "rows" if dict(attrs).get("class") == "rows" else tag
 
     def handle_endtag(self, _):
         self._inside = ""
@@ -52,6 +52,8 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self._inside == "script":
             self.scripts.append(data)
+        elif self._inside == "rows":  # of tables, added by the page's script
+            self.rows.append(data)
         elif self._inside != "style":
             self.words.append(data)
 

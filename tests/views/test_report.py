@@ -112,10 +112,29 @@ def test_a_violated_theorem_is_said_before_everything(tmp_path):
     text, number = np.array(["what"], dtype=object), np.array([2.0])
     report = StatementReport(name="T3", title="dichotomy", claim="", status=one, hypothesis=text, quantity=text,
                              value=number, bound=number / 2, source=text, reason=text)  # fmt: skip
-    page = Page(dl.report([mixed(), StatementTable(reports=(report,), regimes=("CYCLIC",))], tmp_path / "r.html"))
+    table = StatementTable(reports=(report,), regimes=("CYCLIC",))
+    page = Page(dl.report([mixed(), table], tmp_path / "r.html"))
     assert "T3 violated. dynloop, the adapter or the theory is wrong" in page.said
     assert page.said.index("T3 violated") < page.said.index("9 of 12 tokens")
     assert [attrs for attrs in page.all("p") if attrs.get("role") == "alert"]
+    many = {f"m{i}": mixed() for i in range(12)} | {"last": [table, table]}  # beyond those that are shown in full
+    assert "last, run 1: T3 violated" in Page(dl.report(many, tmp_path / "r.html")).said
+
+
+def test_the_page_says_where_it_leaves_something_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("dynloop.views.pages.figures.verdicts._CELLS", 5000)
+    big = made([[Regime.CYCLIC] * 2500], causal=True, rate=np.full((1, 2500), 0.5))
+    path = dl.trajectory(dl.zoo.henon(), np.full((26, 2), 0.1), 2100)
+    maps = {f"m{i}": mixed() if i > 1 else big for i in range(30)}
+    page = Page(dl.report({**maps, "path": path}, tmp_path / "r.html"))
+    for said in (
+        "7 more verdicts are in the overview alone", "Shown: 2 of 30 prompts or maps.", "500 more rows are left out",
+        "Shown: 2000 of 2500 tokens or starts.", "1 starts, 2000 of 2500 tokens",
+    ):  # fmt: skip
+        assert said in page.said, said
+    said = Page(dl.report(path, tmp_path / "r.html")).said
+    assert "Shown: 24 of 26 starts. Shown: 2000 of 2100 steps." in said
+    assert "Shown: 1 of 26 starts. Shown: 2000 of 2101 states." in said
 
 
 def test_many_prompts_have_an_overview_and_few_are_shown_in_full(tmp_path):
@@ -126,6 +145,29 @@ def test_many_prompts_have_an_overview_and_few_are_shown_in_full(tmp_path):
     assert "8 more are in the overview alone" in page.said
     assert len([attrs for attrs in page.all("section") if attrs["aria-labelledby"].startswith("s")]) == 12
     assert sum(len(trace["y"]) for trace in page.figures[0]["data"]) == 60
+
+
+def test_many_cells_are_one_image_of_their_colours(tmp_path):
+    cyclic, ray = made([[Regime.CYCLIC] * 700], causal=True), made([[Regime.RAY] * 400], causal=True)
+    page = Page(dl.report({"a": cyclic, "b": ray, "c": cyclic}, tmp_path / "r.html"))
+    image, *legend = page.figures[0]["data"]
+    plotly.graph_objects.Figure(page.figures[0])
+    assert image["z"] == [[0] * 700, [1] * 400 + [None] * 300, [0] * 700]
+    assert image["hovertext"][1][399:401] == ["b<br>token 399: RAY", ""]
+    assert [trace["name"] for trace in legend] == ["CYCLIC", "RAY"]
+    assert [colour for _, colour in image["colorscale"]] == [t["marker"]["color"] for t in legend for _ in range(2)]
+    assert "too many for patterns" in page.said
+
+
+def test_rows_that_are_not_seen_at_once_follow(tmp_path):
+    reasons = [EVIL] * 99 + ["</script><!--<script>"]
+    page = Page(dl.report(made([[Regime.RAY] * 100], causal=True, reasons=reasons), tmp_path / "r.html"))
+    assert len([row for row in page.all("tr") if row == {}]) < 60
+    rest = "".join(page.rows)
+    assert rest.count("<tr>") == 60
+    assert "script>" not in rest.replace("&lt;/script&gt;", "")
+    assert len(page.scripts) == 3
+    assert "60 more rows need JavaScript" in page.said
 
 
 @pytest.mark.parametrize("wrong", [[], {}, 3, [3], [[mixed()]]], ids=str)

@@ -6,6 +6,8 @@ import time
 import pytest
 
 import dynloop as dl
+from dynloop.orbits.verdict import Regime
+from tests.views.made import made
 from tests.views.reports import EVIL, everything, hostile
 
 pytest.importorskip("plotly")
@@ -130,6 +132,24 @@ def test_a_table_is_sorted_by_a_click_and_says_so(browser, pages):
     assert column(browser, "Every token", "rate")[1] == "none"
     click(browser, "Every token", "#")
     assert column(browser, "Every token", "#")[0] == ["0", "1", "2", "3", "4", "5"]
+
+
+@pytest.mark.slow
+def test_rows_that_wait_are_added_at_rest_and_by_a_click(browser, tmp_path):
+    found = made([[Regime.RAY] * 300], causal=True, reasons=[EVIL] * 300)
+    show(browser, dl.report(found, tmp_path / "r.html"))
+    click(browser, "Every token", "#")
+    click(browser, "Every token", "#")
+    texts, state = column(browser, "Every token", "#")
+    assert (texts, state) == ([str(i) for i in reversed(range(300))], "descending")
+    show(browser, tmp_path / "r.html")
+    end = time.monotonic() + 20
+    while len(texts := column(browser, "Every token", "#")[0]) < 300 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert texts == [str(i) for i in range(300)]
+    assert column(browser, "Every token", "reason")[0] == [EVIL.replace("\u2028", "\\u2028")] * 300
+    assert browser.execute_script("return document.querySelectorAll('main script, main img').length") == 0
+    assert browser.get_log("browser") == []
 
 
 @pytest.mark.parametrize("name", [*(pytest.param(n, marks=pytest.mark.slow) for n in ("usual", "hostile")), "both"])

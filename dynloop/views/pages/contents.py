@@ -13,7 +13,7 @@ from dynloop.orbits.verdict import Classification
 from dynloop.views.layout import one_line
 from dynloop.views.pages import tables
 from dynloop.views.pages.figures import Figure, figures_of
-from dynloop.views.pages.sentences import Verdict, claim, say, summary_of
+from dynloop.views.pages.sentences import Verdict, brief, claim, say, summary_of
 from dynloop.views.pages.subjects import Subject
 from dynloop.views.pages.tables import Cell, Table, Theorems, Token
 
@@ -98,19 +98,19 @@ def placed(figure: Figure, figures: list[Figure]) -> Placed:
     return Placed(len(figures) - 1, figure.title, figure.caption, height)
 
 
-def blocks(subjects: Sequence[Subject]) -> list[Block]:
-    """Return what is said first: one verdict for each map, over all its prompts."""
-    found: dict[str, list[Subject]] = {}
+def blocks(subjects: Sequence[Subject]) -> tuple[list[Block], int]:
+    """Return what is said first, one verdict for each map over all its prompts, and how many verdicts are left out."""
+    found: dict[Any, list[Subject]] = {}
     for subject in subjects:
         found.setdefault(subject.group, []).append(subject)
     said = []
     for own in found.values():
         classified = [one for subject in own if (one := subject.first(Classification)) is not None]
         if len(own) > 1 and len(classified) == len(own):
-            said.append(Block(one_line(own[0].name), claim(classified)))
+            said.append(Block(one_line(own[0].whole), claim(classified)))
         else:
-            said += [Block(one_line(subject.title), say(subject)) for subject in own[:_BLOCKS]]
-    return said[:_BLOCKS]
+            said += [Block(one_line(subject.title), say(subject)) for subject in own]
+    return said[:_BLOCKS], max(0, len(said) - _BLOCKS)
 
 
 def lead(said: Sequence[Block]) -> str:
@@ -119,13 +119,16 @@ def lead(said: Sequence[Block]) -> str:
     return first.pop() if len(first) == 1 else ""
 
 
-def alarms(sections: Sequence[Section]) -> list[str]:
-    """Say which theorems are violated: then nothing else on the page is to be relied on."""
+def alarms(subjects: Sequence[Subject]) -> list[str]:
+    """Say which theorems are violated, on whatever subject: then nothing else on the page is to be relied on."""
+    tables: list[tuple[Subject, Any]] = [
+        (one, entry.result) for one in subjects for entry in one.entries if hasattr(entry.result, "reports")
+    ]
     return [
-        f"{one.title}: {', '.join(one.theorems.violated)} violated. dynloop, the adapter or the theory is wrong; do "
+        f"{one_line(one.title)}: {', '.join(table.violated)} violated. dynloop, the adapter or the theory is wrong; do "
         "not rely on this page before that is understood."
-        for one in sections
-        if one.theorems is not None and one.theorems.violated
+        for one, table in tables
+        if table.violated
     ]
 
 
@@ -135,7 +138,7 @@ def overview(subjects: Sequence[Subject]) -> Table:
     table = []
     for i, subject in enumerate(subjects[:_ROWS], 1):
         found = subject.first(Classification)
-        said = summary_of(found if found is not None else subject.entries[0].result)
+        said = brief(subject)
         prompt = _prompt(subject.prompt)
         prompt = prompt if len(prompt) <= _SHORT else f"{prompt[: _SHORT - 1]}…"
         kind = "" if found is None else next(iter(found.shares())).partition("(")[0]

@@ -14,13 +14,15 @@ from dynloop.views.document import dumps
 from dynloop.views.layout import one_line
 from dynloop.views.pages import contents, provenance
 from dynloop.views.pages.figures import Figure, grid
-from dynloop.views.pages.subjects import Entry, Subject, gather
+from dynloop.views.pages.gathering import gather
+from dynloop.views.pages.subjects import Entry, Subject
 from dynloop.views.palette import LOOKS
 from dynloop.views.theorems import CLOSING
 
 __all__ = ["page"]
 
 _DETAILED = 12  # subjects that are shown in full
+_AT_ONCE = 40  # rows of a table that are laid out when the page opens; the others follow
 _ROWS = 60  # subjects whose verdicts are drawn in the overview
 
 
@@ -36,23 +38,25 @@ def page(entries: Sequence[Entry], titles: Sequence[str] | None, *, title: str |
     subjects = gather(entries, titles)
     figures: list[Figure] = []
     several = len(subjects) > 1
-    classified = [(s, one) for s in subjects[:_ROWS] if (one := s.first(Classification)) is not None]
+    classified = [(s, one) for s in subjects if (one := s.first(Classification)) is not None]
     alike = len({subject.name for subject in subjects}) == 1
-    rows = [(s.title.removeprefix(f"{s.name}, ") if alike else s.title, one) for s, one in classified]
-    whole = contents.placed(grid(rows), figures) if several and classified else None
+    rows = [(s.title.removeprefix(f"{s.name}, ") if alike else s.title, one) for s, one in classified[:_ROWS]]
+    whole = contents.placed(grid(rows, len(classified)), figures) if several and classified else None
     sections = [
         contents.section(i, subject, figures, alone=not several) for i, subject in enumerate(subjects[:_DETAILED], 1)
     ]
-    said = contents.blocks(subjects)
+    said, unsaid = contents.blocks(subjects)
     script = _part("page.js")
     data = dumps([{"data": figure.data, "layout": figure.layout} for figure in figures])
     return str(template.render(
         title=one_line(title or _title(subjects)), version=provenance.own_version(), policy=_policy(library, script),
-        looks={regime.name: look for regime, look in LOOKS.items()}, blocks=said, lead=contents.lead(said),
-        alarms=contents.alarms(sections), grid=whole, overview=contents.overview(subjects) if several else None,
+        looks={regime.name: look for regime, look in LOOKS.items()}, blocks=said, unsaid=unsaid, at_once=_AT_ONCE,
+        lead=contents.lead(said),
+        alarms=contents.alarms(subjects), grid=whole, overview=contents.overview(subjects) if several else None,
         sections=sections, hidden=max(0, len(subjects) - _DETAILED), closing=CLOSING,
         commands=[command] if command is not None else provenance.commands(entries),
         settings=provenance.settings(entries), files=provenance.files(entries),
+        weights=provenance.weights(entries),
         prompts=provenance.prompts([s.prompt for s in subjects]), versions=provenance.versions(entries),
         css=markup(_part("page.css")), js=markup(script), plotly=markup(library), figures=markup(_in_script(data)),
         trusted=markup,

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from dynloop.basins.grid import Basins
 from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.orbits.records.verdict import RecordedClassification
 from dynloop.orbits.solved import FixedPoints
@@ -20,15 +21,17 @@ from dynloop.result import Result
 from dynloop.views.document import dumps
 from dynloop.views.pages.subjects import Entry, settings_of
 
-__all__ = ["commands", "files", "own_version", "prompts", "settings", "versions"]
+__all__ = ["commands", "files", "own_version", "prompts", "settings", "versions", "weights"]
 
 _PACKAGES = ("numpy", "scipy", "torch", "numba", "transformers", "plotly")
 _COMMANDS: tuple[tuple[type[Result], str], ...] = (
     (Classification, "classify"), (LyapunovSpectrum, "lyapunov"), (FixedPoints, "fixed-points"),
+    (RecordedClassification, "classify"), (Basins, "basins"),
 )  # fmt: skip
 _OPTIONS = {
     "loops": "--loops", "starts": "--starts", "period": "--period", "tol": "--tol", "k": "-k", "method": "--method",
     "transient": "--transient", "qr_every": "--qr-every", "dtype": "--dtype", "seed": "--seed", "polish": "--polish",
+    "box": "--box", "plane": "--plane", "extent": "--extent", "n": "-n",
 }  # fmt: skip
 _FLAGS = {"per_layer": "--per-layer", "per_token": "--per-token"}
 _LONGEST = 40_000  # characters of prompts that a command repeats
@@ -58,6 +61,12 @@ def versions(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 def files(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """Return every file that was read, with its SHA-256."""
     return list(dict.fromkeys((entry.file, entry.digest) for entry in entries if entry.file))
+
+
+def weights(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """Return every checkpoint with the fingerprint of its files that the run took, where it says one."""
+    found = [(str(entry.about.get("checkpoint")), entry.about.get("weights")) for entry in entries]
+    return list(dict.fromkeys((address, digest) for address, digest in found if isinstance(digest, str)))
 
 
 def prompts(read: Sequence[Any]) -> list[tuple[str, str]]:
@@ -92,20 +101,24 @@ def _said(value: Any) -> str:
 def commands(entries: Sequence[Entry]) -> list[str]:
     """Return the shell commands that repeat the runs which saved the results, prompts included.
 
-    A run says its checkpoint, settings and prompts in its summary; of results made in Python nothing is known.
+    A run says its checkpoint, settings and prompts in its summary; of results made in Python nothing is known. Where no
+    command makes a result, a comment says so.
     """
     found: dict[int, list[Entry]] = {}
     for entry in entries:
         if isinstance(entry.run.get("settings"), Mapping):
             found.setdefault(id(entry.run), []).append(entry)
-    folders = ["results"] if len(found) == 1 else [f"results-{i}" for i in range(1, len(found) + 1)]
-    said = [_command(own, folder) for own, folder in zip(found.values(), folders, strict=True)]
-    return [*said, shlex.join(["dynloop", "report", *folders, "--out", "report.html"])] if said else []
+    runs = [own for own in found.values() if _name(own[0].result)]
+    folders = ["results"] if len(runs) == 1 else [f"results-{i}" for i in range(1, len(runs) + 1)]
+    said = [_command(own, folder) for own, folder in zip(runs, folders, strict=True)]
+    said += [shlex.join(["dynloop", "report", *folders, "--out", "report.html"])] if said else []
+    strange = dict.fromkeys(type(own[0].result).__name__ for own in found.values() if _name(own[0].result) is None)
+    return [*said, *(f"# no command of dynloop makes a {kind}" for kind in strange)]
 
 
 def _command(entries: Sequence[Entry], folder: str) -> str:
     chosen: Mapping[str, Any] = entries[0].run["settings"]
-    words = ["dynloop", _name(entries[0].result)]
+    words = ["dynloop", str(_name(entries[0].result))]
     before = ""
     if isinstance(entries[0].result, RecordedClassification):
         words += ["--recorded", str(chosen.get("recorded", ""))]
@@ -121,17 +134,19 @@ def _command(entries: Sequence[Entry], folder: str) -> str:
         before = _prompts_file(read)
     for name, option in _OPTIONS.items():
         if chosen.get(name) is not None:
-            words += [option, str(chosen[name])]
+            value = str(chosen[name])
+            words += [f"{option}={value}"] if value.startswith("-") else [option, value]
     words += [option for name, option in _FLAGS.items() if chosen.get(name)]
     words += ["--granularity", "sublayer"] if chosen.get("granularity") == "sublayer" else []
     return before + shlex.join([*words, "--out", folder])
 
 
-def _name(found: Result) -> str:
+def _name(found: Result) -> str | None:
+    """Return the command that makes a result, if there is one."""
     for kind, name in _COMMANDS:
         if isinstance(found, kind):
             return name
-    return "theorems" if hasattr(found, "reports") else "classify"
+    return "theorems" if hasattr(found, "reports") else None
 
 
 def _prompts_file(read: Sequence[str]) -> str:

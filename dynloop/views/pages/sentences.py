@@ -16,7 +16,10 @@ from dynloop.result import Result
 from dynloop.views.pages.subjects import Subject
 from dynloop.views.reading import reading
 
-__all__ = ["PLAIN", "Verdict", "claim", "say", "summary_of"]
+__all__ = ["PLAIN", "Verdict", "brief", "claim", "say", "summary_of"]
+
+_SPEAKERS = Classification, RecordedClassification, LyapunovSpectrum  # the first that is there heads a subject
+_NAMED = 4  # verdicts beside that of most which the first sentence names
 
 PLAIN = {
     Regime.VANISHING: (
@@ -101,14 +104,13 @@ def claim(found: Sequence[Classification]) -> Verdict:
         At least one.
     """
     names = np.concatenate([np.ravel(one.names()) for one in found])
-    tokens = bool(found[0].settings.get("causal")) and all(_starts(one) == 1 for one in found)
+    tokens = all(one.settings.get("causal") and _starts(one) == 1 for one in found)
     what = "token" if tokens else "orbit"
     kinds, counts = np.unique(names, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     parts = [_part(str(kinds[i]), int(counts[i]), len(names), what) for i in order]
-    rest = len(names) - int(counts[order[0]])
     if len(parts) > 2:
-        parts = [parts[0], f"the other {rest} do something else, as listed below"]
+        parts = [parts[0], _others([(str(kinds[i]), int(counts[i])) for i in order[1:]])]
     headline = "; ".join(parts) + "."
     meanings = _meanings([(str(kinds[i]), int(counts[i])) for i in order], len(names))
     return Verdict(headline[0].upper() + headline[1:], meanings, _caveat(found))
@@ -132,7 +134,14 @@ def say(subject: Subject) -> Verdict:
         return Verdict(reading(exponents), (), "Measured over a finite window; a positive exponent alone is no proof.")
     if not subject.entries:
         return Verdict("Nothing was found.", (), "")
-    return Verdict(_sentence(summary_of(subject.entries[0].result)), (), "")
+    return Verdict(_sentence(brief(subject)), (), "")
+
+
+def brief(subject: Subject) -> str:
+    """Say in one line what is known of a subject: the summary of the result that says most, and how many it is of."""
+    found = next((one for kind in _SPEAKERS if (one := subject.first(kind)) is not None), subject.entries[0].result)
+    like = sum(type(entry.result) is type(found) for entry in subject.entries)
+    return summary_of(found) + (f" (the first of {like} such results)" if like > 1 else "")
 
 
 def summary_of(found: Result) -> str:
@@ -170,17 +179,25 @@ def _part(name: str, count: int, total: int, what: str) -> str:
     return f"{count} of {total} {what}s {several}"
 
 
+def _others(kinds: Sequence[tuple[str, int]]) -> str:
+    """Name the verdicts that are not of most, with how often each occurs; the rarest in a sum where there are many."""
+    said = [f"{count} {'is' if count == 1 else 'are'} {name}" for name, count in kinds[:_NAMED]]
+    more = [count for _, count in kinds[_NAMED:]]
+    if more:
+        said.append(f"{sum(more)} of {len(more)} further kind{'' if len(more) == 1 else 's'}")
+    return f"of the other {sum(count for _, count in kinds)}, {', '.join(said[:-1])} and {said[-1]}"
+
+
 def _caveat(found: Sequence[Classification]) -> str:
-    settings = found[0].settings
+    """Say on what the sentence rests, and where that differs from one result to the next."""
     parts = []
-    if settings.get("dtype"):
-        parts.append(f"in {settings['dtype']}")
-    if settings.get("loops"):
-        parts.append(f"within {settings['loops']} loops")
-    starts = {_starts(one) for one in found}
-    if len(starts) == 1:
-        count = starts.pop()
-        parts.append(f"from {count} start{'' if count == 1 else 's'}")
+    for name, before, after in (("dtype", "in ", ""), ("loops", "within ", " loops")):
+        values = list(dict.fromkeys(str(one.settings[name]) for one in found if one.settings.get(name)))
+        if values:
+            parts.append(f"{before}{' or '.join(values) if len(values) < 4 else 'various'}{after}")
+    starts = sorted({_starts(one) for one in found})
+    counts = str(starts[0]) if len(starts) == 1 else f"{starts[0]} to {starts[-1]}"
+    parts.append(f"from {counts} start{'' if counts == '1' else 's'}")
     if len(found) > 1:
         parts.append(f"under each of {len(found)} prompts")
     said = f"Measured {' '.join(parts)}. A measurement, no proof: other starts may end elsewhere."

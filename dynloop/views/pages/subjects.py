@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dynloop.orbits.prompts import PromptSummary
 from dynloop.result import Result
 
-__all__ = ["Entry", "Subject", "gather", "settings_of"]
+__all__ = ["Entry", "Subject", "settings_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +46,18 @@ class Subject:
         What was read; None where that is not known, or nothing was.
     entries : list of Entry
         In the order in which they were given.
-    group : str
-        The same for subjects of which one verdict can be given: one run over several prompts.
-    title : str
-        How the page calls it; unlike that of any other subject.
+    group : object
+        Equal for subjects of which one verdict can be given: those of one run of one map over several prompts.
+    title, whole : str
+        How the page calls it, and all subjects of its group together.
     """
 
     name: str
     prompt: Any = None
     entries: list[Entry] = field(default_factory=list)
-    group: str = ""
+    group: Any = None
     title: str = ""
+    whole: str = ""
 
     @property
     def description(self) -> str:
@@ -87,91 +87,10 @@ class Subject:
         return next((entry.result for entry in self.entries if isinstance(entry.result, kind)), None)
 
 
-def gather(entries: Iterable[Entry], titles: Sequence[str] | None = None) -> list[Subject]:
-    """Sort results by what they are of.
-
-    Results of one checkpoint and prompt belong together. One given in Python belongs to the map that its settings name;
-    if they name none, to the subject before it. A second result of one kind begins a subject of its own, and so does
-    each prompt of a `PromptSummary`.
-
-    Parameters
-    ----------
-    entries : iterable of Entry
-        What was found.
-    titles : sequence of str, optional
-        Titles given by the user, one an entry; entries of one title are one subject.
-    """
-    subjects: list[Subject] = []
-    for i, entry in enumerate(entries):
-        name = _name(entry) if titles is None else titles[i]
-        found = entry.result
-        if isinstance(found, PromptSummary):
-            for j, (one, prompt) in enumerate(zip(found.results, found.prompts, strict=True), 1):
-                own = Entry(one, entry.file, entry.digest, entry.run, entry.about)
-                subjects.append(Subject(name, prompt, [own], f"summary {i}", f"{name}, prompt {j}"))
-            continue
-        prompt = entry.about.get("prompt")
-        place = _titled(subjects, name) if titles is not None else _place(subjects, name, prompt, entry)
-        if place is None:
-            place = Subject(name, prompt)
-            subjects.append(place)
-        place.entries.append(entry)
-    _entitle(subjects)
-    return subjects
-
-
 def settings_of(found: Result) -> Mapping[str, Any]:
     """Return the settings of a result; empty where it has none."""
     settings = getattr(found, "settings", None)
     return settings if isinstance(settings, Mapping) else {}
-
-
-def _name(entry: Entry) -> str:
-    return str(
-        entry.about.get("checkpoint") or entry.about.get("recorded") or settings_of(entry.result).get("map") or ""
-    )
-
-
-def _titled(subjects: Sequence[Subject], name: str) -> Subject | None:
-    return next((one for one in subjects if one.name == name and not one.group), None)
-
-
-def _place(subjects: Sequence[Subject], name: str, prompt: Any, entry: Entry) -> Subject | None:
-    """Return the subject that an entry belongs to, or None if it begins one."""
-    if not name:
-        return subjects[-1] if subjects else None
-    for one in reversed(subjects):
-        if not one.name:  # what came before the first result that names its map
-            one.name = name
-            return one
-        if one.group or (one.name, one.prompt) != (name, prompt):
-            continue
-        if not any(type(old.result) is type(entry.result) for old in one.entries):
-            return one
-    return None
-
-
-def _entitle(subjects: Sequence[Subject]) -> None:
-    """Tell subjects of one name apart by their prompts, and those of one prompt by their runs."""
-    prompts: dict[str, list[Any]] = {}
-    runs: dict[tuple[str, str], int] = {}
-    single = [one for one in subjects if not one.group]
-    for one in single:
-        one.name = one.name or type(one.entries[0].result).__name__
-        read = prompts.setdefault(one.name, [])
-        if one.prompt not in read:
-            read.append(one.prompt)
-    for one in single:
-        key = (one.name, repr(one.prompt))
-        runs[key] = runs.get(key, 0) + 1
-        read = prompts[one.name]
-        one.title = one.name + (f", prompt {read.index(one.prompt) + 1}" if len(read) > 1 else "")
-        one.title += f", run {runs[key]}" if sum(other.prompt == one.prompt for other in _like(single, one)) > 1 else ""
-        one.group = f"{one.name}, run {runs[key]}" if one.prompt is not None else one.title
-
-
-def _like(subjects: Sequence[Subject], one: Subject) -> list[Subject]:
-    return [other for other in subjects if other.name == one.name]
 
 
 def _map_of(entry: Entry) -> Mapping[str, Any]:

@@ -9,9 +9,8 @@ from dynloop.errors import InvalidArgumentError, MissingPackageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ACCENT", "INK", "axes_for", "only"]
+__all__ = ["axes_for", "only"]
 
-INK, ACCENT = "#0b3c5d", "#d55e00"
 Found = TypeVar("Found")
 
 

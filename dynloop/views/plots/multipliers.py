@@ -10,7 +10,8 @@ from dynloop.calculus.spectrum import Spectrum
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
 from dynloop.orbits.solved import FixedPoints
-from dynloop.views.plots.axes import ACCENT, INK, axes_for, only
+from dynloop.views.palette import ACCENT, INK
+from dynloop.views.plots.axes import axes_for, only
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

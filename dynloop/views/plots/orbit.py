@@ -10,7 +10,8 @@ import numpy as np
 from dynloop.maps.base import Array
 from dynloop.orbits.trajectory import Trajectory
 from dynloop.views.orbit_points import orbit_points
-from dynloop.views.plots.axes import ACCENT, INK, axes_for, only
+from dynloop.views.palette import ACCENT, INK
+from dynloop.views.plots.axes import axes_for, only
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

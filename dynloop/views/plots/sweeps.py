@@ -13,8 +13,8 @@ from dynloop.diagrams.regimes import RegimeDiagram
 from dynloop.errors import InvalidArgumentError
 from dynloop.orbits.branches.record import Branch
 from dynloop.orbits.verdict import Regime
-from dynloop.views.palette import LOOKS
-from dynloop.views.plots.axes import ACCENT, INK, axes_for
+from dynloop.views.palette import ACCENT, INK, LOOKS
+from dynloop.views.plots.axes import axes_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

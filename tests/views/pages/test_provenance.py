@@ -42,12 +42,21 @@ def test_each_kind_of_run_has_its_command():
     assert "fixed-points demo:hop-plain --period 3 --tol 1e-09" in found[1]
     assert found[2] == "dynloop report results-1 results-2 --out report.html"
     assert provenance.commands([Entry(exponents)]) == []
+    basins = dl.basins(dl.zoo.logistic(2.5), ([0.2, 0.4],), loops=64)
+    [first, _] = provenance.commands([Entry(basins, run=run(box="-1:1", plane=None, extent=1.0, n=2))])
+    assert first == "dynloop basins demo:hop-plain --seed 0 --box=-1:1 --extent 1.0 -n 2 --out results"
+    path = dl.trajectory(dl.zoo.henon(), [0.1, 0.1], 5)
+    assert provenance.commands([Entry(path, run=run())]) == ["# no command of dynloop makes a Trajectory"]
+    commands = provenance.commands([Entry(path, run=run()), Entry(exponents, run=run(k=2))])
+    assert commands[1:] == ["dynloop report results --out report.html", "# no command of dynloop makes a Trajectory"]
 
 
 def test_hashes_are_those_of_the_files_and_prompts(tmp_path):
     path = made([Regime.RAY]).save(tmp_path / "a")
     entries, _ = entries_of(path)
     assert provenance.files(entries) == [(str(path), hashlib.sha256(path.read_bytes()).hexdigest())]
+    about = {"checkpoint": "m", "weights": "sha256:00"}
+    assert provenance.weights([Entry(entries[0].result, about=about)] * 2 + entries) == [("m", "sha256:00")]
     [(text, digest)] = provenance.prompts(["ü", None, "ü"])
     assert (text, digest) == ('"ü"', hashlib.sha256('"ü"'.encode()).hexdigest())
 

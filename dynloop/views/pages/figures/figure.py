@@ -10,11 +10,11 @@ import numpy as np
 
 from dynloop.maps.base import Array
 from dynloop.views.layout import one_line
+from dynloop.views.palette import GREY
 
-__all__ = ["ACCENT", "GREY", "INK", "MOST", "Figure", "kind_of", "level", "short", "shown", "thinned"]
+__all__ = ["MOST", "Figure", "cut", "kind_of", "level", "short", "shown", "thinned"]
 
 MOST = 2000  # points of a line; a page is no archive
-INK, ACCENT, GREY = "#0072b2", "#d55e00", "#8a8f98"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ def level(value: float) -> dict[str, Any]:
         "y1": value,
         "line": {"color": GREY, "width": 1.5, "dash": "dash"},
     }
+
+
+def cut(shown: int, total: int, what: str) -> str:
+    """Return what a caption adds where not everything is drawn; nothing where it is."""
+    return "" if shown >= total else f" Shown: {shown} of {total} {what}."
 
 
 def thinned(count: int) -> Array:

@@ -10,9 +10,9 @@ from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.calculus.spectrum import Spectrum
 from dynloop.orbits.solved import FixedPoints
 from dynloop.result import Result
-from dynloop.views.pages.figures.figure import ACCENT, GREY, INK, MOST, Figure, shown
+from dynloop.views.pages.figures.figure import MOST, Figure, cut, shown
 from dynloop.views.pages.subjects import Subject
-from dynloop.views.palette import SERIES
+from dynloop.views.palette import ACCENT, GREY, PAGE_INK, SERIES
 from dynloop.views.plots.lyapunov import HATCHES
 from dynloop.views.plots.multipliers import SIDES, known_multipliers, sides
 from dynloop.views.reading import margins
@@ -31,10 +31,10 @@ def multipliers(found: Result, _: Subject) -> list[Figure]:
     values, errors = known_multipliers(found)
     if not len(values):
         return []
-    values, errors = values[:MOST], errors[:MOST]
+    total, values, errors = len(values), values[:MOST], errors[:MOST]
     which = sides(values, errors)
     data = []
-    for (side, (marker, _ink)), colour in zip(SIDES.items(), (INK, ACCENT, GREY), strict=True):
+    for (side, (marker, _ink)), colour in zip(SIDES.items(), (PAGE_INK, ACCENT, GREY), strict=True):
         own = which == side
         if own.any():
             data.append(
@@ -81,6 +81,7 @@ def multipliers(found: Result, _: Subject) -> list[Figure]:
         "Factors by which small disturbances are multiplied. Within the circle they die out, outside they grow; off "
         "the horizontal axis they also turn."
     )
+    caption += cut(len(values), total, "multipliers")
     return [Figure("Multipliers and the unit circle", caption, data, layout)]
 
 
@@ -91,7 +92,8 @@ def exponents(found: Result, subject: Subject) -> list[Figure]:
     places, finite = np.arange(1, len(found.exponents) + 1), np.isfinite(found.exponents)
     data: list[dict[str, Any]] = []
     shares = found.by_layer
-    if shares is not None and len(places) <= _SHOWN:
+    bars = shares is not None and len(places) <= _SHOWN
+    if shares is not None and bars:
         names = subject.layers if len(subject.layers) == len(shares) else [f"layer {i + 1}" for i in range(len(shares))]
         for i, (name, share) in enumerate(zip(names, shares, strict=True)):
             pattern = _PATTERNS[HATCHES[(i + i // len(SERIES)) % len(HATCHES)]]
@@ -142,8 +144,11 @@ def exponents(found: Result, subject: Subject) -> list[Figure]:
     nothing = int(np.isneginf(found.exponents).sum())
     caption = (
         "Rates at which nearby states separate (above zero) or approach (below), with their errors"
-        + (", and what each layer adds to them" if shares is not None else "")
+        + (", and what each layer adds to them" if bars else "")
         + ("; open where the error is not known" if not known[finite].all() else "")
         + (f"; {nothing} of them are −∞ and not shown." if nothing else ".")
+    )
+    caption += (
+        "" if bars or shares is None else f" What layers add is left out: it is drawn of up to {_SHOWN} exponents."
     )
     return [Figure("Lyapunov exponents", caption, data, layout)]

@@ -10,9 +10,9 @@ from dynloop.orbits.trajectory import Trajectory
 from dynloop.orbits.verdict import Classification
 from dynloop.result import Result
 from dynloop.views.orbit_points import orbit_points
-from dynloop.views.pages.figures.figure import ACCENT, GREY, Figure, level, shown, thinned
+from dynloop.views.pages.figures.figure import Figure, cut, level, shown, thinned
 from dynloop.views.pages.subjects import Subject
-from dynloop.views.palette import SERIES
+from dynloop.views.palette import ACCENT, GREY, SERIES
 from dynloop.views.recording import recording
 from dynloop.views.steps import floor_of, relative_steps
 
@@ -26,7 +26,8 @@ def convergence(found: Result, subject: Subject) -> list[Figure]:
     if not isinstance(found, Trajectory) or len(found.times) < 2:
         return []
     of = recording(found)
-    steps = relative_steps(of)[:, :_SHOWN]
+    steps = relative_steps(of)
+    starts, steps = steps.shape[1], steps[:, :_SHOWN]
     floor, said = floor_of(of, subject.first(Classification))
     times, chosen = of.times[:-1], thinned(len(steps))
     data: list[dict[str, Any]] = [
@@ -62,6 +63,7 @@ def convergence(found: Result, subject: Subject) -> list[Figure]:
     caption = (
         "How far the state moves in one loop, relative to its size. Below the dashed line rounding hides the motion."
     )
+    caption += cut(steps.shape[1], starts, "starts") + cut(len(chosen), len(steps), "steps")
     return [Figure("Convergence", caption, data, layout)]
 
 
@@ -120,4 +122,6 @@ def orbit(found: Result, _: Subject) -> list[Figure]:
     caption = "The states of the orbit, dark to light along the loops" + (
         f", and the path through the layers in the last loop.{closed}" if drawn.polygon is not None else "."
     )
+    starts = recording(found).states.shape[1]
+    caption += cut(1, starts, "starts") + cut(len(chosen), len(drawn.points), "states")
     return [Figure("The orbit", caption, data, layout)]

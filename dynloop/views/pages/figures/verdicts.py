@@ -3,57 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from dynloop.maps.base import Array
 from dynloop.orbits.verdict import Classification, Regime
 from dynloop.result import Result
-from dynloop.views.pages.figures.figure import GREY, INK, MOST, Figure, kind_of, level, short, shown
+from dynloop.views.pages.figures.figure import Figure, cut, kind_of, level, short, shown, thinned
 from dynloop.views.pages.subjects import Subject
-from dynloop.views.palette import LOOKS
+from dynloop.views.palette import GREY, LOOKS, PAGE_INK
 from dynloop.views.plots.regimes import verdict_rows
 
 __all__ = ["grid", "increments", "rates"]
 
-_CELLS = 5000  # that a browser draws at once
+_CELLS = 20_000  # that a browser draws at once, as one image
+_PATTERNED = 1000  # that it draws one by one
 
 
-def grid(found: Sequence[tuple[str, Classification]]) -> Figure:
-    """Draw every verdict of several subjects: a row each (or a row a start), a column a token."""
+def grid(found: Sequence[tuple[str, Classification]], total: int) -> Figure:
+    """Draw every verdict of several subjects, of `total`: a row each (or a row a start), a column a token."""
     rows: list[Array] = []
+    subjects, longest = 0, 0
     titles: list[str] = []
     words: list[Sequence[str]] = []
     for title, one in found:
         own, labels = verdict_rows(one)
         if rows and sum(map(len, rows)) + sum(map(len, own)) > _CELLS:
             break
+        subjects, longest = subjects + 1, max(longest, *map(len, own))
         rows += [row[:_CELLS] for row in own]
         titles += [title if len(own) == 1 else f"{title}, start {label}" for label in labels]
         words += [one.settings.get("tokens", ())] * len(own)
     width = max(len(row) for row in rows)
-    data = []
-    for regime in Regime:
-        places = [(x, y) for y, row in enumerate(rows) for x, name in enumerate(row) if kind_of(name) == regime.name]
-        if places:
-            x, y = np.array(places).T
-            text = [f"{shown(titles[j])}<br>token {i}{_word(words[j], i)}: {rows[j][i]}" for i, j in places]
-            look = LOOKS[regime]
-            pattern = {"shape": look.pattern, "fgcolor": look.ink, "fgopacity": 0.55, "size": 6, "fillmode": "overlay"}
-            data.append(
-                {
-                    "type": "bar",
-                    "orientation": "h",
-                    "name": regime.name,
-                    "x": np.full(len(x), 0.94),
-                    "base": x - 0.47,
-                    "y": y,
-                    "width": 0.86,
-                    "hovertext": text,
-                    "hoverinfo": "text",
-                    "marker": {"color": look.colour, "line": {"width": 1, "color": GREY}, "pattern": pattern},
-                }
-            )
+    texts = [
+        [f"{shown(title)}<br>token {i}{_word(word, i)}: {name}" for i, name in enumerate(row)]
+        for title, word, row in zip(titles, words, rows, strict=True)
+    ]
+    fine = sum(map(len, rows)) > _PATTERNED
+    data = _image(rows, texts, width) if fine else _bars(rows, texts)
     layout = {
         "barmode": "overlay",
         "bargap": 0,
@@ -68,7 +56,43 @@ def grid(found: Sequence[tuple[str, Classification]]) -> Figure:
             "automargin": True,
         },
     }
-    return Figure("Verdicts of every token", "One row for each prompt or start, one cell for each token.", data, layout)
+    caption = "One row for each prompt or start, one cell for each token."
+    caption += " Cells are too many for patterns: the one under the pointer says its verdict." if fine else ""
+    caption += cut(subjects, total, "prompts or maps") + cut(width, longest, "tokens")
+    return Figure("Verdicts of every token", caption, data, layout)
+
+
+def _bars(rows: Sequence[Array], texts: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Return a bar a cell, in the colour and the pattern of its regime."""
+    data = []
+    for regime in Regime:
+        places = [(x, y) for y, row in enumerate(rows) for x, name in enumerate(row) if kind_of(name) == regime.name]
+        if places:
+            x, y = np.array(places).T
+            bars = {"x": np.full(len(x), 0.94), "base": x - 0.47, "y": y, "width": 0.86, "hoverinfo": "text"}
+            data.append({**_bar(regime), **bars, "hovertext": [texts[j][i] for i, j in places]})
+    return data
+
+
+def _bar(regime: Regime) -> dict[str, Any]:
+    look = LOOKS[regime]
+    pattern = {"shape": look.pattern, "fgcolor": look.ink, "fgopacity": 0.55, "size": 6, "fillmode": "overlay"}
+    marker = {"color": look.colour, "line": {"width": 1, "color": GREY}, "pattern": pattern}
+    return {"type": "bar", "orientation": "h", "name": regime.name, "marker": marker}
+
+
+def _image(rows: Sequence[Array], texts: Sequence[Sequence[str]], width: int) -> list[dict[str, Any]]:
+    """Return one image of all cells, which a browser draws at once where it draws bars one by one, and its legend."""
+    kinds = [[kind_of(name) for name in row] for row in rows]
+    found = [regime for regime in Regime if any(regime.name in row for row in kinds)]
+    place = {regime.name: i for i, regime in enumerate(found)}
+    edges = [[(i + end) / len(found), LOOKS[regime].colour] for i, regime in enumerate(found) for end in (0, 1)]
+    image = {
+        "type": "heatmap", "z": [[*map(place.get, row), *[None] * (width - len(row))] for row in kinds],
+        "hovertext": [[*row, *[""] * (width - len(row))] for row in texts], "hoverinfo": "text", "hoverongaps": False,
+        "colorscale": edges, "zmin": -0.5, "zmax": len(found) - 0.5, "showscale": False, "ygap": 1,
+    }  # fmt: skip
+    return [image, *({**_bar(regime), "x": [None], "y": [None]} for regime in found)]
 
 
 def _word(words: Sequence[str], i: int) -> str:
@@ -93,7 +117,7 @@ def increments(found: Result, subject: Subject) -> list[Figure]:
         "text": [shown(name) for name in names],
         "textposition": "none",
         "hovertemplate": "%{text}<br>%{y:.3g} (%{customdata[0]:.3g} to %{customdata[1]:.3g})<extra></extra>",
-        "marker": {"color": INK},
+        "marker": {"color": PAGE_INK},
         "error_y": {
             "type": "data",
             "symmetric": False,
@@ -122,8 +146,9 @@ def rates(found: Result, subject: Subject) -> list[Figure]:
         return []
     rate, error = np.ravel(found.rate), np.ravel(found.rate_error)
     known = np.flatnonzero(np.isfinite(rate))
-    if len(known) < 2 or len(known) > MOST:
+    if len(known) < 2:
         return []
+    total, known = len(known), known[thinned(len(known))]
     causal, width = bool(found.settings.get("causal")), np.shape(found.rate)[-1]
     names, tokens = np.ravel(found.names()), subject.tokens
     data = []
@@ -166,4 +191,5 @@ def rates(found: Result, subject: Subject) -> list[Figure]:
         "By how much a small disturbance shrinks in one loop, with its error. Below the dashed line at 1 it dies out; "
         "the nearer to 0, the faster. An open circle: the error is not known."
     )
+    caption += cut(len(known), total, "tokens or starts")
     return [Figure("How fast disturbances die out", caption, data, layout)]

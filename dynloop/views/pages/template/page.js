@@ -67,10 +67,27 @@
   dark.addEventListener("change", () => { show(); redraw(); });
   show();
 
+  // rows that are not seen at once wait as text, so that the verdict does not: they are added when the page is at rest
+  const tables = [...document.querySelectorAll("table.sortable")];
+  const waits = (table) => table.nextElementSibling?.matches("script.rows");
+  const complete = (table) => {
+    if (!waits(table)) return;
+    table.tBodies[0].insertAdjacentHTML("beforeend", table.nextElementSibling.textContent);
+    table.nextElementSibling.remove();
+  };
+  const atRest = window.requestIdleCallback ?? ((call) => setTimeout(call, 50));
+  const completeNext = () => {
+    const table = tables.find(waits);
+    if (table) { complete(table); atRest(completeNext); }
+  };
+  addEventListener("load", () => atRest(completeNext));
+  addEventListener("beforeprint", () => tables.forEach(complete));
+
   const key = (row, column) => row.cells[column].dataset.key;
-  for (const table of document.querySelectorAll("table.sortable")) {
+  for (const table of tables) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => head.addEventListener("click", () => {
+      complete(table);
       const up = head.getAttribute("aria-sort") !== "ascending";
       heads.forEach((other) => other.setAttribute("aria-sort", "none"));
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
