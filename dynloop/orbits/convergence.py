@@ -12,6 +12,7 @@ from dynloop.calculus.token_radius import token_radii
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.finding import Finding, undecided
+from dynloop.orbits.kinks import repels_beside_a_kink
 from dynloop.orbits.marginal import is_continuum, powers_vanish
 from dynloop.orbits.nearness import FAR, adds_up, attracted, by_group, close_enough, distance_ahead, relative_distance
 from dynloop.orbits.polygon import lengths, polygon
@@ -63,6 +64,8 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
         return None
     if p > 1 and np.any(radius > 1 + slack):
         return None
+    if np.any(radius < 1 - slack) and repels_beside_a_kink(m, solved.point, p, found.groups):
+        return None if p > 1 else [_at_a_kink(float(r), float(solved.residual.max())) for r in radius]
     name = _fixed_point if p == 1 else _cycle
     findings = name(m, found, solved, radius, slack, distance, continuum=continuum)
     if findings is None:
@@ -105,6 +108,14 @@ def _stable_point(kind: str, numbers: dict[str, Any], radius: float, neutral: fl
     return undecided(
         f"settled on a fixed point with spectral radius {radius:.9g} ± {neutral:.0e}; terms beyond the linear ones "
         "decide its stability: start elsewhere, and see whether those orbits come to the same point",
+        Status.DECIDED,
+    )
+
+
+def _at_a_kink(radius: float, residual: float) -> Finding:
+    return undecided(
+        f"settled on a fixed point at a kink of the map (residual {residual:.1e}): its multipliers are those of one "
+        f"side (spectral radius {radius:.4g}), and states on the other side leave; move the start a little",
         Status.DECIDED,
     )
 

@@ -1,0 +1,60 @@
+"""Whether a solved orbit that its multipliers call stable repels states on one side, the map having a kink there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynloop.maps.base import Array, LoopMap
+from dynloop.orbits.floor import row_norms
+
+__all__ = ["repels_beside_a_kink"]
+
+_BESIDE = 1e-7  # distance of the states that are tried, relative to every row
+_SMOOTH = 1e-3  # largest ratio of even to odd part that a smooth map may show at that distance
+_ROUNDS, _AWAY = 64, 10.0  # a state has left if it is ten times as far after so many rounds
+
+
+def repels_beside_a_kink(m: LoopMap, point: Array, period: int, groups: int) -> bool:
+    """Compare both sides of a solution in two directions; where they differ, see whether a state on one side leaves.
+
+    The derivative at a kink is that of one side. An orbit that rounding put on the edge of a clamp may so be solved to
+    a point that is stable outwards and unstable inwards.
+
+    Parameters
+    ----------
+    m : LoopMap
+        The map, in float64.
+    point : ndarray, state_shape
+        A solution of ``F^period(x) = x``.
+    period, groups : int
+        Its period, and how many leading tokens are solved for (of a causal map).
+    """
+    beside = _displacements(m, point, groups)
+    at = m.numpy(_after(m, point[None], period))[0]
+    plus, minus = (m.displacement(m.numpy(_after(m, point + d, period)), at) for d in (beside, -beside))
+    odd, even = row_norms(m, plus - minus), row_norms(m, plus + minus)
+    moved = row_norms(m, beside)
+    kinked = even > _SMOOTH * np.maximum(odd, moved)
+    if np.all(np.isfinite(odd + even)) and not np.any(kinked[:, :groups] if m.causal else kinked):
+        return False
+    tried = np.concatenate([point + beside, point - beside])
+    later = m.displacement(m.numpy(_after(m, tried, _ROUNDS * period)), at)
+    gone = row_norms(m, later) > _AWAY * np.concatenate([moved, moved])
+    return bool(np.any(gone[:, :groups] if m.causal else gone))
+
+
+def _after(m: LoopMap, states: Array, loops: int) -> Array:
+    start = m.native(states)
+    return np.asarray(m.numpy(m.watch(start, loops, start).states))
+
+
+def _displacements(m: LoopMap, point: Array, groups: int) -> Array:
+    """Return two small displacements ``(2, *state_shape)``, of the leading tokens alone where only these are solved."""
+    drawn = np.random.default_rng(0).standard_normal((2, *point.shape))
+    if m.causal:
+        drawn[:, groups:] = 0
+    sizes = row_norms(m, m.displacement(point, np.zeros_like(point))[None])[0]
+    wanted = _BESIDE * np.maximum(sizes, max(1e-3 * float(sizes.max()), np.finfo(float).tiny / _BESIDE))
+    own = row_norms(m, drawn)
+    scale = np.divide(wanted, own, out=np.zeros_like(own), where=own > 0)
+    return np.asarray(drawn * (scale.reshape(2, *m.state_shape[:-1], 1) if len(m.state_shape) > 1 else scale))
