@@ -233,3 +233,63 @@ def test_scaling_on_a_local_cluster(example, tmp_path):
     pytest.importorskip("distributed")
     options = ["--mode", "dask", "--workers", "8", "--checkpoints", "2", "--prompts", "20", "--speed", "200"]
     assert example("scaling").main([str(tmp_path / "out"), *options]).cells == 40
+
+
+@pytest.fixture
+def short_text(example, monkeypatch):
+    """Let the stages examples read one topic alone."""
+    train = example("train_stages")
+    words = example("stdlib_text").Words
+    topic = example("stdlib_text").topics["class"]
+    vocabulary = words([topic], 40)
+    ids = np.array(vocabulary.ids(topic))
+    text = train.Text(vocabulary.words, ids[:-200], ids[-200:])
+    monkeypatch.setattr(train, "read_text", lambda: text)
+    monkeypatch.setattr(train, "CONTEXT", 16)
+    return train
+
+
+def test_train_stages_writes_models_that_open(short_text, tmp_path):
+    for name, recipe in short_text.RECIPES.items():
+        said = short_text.make(name, 2, 0, tmp_path)
+        m = dl.open_checkpoint(tmp_path / name)
+        assert f"{name}: 2 batches, loss " in said
+        assert len(m.tokens) == 16
+        assert m.layer_count == recipe.layers + (recipe.injection == "concat")
+    first = (tmp_path / "plain" / "model.safetensors").read_bytes()
+    short_text.make("plain", 2, 0, tmp_path)
+    assert (tmp_path / "plain" / "model.safetensors").read_bytes() == first
+
+
+def test_the_text_of_the_standard_library_is_cut_into_words(example):
+    text = example("stdlib_text")
+    assert text.pieces("The `for` loop_2, then 10!") == [
+        "the",
+        "`",
+        "for",
+        "`",
+        "loop_",
+        "2",
+        ",",
+        "then",
+        "1",
+        "0",
+        "!",
+    ]
+    words = text.Words(["b a b", "b c"], 3)
+    assert words.words == [text.UNKNOWN, "b", "a"]
+    assert words.ids("a b zebra") == [2, 1, 0]
+
+
+@pytest.mark.slow
+def test_compare_stages_measures_what_was_trained(short_text, example, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    for name in short_text.RECIPES:
+        short_text.make(name, 2, 0, tmp_path / "weights")
+    compare = example("compare_stages")
+    compare.main([str(tmp_path / "weights"), str(tmp_path / "out"), "--passages", "2", "--loops", "64"])
+    said = (tmp_path / "out" / "measured.md").read_text(encoding="utf-8")
+    assert said.count("\n| injected") == 7  # loss, regimes, stages, four repeat scores
+    assert said.strip() in capsys.readouterr().out
+    assert is_png(tmp_path / "out" / "stages.png")
+    assert is_png(tmp_path / "out" / "steps.png")
