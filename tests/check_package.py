@@ -46,7 +46,7 @@ def main() -> None:
         )
         with tarfile.open(sdist) as archive:
             inside = [name.partition("/")[2] for name in archive.getnames()]
-        look_into(sdist, inside, IN_SDIST, lambda name: not name.startswith(("tests/", "examples/weights/", ".")))
+        look_into(sdist, inside, IN_SDIST, lambda name: not name.startswith(("tests/", "examples/weights/")))
         use(wheel, folder / "environment")
 
 
