@@ -71,7 +71,7 @@ def attention_stability(
     InvalidArgumentError
         If an argument is out of range, no attention is seen in the block, or maps do not fit into memory.
     NotAutonomousError
-        If loops differ in how often they attend.
+        If recorded loops differ in how often they attend.
     ShapeError
         If `starts` does not fit the map.
 

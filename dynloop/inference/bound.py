@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dynloop.adapters.rotary_blocks import TableAttention
-from dynloop.inference.seen import Seen
+from dynloop.inference.seen import Seen, as_its_class_says
 from dynloop.nn import Attention, Linear
 
 __all__ = ["Constants", "allowed", "constants"]
@@ -61,12 +61,13 @@ def constants(seen: Seen) -> Constants:
 def _plain(module: Any) -> bool:
     """Say whether queries and keys are what the weights of an attention say, and nothing in between is another's."""
     kind = next((kind for kind in _OWN if isinstance(module, kind)), None)
-    if kind is None or any(
-        getattr(getattr(module, name), "__func__", 0) is not getattr(kind, name) for name in _OWN[kind]
-    ):
+    if kind is None:
         return False
-    linear = all(type(part).forward in (Linear.forward, torch.nn.Linear.forward) for part in (module.q, module.k))
-    return linear and not any(part._forward_hooks or part._forward_pre_hooks for part in (module.q, module.k))
+    for name in _OWN[kind]:
+        found = getattr(module, name)
+        if getattr(found, "__func__", None) is not getattr(kind, name) or found.__self__ is not module:
+            return False
+    return all(type(part) in (Linear, torch.nn.Linear) and as_its_class_says(part) for part in (module.q, module.k))
 
 
 def allowed(known: Sequence[Constants], before: Sequence[Seen], after: Sequence[Seen]) -> torch.Tensor:

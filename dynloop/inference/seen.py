@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,10 @@ from dynloop.maps.base import LoopMap
 from dynloop.maps.torch import TorchMap
 from dynloop.nn import onlooker
 
-__all__ = ["Seen", "Step", "Watcher", "at_once", "attention_names", "check_same", "seen_loop", "stacked", "weights"]
+__all__ = [
+    "Seen", "Step", "Watcher", "as_its_class_says", "at_once", "attention_names", "check_same", "seen_loop", "stacked",
+    "weights",
+]  # fmt: skip
 
 _SOFTMAX = (functional.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
 _NAMES = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
@@ -41,20 +44,25 @@ class Seen:
         The attention, if it is one of dynloop's own.
     given : tensor, (batch, tokens, width), or None
         Its input, if so.
+    copied : bool
+        Whether to copy the tensors: code of others may write into them before they are read.
     """
 
     __slots__ = ("_maps", "call", "given", "module", "shape")
 
-    def __init__(self, maps: Any, module: torch.nn.Module | None, given: torch.Tensor | None) -> None:
-        self.module, self.given = module, given
+    def __init__(
+        self, maps: Any, module: torch.nn.Module | None, given: torch.Tensor | None, *, copied: bool = False
+    ) -> None:
+        keep: Callable[[Any], Any] = _copy if copied else _same
+        self.module, self.given = module, keep(given)
         self.call: dict[str, Any] | None = None
         self._maps: torch.Tensor | None = None
         if isinstance(maps, torch.Tensor):
-            self._maps, self.shape = maps, tuple(maps.shape)
+            self._maps, self.shape = keep(maps), tuple(maps.shape)
         else:
             args, kwargs = maps
-            self.call = dict(zip(_NAMES, args, strict=False)) | kwargs
-            self.call.pop("value", None)
+            call = dict(zip(_NAMES, args, strict=False)) | kwargs
+            self.call = {name: keep(value) for name, value in call.items() if name != "value"}
             self.shape = (*self.call["query"].shape[:-1], self.call["key"].shape[-2])
 
     @property
@@ -64,6 +72,14 @@ class Seen:
             self._maps = weights(**self.call)
         assert self._maps is not None  # noqa: S101 - one of the two was given
         return self._maps
+
+
+def _copy(value: Any) -> Any:
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def stacked(seen: Sequence[Seen]) -> torch.Tensor:
@@ -104,7 +120,7 @@ class _Watching(TorchFunctionMode):
         self.batch, self.tokens = 0, tokens
         self._told: tuple[torch.nn.Module, torch.Tensor] | None = None  # of the next call
         self.found: list[Seen] = []
-        self.name = ""
+        self.name, self.copied = "", True
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -125,9 +141,9 @@ class _Watching(TorchFunctionMode):
         dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
         return out.ndim == 4 and dim in (-1, 3) and tuple(out.shape[2:]) == (self.tokens, self.tokens)
 
-    def begin(self, name: str, batch: int) -> None:
+    def begin(self, name: str, batch: int, *, copied: bool) -> None:
         """Forget what was found; a layer comes."""
-        self.name, self.batch, self.found, self._told = name, batch, [], None
+        self.name, self.batch, self.copied, self.found, self._told = name, batch, copied, [], None
 
     def tell(self, module: torch.nn.Module, x: torch.Tensor, *_: Any) -> None:
         """Hear of a call that is seen next; see `dynloop.nn.onlooker`."""
@@ -141,7 +157,7 @@ class _Watching(TorchFunctionMode):
     def _keep(self, maps: Any) -> None:
         module, given = self._told or (None, None)
         self._told = None
-        one = Seen(maps, module, given)
+        one = Seen(maps, module, given, copied=self.copied)
         if len(one.shape) != 4 or one.shape[0] != self.batch or one.shape[2] != one.shape[3]:
             raise InvalidArgumentError(
                 f"an attention in {self.name} has maps of shape {one.shape}; self-attention over all tokens, (batch="
@@ -195,14 +211,15 @@ class Watcher:
         self.m = m
         tokens = m.state_shape[-2] if len(m.state_shape) > 1 else 1
         self._watching = _Watching(tokens)
-        # layers that attend in dynloop's own modules alone, by their first loop: these say what they do by themselves
-        self._narrow: set[int] = set()
+        # layers of dynloop's own code: it writes into no tensor that it gave away, and tells of its attentions
+        self._own = [_is_own(layer) for layer in m.layers]
+        self._narrow: set[int] = set()  # those of them whose first loop showed no attention that it did not tell of
 
     def loop(self, states: torch.Tensor) -> list[Step]:
         """Run one loop from native states ``(batch, *state_shape)``; return what every layer does and attends to."""
         m, watching, steps = self.m, self._watching, []
-        for l in range(m.layer_count):
-            watching.begin(f"layer {m.layer_names[l]!r} of {m.name}", len(states))
+        for l, own in enumerate(self._own):
+            watching.begin(f"layer {m.layer_names[l]!r} of {m.name}", len(states), copied=not own)
             narrow = l in self._narrow
             before = onlooker.set(watching.keep_told if narrow else watching.tell)
             try:
@@ -210,11 +227,25 @@ class Watcher:
                     after = m.layer(l, states)
             finally:
                 onlooker.reset(before)
-            if watching.found and all(one.module is not None for one in watching.found):
+            if own and all(one.module is not None for one in watching.found):
                 self._narrow.add(l)
-            steps.append(Step(l, states, after, watching.found))
-            states = after
+            steps.append(Step(l, states, after if own else after.detach().clone(), watching.found))
+            states = steps[-1].after
         return steps
+
+
+def _is_own(layer: Any) -> bool:
+    """Say whether a layer runs code of dynloop alone: its modules, as they are, in sequence."""
+    return isinstance(layer, torch.nn.Module) and all(
+        (type(part) is torch.nn.Sequential or type(part).__module__.startswith("dynloop.")) and as_its_class_says(part)
+        for part in layer.modules()
+    )
+
+
+def as_its_class_says(part: torch.nn.Module) -> bool:
+    """Say whether a module has no hooks, and no method that was set on it in place of its class's."""
+    own = any(callable(value) and hasattr(type(part), name) for name, value in vars(part).items())
+    return not (own or part._forward_hooks or part._forward_pre_hooks)
 
 
 def at_once(steps: Sequence[Step], most: int = 16) -> int:

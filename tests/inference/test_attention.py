@@ -190,6 +190,18 @@ def test_a_subclass_with_another_forward_has_no_bound():
     hook = f.q.register_forward_hook(lambda module, args, out: 10 * out)
     assert np.isnan(dl.attention_stability(dl.TorchMap([Named(f)], (4, 8)), x, loops=4).bound).all()
     hook.remove()
+    for part, name, own in (
+        (f.q, "forward", lambda x: 100 * f.q.weight.new_ones(8) * x),
+        (f.k, "forward", drawn(torch.nn.Linear(8, 8).double()).forward),
+        (f.k, "_call_impl", lambda x: 100 * x),
+        (f, "_split", drawn(dl.nn.Attention(8, 4, dtype=torch.float64))._split),
+    ):
+        setattr(part, name, own)
+        found = dl.attention_stability(dl.TorchMap([Named(f)], (4, 8)), x, loops=4)
+        assert np.isnan(found.bound).all()
+        assert found.unbounded == ("the weights of Attention are not known as W_Q and W_K alone",)
+        delattr(part, name)
+    assert dl.attention_stability(dl.TorchMap([Named(f)], (4, 8)), x, loops=4).unbounded == ("",)
     f.q = torch.nn.Sequential(f.q, torch.nn.Tanh())
     assert np.isnan(dl.attention_stability(dl.TorchMap([Named(f)], (4, 8)), x, loops=4).bound).all()
 

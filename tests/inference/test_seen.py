@@ -1,6 +1,7 @@
 """Captured maps are those of the call: computed by hand, from transformers, from torch's own modules."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -229,6 +230,99 @@ def test_a_loop_that_attends_now_and_then_is_not_one_map():
 
     with pytest.raises(NotAutonomousError, match="computed 1 attentions in its first loop and 0 in a later one"):
         dl.attention_stability(torch_map(layer), states(), loops=4)
+
+
+def joined(module):
+    """A dynloop attention, with a second one from elsewhere as soon as states are small."""
+
+    def layer(x):
+        y = module(x)
+        if x.norm() < 4:
+            q = x.reshape(*x.shape[:2], 2, 4).transpose(1, 2)
+            y = y + functional.scaled_dot_product_attention(q, q, q).transpose(1, 2).flatten(2)
+        return 0.5 * x + 0.1 * y
+
+    return layer
+
+
+class Joins(nn.Module):
+    def __init__(self, module):
+        super().__init__()
+        self.module, self.forward = module, joined(module)
+
+
+class Within(Attention):
+    """It attends by itself, in some states."""
+
+    def forward(self, x):
+        return joined(super().forward)(x)
+
+
+def shadowed():
+    f = Attention(8, 2)
+    f.forward = joined(partial(Attention.forward, f))
+    return f
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: joined(drawn(Attention(8, 2))), lambda: Joins(drawn(Attention(8, 2))), lambda: drawn(Within(8, 2)),
+        lambda: drawn(shadowed()),
+    ],
+    ids=["function", "module", "subclass", "instance"],
+)  # fmt: skip
+def test_an_attention_that_begins_later_is_seen(layer):
+    with pytest.raises(NotAutonomousError, match="computed 1 attentions in its first loop and 2 in a later one"):
+        dl.attention_stability(torch_map(layer()), 3 * states(), loops=20)
+
+
+class Reuses(nn.Module):
+    """Attention from, by and into buffers that each loop writes anew; with `buffers` None, into new tensors."""
+
+    def __init__(self, buffers, *, eager):
+        super().__init__()
+        self.f, self.buffers, self.eager = drawn(Attention(8, 2, causal=False)), buffers, eager
+
+    def held(self, name, x):
+        if self.buffers is None:
+            return x
+        return self.buffers.setdefault(name, torch.empty_like(x)).copy_(x)
+
+    def forward(self, x):
+        z = x.reshape(*x.shape[:2], 2, 4).transpose(1, 2)
+        q, k, mask = self.held("q", 2 * z), self.held("k", z.flip(-1)), self.held("mask", z @ z.mT)
+        if self.eager:
+            out = self.held("maps", (q @ k.mT + mask).softmax(-1)) @ z
+        else:
+            out = functional.scaled_dot_product_attention(q, k, z, attn_mask=mask)
+        y = self.held("given", functional.layer_norm(x + out.transpose(1, 2).flatten(2) + torch.roll(x, 1, 1), (8,)))
+        return self.held("out", 0.5 * x + self.f(y))
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_a_block_that_reuses_its_buffers_gives_the_same_numbers(eager):
+    reusing, plain = (
+        torch_map(Reuses(buffers[0], eager=eager), Reuses(buffers[1], eager=eager))
+        for buffers in (({}, {}), (None, None))
+    )
+    x = states()
+    a, b = (dl.attention_stability(m, x, loops=20, maps=True) for m in (reusing, plain))
+    assert b.change[..., 0].min() > 1e-3
+    for name in ("maps", "change", "bound", "section_step", "entropy"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    a, b = (dl.inference_stages(m, x, loops=20, logits=lambda z: z) for m in (reusing, plain))
+    for name, curve in b.curves.items():
+        np.testing.assert_array_equal(a.curves[name], curve)
+
+
+def test_maps_are_those_before_they_are_written_to():
+    def layer(x):
+        z = x.reshape(2, 5, 2, 4).transpose(1, 2)
+        return ((z @ z.mT).softmax(-1).mul_(0.5) @ z).transpose(1, 2).reshape(x.shape)
+
+    (one,) = seen(torch_map(layer), states())
+    torch.testing.assert_close(one.weights.sum(-1), torch.ones(2, 2, 5, dtype=torch.float64))
 
 
 def test_a_map_without_layers_of_torch_is_refused():
