@@ -7,17 +7,19 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from types import CellType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
+from dynloop.adapters.captured.in_globals import Globals
 from dynloop.errors import InvalidArgumentError
 
 __all__ = ["stand_in"]
 
 _TRAINING = (torch.optim.Optimizer, torch.utils.data.Dataset, torch.utils.data.DataLoader)  # large, and not run
+_FIXED = (bool, int, float, complex, str, bytes, torch.dtype, torch.device, BuiltinFunctionType)
 _SHARED = (torch.Tensor, ModuleType, type, *_TRAINING)  # tensors of other types: quantised weights
 
 
@@ -33,9 +35,9 @@ def stand_in(model: nn.Module) -> nn.Module:
     -------
     nn.Module
         Parameters share the storage and are frozen. Modules, other tensors, lists, sets, dicts, objects with
-        attributes, and what functions close over are copied, each once, wherever in the model they are held: what was
-        tied is tied, and hooks and methods set on an instance are bound to the copies. Modules held elsewhere than as
-        submodules (in a plain list, say) stay in the mode that they are in.
+        attributes, and what functions close over or have as defaults are copied, each once, wherever in the model they
+        are held: what was tied is tied, and hooks and methods set on an instance are bound to the copies. Modules held
+        elsewhere than as submodules (in a plain list, say) stay in the mode that they are in.
 
     Raises
     ------
@@ -47,8 +49,15 @@ def stand_in(model: nn.Module) -> nn.Module:
     Shared are subclasses of tensors, NumPy arrays and other objects of extensions, objects that `copy.copy` refuses or
     that clean up when they are deleted, optimizers and data sets of torch, the keys of dicts, and what globals and
     classes hold. A weak reference to a module becomes one to its copy; any other is shared.
+
+    An object with attributes that a global holds is shared wherever the model holds it, since code may ask whether it
+    is that one (``self.mode is MISSING``). Looked at are the modules that define its class or classes of the model, and
+    those that the globals of these come from; in a script (``__main__``), globals that a function reads outside of
+    ``__init__``; and what those classes hold, their methods close over or have as defaults. Modules, tensors,
+    functions, lists, sets and dicts are copied all the same: code that asks whether a list is a certain one finds
+    another.
     """
-    copies = _Copies()
+    copies = _Copies(model)
     new: nn.Module = copies.of(model)
     copies.fill()
     return new.eval()
@@ -57,7 +66,8 @@ def stand_in(model: nn.Module) -> nn.Module:
 class _Copies:
     """One copy of each object; what a copy holds is copied by `fill`, since objects may be linked in long chains."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
+        self.globals = Globals(model)
         self.made: dict[int, tuple[Any, Any]] = {}  # the object is held, so that its id stays its own
         self.unfilled: list[Any] = []
 
@@ -67,9 +77,8 @@ class _Copies:
             return self.made[id(old)][1]
         if isinstance(old, MethodType):
             return MethodType(old.__func__, self.of(old.__self__))
-        if type(old) is tuple or (isinstance(old, tuple) and hasattr(old, "_fields")):
-            parts = [self.of(part) for part in old]
-            return tuple(parts) if type(old) is tuple else type(old)(*parts)
+        if isinstance(old, tuple | frozenset):
+            return self._fixed(old)
         if isinstance(old, weakref.ref) and isinstance(old(), nn.Module):
             return weakref.ref(self.of(old()))
         if isinstance(old, weakref.ProxyTypes) and isinstance(old, nn.Module):
@@ -112,6 +121,8 @@ class _Copies:
         holds = kind.__dictoffset__ or issubclass(kind, dict | list | set | deque) or _slots(kind)
         if not holds or isinstance(old, _SHARED) or hasattr(kind, "__del__"):
             return old
+        if not isinstance(old, dict | list | set | deque) and self.globals.hold(old):
+            return old
         try:
             new = copy.copy(old)
         except Exception:  # objects of others may refuse in any way: locks, handles
@@ -119,13 +130,31 @@ class _Copies:
         return new if type(new) is kind else old
 
     def _function(self, old: FunctionType) -> FunctionType:
-        """Return a function with a closure of its own, or the function itself where it has none."""
-        if not old.__closure__:
+        """Return a function with a closure and defaults of its own, or the function itself where it has neither."""
+        held = (old.__closure__, old.__defaults__, tuple((old.__kwdefaults__ or {}).values()))
+        if all(map(_is_fixed, held)):
             return old
-        cells = tuple(self.of(cell) for cell in old.__closure__)
+        cells = None if old.__closure__ is None else tuple(self.of(cell) for cell in old.__closure__)
         new = FunctionType(old.__code__, old.__globals__, old.__name__, old.__defaults__, cells)
         new.__kwdefaults__, new.__qualname__, new.__doc__ = old.__kwdefaults__, old.__qualname__, old.__doc__
         vars(new).update(vars(old))
+        return new
+
+    def _fixed(self, old: tuple[Any, ...] | frozenset[Any]) -> Any:
+        """Return a tuple or frozenset of copies, or itself where its parts are shared."""
+        kind, parts = type(old), [self.of(part) for part in old]
+        held = bool(kind.__dictoffset__ and vars(old))
+        if not held and all(new is part for new, part in zip(parts, old, strict=True)):
+            return old
+        make: Any = tuple.__new__ if isinstance(old, tuple) else frozenset.__new__
+        try:
+            new = make(kind, parts)
+        except TypeError:  # what torch's functions return, say
+            new = kind(parts)
+        if held:
+            vars(new).update(vars(old))
+            self.unfilled.append(new)
+        self.made[id(old)] = (old, new)
         return new
 
     def fill(self) -> None:
@@ -135,6 +164,10 @@ class _Copies:
             if isinstance(new, CellType):
                 with suppress(ValueError):  # an empty cell
                     new.cell_contents = self.of(new.cell_contents)
+            elif isinstance(new, FunctionType):
+                new.__defaults__ = self.of(new.__defaults__)
+                if new.__kwdefaults__:
+                    new.__kwdefaults__ = {name: self.of(value) for name, value in new.__kwdefaults__.items()}
             elif isinstance(new, dict):
                 for key, value in list(dict.items(new)):
                     dict.__setitem__(new, key, self.of(value))
@@ -152,6 +185,13 @@ class _Copies:
                     slot.__set__(new, self.of(slot.__get__(new)))
                 except AttributeError:  # never set
                     continue
+
+
+def _is_fixed(value: Any) -> bool:
+    """Say whether there is nothing in a value to be copied; only what certainly has nothing counts."""
+    if type(value) in (tuple, frozenset):
+        return all(map(_is_fixed, value))
+    return value is None or isinstance(value, type) or type(value) in _FIXED
 
 
 def _cell(old: CellType) -> CellType:

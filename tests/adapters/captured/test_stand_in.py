@@ -232,6 +232,87 @@ def test_one_copy_of_each_object_and_the_same_links_between_them():
     assert new.named.y is new
 
 
+def test_defaults_of_functions_are_copied():
+    kept, log = {"b": torch.zeros(4)}, []
+
+    def hook(module, args, out, kept=kept, *, log=log):
+        log.append(module)
+        return out + kept["b"]
+
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[0].register_forward_hook(hook)
+    x = torch.ones(1, 3, 4)
+    m = dl.capture_block(model, x[0], block=["0", "1"])
+    y = m(x)
+    assert log == []
+    kept["b"] = torch.ones(4)
+    assert torch.equal(m(x), y)
+    assert hook.__defaults__[0] is kept
+
+
+def test_a_function_may_hold_itself_and_one_of_fixed_defaults_is_shared():
+    def fixed(x, size=(1, (2.0, "s")), *, act=torch.relu, kind=torch.float32):
+        return x, size, act, kind
+
+    def itself(x, me=None):
+        return x, me
+
+    itself.__defaults__ = ((itself, [itself]),)
+    model = nn.Linear(1, 1)
+    model.fixed, model.itself = fixed, itself
+    new = stand_in(model)
+    assert new.fixed is fixed
+    assert new.itself is not itself
+    assert new.itself.__defaults__[0][0] is new.itself.__defaults__[0][1][0] is new.itself
+
+
+class Parts(tuple):
+    """A tuple that holds more."""
+
+
+class Kinds(frozenset):
+    """A frozenset that holds more."""
+
+
+class InASet(nn.Module):
+    """Its norm, which counts what it sees in training, is reached through a fixed container alone."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.linear, self.norm = nn.Linear(4, 4), nn.BatchNorm1d(3)
+        self.parts = self.again = kind([self.norm])
+        if type(self.parts) in (Parts, Kinds):
+            self.parts.more = [self.norm]
+
+    def forward(self, x):
+        for part in self.parts:
+            x = x + self.linear(part(x))
+        return x
+
+
+@pytest.mark.parametrize("kind", [frozenset, tuple, Parts, Kinds])
+def test_fixed_containers_hold_the_copies(kind):
+    model = nn.Sequential(InASet(kind), InASet(kind)).train()
+    dl.capture_block(model, torch.ones(3, 4), block=["0", "1"])
+    assert not model[0].norm.running_mean.any()
+    new = stand_in(model)
+    assert type(new[0].parts) is kind
+    assert set(new[0].parts) == {new[0].norm}
+    assert new[0].again is new[0].parts
+    assert getattr(new[0].parts, "more", [new[0].norm]) == [new[0].norm]
+
+
+def test_fixed_containers_without_anything_to_copy_are_shared():
+    model = nn.Linear(1, 1)
+    model.a, model.b, model.c = (1, ("x",)), frozenset([2]), torch.ones(2, 3).max(0)
+    new = stand_in(model)
+    assert new.a is model.a
+    assert new.b is model.b
+    assert type(new.c) is type(model.c)
+    assert new.c.values is not model.c.values
+    assert torch.equal(new.c.values, model.c.values)
+
+
 def test_long_chains_are_followed():
     model = nn.Linear(1, 1)
     model.chain = link = Context()
