@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from dynloop.adapters.rotary_blocks import TableAttention
-from dynloop.inference.seen import Seen, as_its_class_says
+from dynloop.inference.own_code import as_its_class_says
+from dynloop.inference.seen import Seen
 from dynloop.nn import Attention, Linear
 
 __all__ = ["Constants", "allowed", "constants"]

@@ -19,14 +19,12 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from dynloop.errors import InvalidArgumentError, NotAutonomousError
+from dynloop.inference.own_code import runs_own_code
 from dynloop.maps.base import LoopMap
 from dynloop.maps.torch import TorchMap
 from dynloop.nn import onlooker
 
-__all__ = [
-    "Seen", "Step", "Watcher", "as_its_class_says", "at_once", "attention_names", "check_same", "seen_loop", "stacked",
-    "weights",
-]  # fmt: skip
+__all__ = ["Seen", "Step", "Watcher", "at_once", "attention_names", "check_same", "seen_loop", "stacked", "weights"]
 
 _SOFTMAX = (functional.softmax, torch.softmax, torch.Tensor.softmax, torch.special.softmax)
 _NAMES = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
@@ -212,7 +210,7 @@ class Watcher:
         tokens = m.state_shape[-2] if len(m.state_shape) > 1 else 1
         self._watching = _Watching(tokens)
         # layers of dynloop's own code: it writes into no tensor that it gave away, and tells of its attentions
-        self._own = [_is_own(layer) for layer in m.layers]
+        self._own = [runs_own_code(layer) for layer in m.layers]
         self._narrow: set[int] = set()  # those of them whose first loop showed no attention that it did not tell of
 
     def loop(self, states: torch.Tensor) -> list[Step]:
@@ -232,20 +230,6 @@ class Watcher:
             steps.append(Step(l, states, after if own else after.detach().clone(), watching.found))
             states = steps[-1].after
         return steps
-
-
-def _is_own(layer: Any) -> bool:
-    """Say whether a layer runs code of dynloop alone: its modules, as they are, in sequence."""
-    return isinstance(layer, torch.nn.Module) and all(
-        (type(part) is torch.nn.Sequential or type(part).__module__.startswith("dynloop.")) and as_its_class_says(part)
-        for part in layer.modules()
-    )
-
-
-def as_its_class_says(part: torch.nn.Module) -> bool:
-    """Say whether a module has no hooks, and no method that was set on it in place of its class's."""
-    own = any(callable(value) and hasattr(type(part), name) for name, value in vars(part).items())
-    return not (own or part._forward_hooks or part._forward_pre_hooks)
 
 
 def at_once(steps: Sequence[Step], most: int = 16) -> int:

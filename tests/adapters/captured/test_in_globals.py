@@ -32,14 +32,14 @@ class Gated(nn.Module):
 
     def __init__(self, mode, missing=None):
         super().__init__()
-        self.linear, self.mode, self.missing = nn.Linear(4, 4), mode, missing or self.by_name
+        self.linear, self.mode, self.missing = nn.Linear(4, 4), mode, missing
 
     @staticmethod
     def by_name(mode):
         return mode is MISSING or mode is NONE or mode is Gated.OWN
 
     def forward(self, x):
-        return x + (2.0 if self.missing(self.mode) else 0.5) * self.linear(x).tanh()
+        return x + (2.0 if (self.missing or self.by_name)(self.mode) else 0.5) * self.linear(x).tanh()
 
 
 def closing(sentinel):
