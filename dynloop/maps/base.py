@@ -155,6 +155,13 @@ class LoopMap(ABC):
         ``start(generator, n) -> (n, *state_shape)``.
     facts : mapping, optional
         Exact facts about the map (zoo maps).
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.zoo.henon()
+    >>> isinstance(m, dl.LoopMap), m.state_shape, m.layer_names, m.power(3).layer_count
+    (True, (2,), ('_henon',), 3)
     """
 
     kind: ClassVar[str] = "map"

@@ -37,6 +37,14 @@ class Unfinished(Result):
         In which dtype they were iterated: that of the map, or of its twin.
     memory : dict of ndarray, (n, …)
         Sums over the loops done; their number does not grow with loops.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> slow = dl.TorchMap([lambda x: 0.9999 * x + 1e-4], (1,))
+    >>> rest = dl.classify(slow, [[0.0]], loops=64).unfinished
+    >>> rest.starts.tolist(), rest.loops, rest.states.shape
+    ([0], 64, (1, 1))
     """
 
     starts: Array

@@ -57,6 +57,13 @@ class Plan:
         The values of each parameter that varies; the first axis changes slowest. Empty in a listed plan.
     fixed : dict
         Parameters that are the same in every cell.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> plan = dl.read_plan({"analysis": "classify", "grid": {"checkpoint": ["zoo:henon"], "seed": [0, 1, 2]}})
+    >>> len(plan), plan.axes, plan.parameters(2)["seed"]
+    (3, {'checkpoint': ['zoo:henon'], 'seed': [0, 1, 2]}, 2)
     """
 
     def __init__(

@@ -36,6 +36,15 @@ class Study:
     ------
     StoreError
         If it holds no study.
+
+    Examples
+    --------
+    >>> import dynloop as dl, tempfile
+    >>> plan = dl.read_plan({"analysis": "lyapunov", "grid": {"checkpoint": ["zoo:henon"], "map.a": [0.2, 1.4]}})
+    >>> folder = tempfile.mkdtemp()
+    >>> done = dl.study(plan, folder)
+    >>> dl.Study(folder).table().columns["state"]
+    ('done', 'done')
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

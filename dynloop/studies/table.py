@@ -37,6 +37,14 @@ class StudyTable(Result):
         another column in ``result.NAME``.
     parameters : tuple of str
         Which columns are parameters.
+
+    Examples
+    --------
+    >>> import dynloop as dl, tempfile
+    >>> plan = dl.read_plan({"analysis": "lyapunov", "grid": {"checkpoint": ["zoo:henon"], "map.a": [0.2, 1.4]}})
+    >>> table = dl.study(plan, tempfile.mkdtemp()).table()
+    >>> table.columns["map.a"], table.summary()
+    ((0.2, 1.4), '2 cells: 2 done')
     """
 
     columns: dict[str, tuple[Any, ...]]

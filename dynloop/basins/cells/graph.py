@@ -48,6 +48,13 @@ class CellGraph(Result):
         The middles of the cells.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> found = dl.cell_graph(dl.zoo.logistic(2.5), (np.linspace(-0.005, 1.005, 200),), outer="interval")
+    >>> found.rigorous, found.shape, bool(abs(found.where(1) - 0.6).max() < 0.01)
+    (True, (200,), True)
     """
 
     recurrent_sets: tuple[Array, ...]
