@@ -65,7 +65,7 @@ class InferenceStages(Result):
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def at_attentions(self, metric: str) -> Array:
-        """Return a curve at the layers that attend, ``(loops, attentions)``."""
+        """Return the curve of `metric` at the layers that attend, ``(loops, attentions)``."""
         curve = self.curves[metric]
         return curve if metric in ATTENTION else curve[:, self.attention_layer]
 

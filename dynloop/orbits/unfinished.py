@@ -56,7 +56,7 @@ class Unfinished(Result):
 
     @classmethod
     def of(cls, q: Inquiry) -> Unfinished | None:
-        """Return the orbits of an inquiry that have undecided groups after the whole budget; None if there are none."""
+        """Return the orbits of inquiry `q` that have undecided groups after the whole budget; None without any."""
         starts = np.flatnonzero(q.unfinished.any(axis=1) & (q.watcher.loops == q.budget))
         if len(starts) == 0:
             return None
@@ -68,7 +68,7 @@ class Unfinished(Result):
 
     @classmethod
     def join(cls, parts: Sequence[Unfinished | None]) -> Unfinished | None:
-        """Put together what stopped after equally many loops."""
+        """Put together those of `parts` that stopped after equally many loops."""
         some = [part for part in parts if part is not None]
         if len(some) < 2:
             return some[0] if some else None
@@ -88,7 +88,7 @@ class Unfinished(Result):
         return replace(self, starts=starts[self.starts])
 
     def check(self, m: LoopMap) -> None:
-        """Raise `InvalidArgumentError` if a map does not send the last states to where they went."""
+        """Raise `InvalidArgumentError` if map `m` does not send the last states to where they went."""
         with np.errstate(all="ignore"):
             gap = row_norms(m, m.displacement(m.numpy(m(m.native(self.states))), self.images))
             size = row_norms(m, self.images) + row_norms(m, self.states)

@@ -111,7 +111,7 @@ class Evidence(Result):
     status: Array
 
     def at(self, *index: int) -> dict[str, Any]:
-        """Return the numbers of one start (and token) as a dictionary, nan left out."""
+        """Return the numbers at `index`, one start (and token), as a dictionary, nan left out."""
         row = {name: getattr(self, name)[index] for name in self.__dataclass_fields__}
         row["status"] = row["status"].value
         return {k: v for k, v in row.items() if not (np.ndim(v) == 0 and isinstance(v, float) and np.isnan(v))}

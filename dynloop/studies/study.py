@@ -119,11 +119,11 @@ class Study:
         return said
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write the table as CSV; see `StudyTable.to_csv`."""
+        """Write the table as CSV to `path`; see `StudyTable.to_csv`."""
         return self.table().to_csv(path)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
-        """Write the table as Parquet; needs pyarrow, of the extra ``export``."""
+        """Write the table as Parquet to `path`; needs pyarrow, of the extra ``export``."""
         return self.table().to_parquet(path)
 
     def to_xarray(self) -> Any:

@@ -65,7 +65,7 @@ class StudyTable(Result):
         return f"{len(self)} cells: {', '.join(told)}" if told else "0 cells"
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write the table as CSV (UTF-8); lists and mappings as JSON, nothing where there is no value."""
+        """Write the table as CSV (UTF-8) to `path`; lists and mappings as JSON, nothing where there is no value."""
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
@@ -75,7 +75,7 @@ class StudyTable(Result):
         return Path(path)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
-        """Write the table as Parquet: whole numbers, numbers, truth values, and text for everything else.
+        """Write the table as Parquet to `path`: whole numbers, numbers, truth values, and text for everything else.
 
         Raises
         ------

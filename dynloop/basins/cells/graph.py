@@ -97,7 +97,7 @@ class CellGraph(Result):
         return found.reshape(self.shape)
 
     def where(self, i: int) -> Array:
-        """Return the middles of the cells of a recurrent set, ``(cells, n)``."""
+        """Return the middles of the cells of recurrent set `i`, counted from 0, ``(cells, n)``."""
         index = np.unravel_index(self.recurrent_sets[i], self.shape)
         return np.stack([axis[k] for axis, k in zip(self.grid, index, strict=True)], axis=1)
 
