@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md from the figures of a run: ``python -m tests.benchmarks.page [--json FILE] [words …]``.
+"""Write docs/benchmarks.md from the figures of a run: ``python -m tests.benchmarks.page [--json FILE]… [words …]``.
 
 Without a file the benchmarks are run first, with the further words as words of pytest (``-k henon``); what they left
 out is named on the page, where a benchmark counts as run if one of its cases was. A run that fails writes nothing. Only
@@ -22,10 +22,28 @@ BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 
 def run(out, words=()):
     """Run the benchmarks, their figures going to a file; return pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", "-n", "0", "tests/benchmarks", "--benchmark-only", "-s"]
+    files = [str(path) for path in sorted(Path(__file__).parent.glob("test_*.py"))]  # not those of regimes/
+    command = [sys.executable, "-m", "pytest", "-n", "0", *files, "--benchmark-only", "-s"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, f"--benchmark-json={out}", *words], cwd=ROOT, env=environment, check=False)
     return done.returncode
+
+
+def joined(parts):
+    """One run from several of one machine and commit, that were made one after the other."""
+    cpus = [part["machine_info"]["cpu"] for part in parts]  # with its clock rate, which changes
+    where = [(cpu.get("brand_raw"), cpu["count"]) for cpu in cpus]
+    what = [(part["machine_info"]["python_version"], part["dynloop"]["versions"]) for part in parts]
+    same = list(zip(where, what, strict=True))
+    if any(one != same[0] for one in same) or len({part["commit_info"]["id"] for part in parts}) > 1:
+        raise SystemExit("the files are of more than one machine, environment or commit; give those of one")
+    about = parts[0]["dynloop"] | {"load after": parts[-1]["dynloop"]["load after"]}
+    dirty = any(part["commit_info"]["dirty"] for part in parts)
+    return parts[0] | {
+        "commit_info": parts[0]["commit_info"] | {"dirty": dirty},
+        "dynloop": about,
+        "benchmarks": [one for part in parts for one in part["benchmarks"]],
+    }
 
 
 def known(folder):
@@ -93,16 +111,17 @@ def filled(page, text):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="what `pytest --benchmark-json` wrote; nothing is run")
+    said = "what `pytest --benchmark-json` wrote; nothing is run. Several: a run in parts"
+    parser.add_argument("--json", type=Path, action="append", help=said)
     options, words = parser.parse_known_args(argv)
     if options.json and words:
         parser.error(f"--json runs nothing: leave out {' '.join(words)}")
     with tempfile.TemporaryDirectory() as folder:
-        path = options.json or Path(folder) / "run.json"
-        if not options.json and (code := run(path, words)) != 0:
+        paths = options.json or [Path(folder) / "run.json"]
+        if not options.json and (code := run(paths[0], words)) != 0:
             print(f"the benchmarks failed (exit code {code}); docs/benchmarks.md is as it was", file=sys.stderr)
             return code
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = joined([json.loads(path.read_text(encoding="utf-8")) for path in paths])
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), measured(data)), encoding="utf-8")
     return 0
 

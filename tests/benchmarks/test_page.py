@@ -90,6 +90,22 @@ def test_a_run_that_fails_leaves_the_page_alone(monkeypatch, tmp_path, capsys):
         page.main(["--json", str(tmp_path / "run.json"), "-k", "henon"])
 
 
+def test_parts_of_one_commit_and_machine_make_one_run_and_others_are_refused(folder):
+    second = made_run(benchmarks=[{"fullname": "tests/benchmarks/test_two.py::test_left[1]", "extra_info": {}}])
+    second["dynloop"]["load after"] = [7.0, 7.0, 7.0]
+    lines = page.measured(page.joined([made_run(), second]), folder).splitlines()
+    assert "7.0 7.0 7.0 after" in lines[3]
+    assert "0.1 0.2 0.3 before" in lines[3]
+    assert "## Not run this time" not in lines
+    dirty = made_run(commit_info=made_run()["commit_info"] | {"dirty": True})
+    assert page.joined([made_run(), dirty])["commit_info"]["dirty"]
+    other = made_run()
+    other["dynloop"]["versions"]["torch"] = "2.8"
+    for foreign in (other, made_run(commit_info={"id": "f" * 40, "dirty": False})):
+        with pytest.raises(SystemExit, match="more than one machine, environment or commit"):
+            page.joined([made_run(), foreign])
+
+
 class Kept:
     def __init__(self):
         self.extra_info = {}
