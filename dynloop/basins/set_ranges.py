@@ -98,7 +98,7 @@ def _lines(m: LoopMap, flat: Array, others: Array, starts: Array) -> Array:
 
 
 def _come_back(m: LoopMap, on: Array, sample: Array, pushes: Array, passes: float, box: Box) -> bool:
-    """Say whether states of a set, two for every push, are as near to it later as those on it, and mostly in its box."""
+    """Say whether states of a set, two for every push, are later as near to it as those on it, mostly in its box."""
     moves = np.concatenate([pushes, pushes])
     begun = on[np.linspace(0, len(on) - 1, len(moves)).astype(int)] + moves
     total, inside, block = np.zeros(len(begun)), np.zeros(len(begun)), max(1, _NUMBERS // begun.size)
