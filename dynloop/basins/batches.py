@@ -33,7 +33,8 @@ def capture(
     A state is captured by a cycle when it is in its range and twice in a row came nearer by as much as half of what the
     multipliers ask for, or is as near as rounding allows; by a set where the mean distance over the looks from 2^k to
     2^{k+1}, k ≥ 5, is in its range, and all of them lie within its bounds. It has settled elsewhere, −3, when it is
-    back within rounding where it was at the last look whose number was a power of two. Orbits that are decided leave the batch.
+    back within rounding where it was at the last look whose number was a power of two. Orbits that are decided leave
+    the batch.
     """
     every = _between(ranges)
     labels = np.full(len(states), UNDECIDED, dtype=np.int64)

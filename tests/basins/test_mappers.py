@@ -133,11 +133,14 @@ def test_an_attractor_far_away_joins_no_others(far):
     assert few(np.array([[-1.0], [0.5], [500.0]])).tolist() == [1, -3, 2]
 
 
-def test_attractors_on_which_features_are_equal_are_one_and_sets_that_a_line_parts_are_two():
+def test_attractors_on_which_features_are_equal_are_one():
     wells = dl.TorchMap([lambda x: (2 * x).tanh()], (1,))
     starts = np.linspace(-2, 2, 40)[:, None]
     assert set(dl.by_features(wells, starts, lambda o: np.abs(o[:, -1]))(starts)) == {1}
 
+
+@pytest.mark.slow
+def test_chaotic_sets_that_a_line_parts_are_two_by_features():
     def layer(x):
         c, y = torch.clamp(1 - 1.9 * x[:, :1] ** 2, -1, 1), 1e-3 * torch.tanh(2e3 * x[:, 1:])
         return torch.where(x > 100, 600 + 0.5 * (x - 600), torch.cat([c, y], dim=1))
