@@ -6,11 +6,11 @@ BIN    := $(VENV)/bin
 TORCH  := torch==2.13.0
 WORKERS ?= 2
 
-.PHONY: help demo test nightly mutants bench regimes proofs docs package lint format clean
+.PHONY: help demo test nightly mutants bench bench-page regimes proofs docs package lint format clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 18
 
 demo: $(VENV)/.dynloop ## classify the trained checkpoints that ship with dynloop
 	$(BIN)/dynloop classify demo
@@ -28,6 +28,9 @@ mutants: $(VENV)/.test ## break the library in named ways; the property suite mu
 
 bench: $(VENV)/.test ## run the benchmarks and print their ratios
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks --benchmark-only -s
+
+bench-page: $(VENV)/.test ## run the benchmarks and write docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks.page
 
 regimes: $(VENV)/.test ## classify 500 orbits of known class, print the confusion matrix
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.regimes.run --workers $(WORKERS)

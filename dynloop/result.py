@@ -38,6 +38,13 @@ class Status(Enum):
     """Why a computation stopped, one member a reason; the value is the sentence a user reads.
 
     A status never says what an orbit does (that is a `Regime`): "diverged" is not "ran out of loops".
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.lyapunov_spectrum(dl.zoo.logistic(4.5), [0.3], loops=100)
+    >>> found.status is dl.Status.DIVERGED, dl.Status.DIVERGED.value
+    (True, 'a state stopped being finite')
     """
 
     DECIDED = "the evidence sufficed for a verdict"

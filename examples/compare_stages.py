@@ -50,10 +50,10 @@ def main(words: list[str] | None = None) -> str:
         name: [dl.open_checkpoint(given.weights / name, p, dtype=torch.float64) for p in prompts] for name in RECIPES
     }
     once = dl.inference_stages(maps["feed-forward"], loops=1)
-    looped = {name: dl.inference_stages(maps[name], loops=4 * TRAINED) for name in LOOPED}
-    tables.append(stages(maps, once))
-    tables.append(repeats(looped))
-    draw_stages(looped, once).savefig(given.out / "stages.png", dpi=110)
+    trained = {name: dl.inference_stages(maps[name], loops=TRAINED) for name in LOOPED}
+    tables.append(stages(trained, once))
+    tables.append(repeats({name: dl.inference_stages(maps[name], loops=4 * TRAINED) for name in LOOPED}))
+    draw_stages(trained, once).savefig(given.out / "stages.png", dpi=110)
     draw_steps(maps).savefig(given.out / "steps.png", dpi=110)
     said = "\n\n".join(tables)
     (given.out / "measured.md").write_text(said + "\n", encoding="utf-8")
@@ -101,10 +101,10 @@ def middle(values: np.ndarray) -> str:
     return f"{np.median(values):.2f} ({values.min():.2f} – {values.max():.2f})" if len(values) else "–"
 
 
-def stages(maps: dict[str, list[dl.TorchMap]], once: dl.InferenceStages) -> str:
+def stages(trained: dict[str, dl.InferenceStages], once: dl.InferenceStages) -> str:
     rows = []
-    for name in LOOPED:
-        found = dl.align_stages(dl.inference_stages(maps[name], loops=TRAINED), once, metrics=METRICS)
+    for name, looped in trained.items():
+        found = dl.align_stages(looped, once, metrics=METRICS)
         depths = "; ".join(" ".join(map(str, row)) for row in found.depth)
         gain = " ".join(f"{a / b:.2f}" for a, b in zip(found.distance, found.by_chance, strict=True))
         rows.append([name, depths, gain, f"{found.p_joint:.3f} (least {found.least_p:.3f})"])

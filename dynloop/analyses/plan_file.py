@@ -40,6 +40,7 @@ def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:
     Returns
     -------
     Plan
+        What `study` takes: nothing has been run.
 
     Raises
     ------

@@ -42,6 +42,14 @@ class Attractor(Result):
     log_volume : float
         Mean of log|det DF| along the sample, per loop; nan of a cycle, and where it was not taken: of more than 256
         coordinates, or by features. Then nobody looked whether F keeps volumes there, and nothing is attracted.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> found = dl.basins(dl.zoo.newton(), (np.linspace(-1, 1, 60), np.linspace(-1, 1, 60)))
+    >>> root = found.attractors[0]
+    >>> root.label, root.period, root.regime.name, root.points.round(3).tolist()
+    (1, 1, 'VANISHING', [[-0.5, -0.866]])
     """
 
     label: int
@@ -76,6 +84,14 @@ class Mapper(ABC):
         The map.
     attractors : tuple of Attractor
         The known attractors; ``attractors[i].label`` is i + 1.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> m = dl.TorchMap([lambda x: (2 * x).tanh()], (1,))
+    >>> mapper = dl.by_classification(m, np.array([[0.5], [-0.5]]))
+    >>> mapper(np.array([[2.0], [-3.0]])).tolist(), [one.label for one in mapper.attractors]
+    ([2, 1], [1, 2])
     """
 
     map: LoopMap

@@ -50,6 +50,14 @@ class FractionsBranch(Result):
         For every value, with the numbers that they keep.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> tilted = lambda a: dl.TorchMap([lambda x: x + 0.25 * (x - x**3 + a)], (1,))
+    >>> found = dl.continue_fractions(tilted, [0.0, 0.5], ((-2, 2),), samples=50)
+    >>> found.fractions.shape, found.fractions[1].tolist(), found.values.tolist()
+    ((2, 2), [0.0, 1.0], [0.0, 0.5])
     """
 
     fractions: Array

@@ -54,6 +54,13 @@ class BasinFractions(Result):
         starts ran out before.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> found = dl.basin_fractions(dl.zoo.newton(), ((-1, 1), (-1, 1)), samples=500)
+    >>> found.interval.shape, found.samples, round(float(found.fractions.sum() + found.rest.sum()), 12)
+    ((3, 2), 500, 1.0)
     """
 
     fractions: Array

@@ -43,6 +43,13 @@ class PromptIndependence(Result):
         The comparisons, with their evidence.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.path_independence_of_prompts(None, [dl.zoo.logistic(2.5), dl.zoo.logistic(3.2)], starts=4)
+    >>> found.verdicts, found.undecided
+    (('path independent', 'path independent'), 0.0)
     """
 
     independent: float

@@ -27,6 +27,13 @@ class Slice(Result):
         u₁ … u_k, as they were given.
     axes : tuple of ndarray
         The values of a₁ … a_k.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> found = dl.plane(np.zeros(3), [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], 2.0, 5)
+    >>> found.shape, found.states(np.array([0, 24])).tolist()
+    ((5, 5), [[-2.0, 0.0, -2.0], [2.0, 0.0, 2.0]])
     """
 
     origin: Array

@@ -43,6 +43,15 @@ class BasinStability(Result):
         Perturbed states for every size.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> m = dl.TorchMap([lambda x: x + 0.25 * x * (1 - x * x)], (1,))
+    >>> sides = lambda starts: np.where(m.numpy(starts)[:, 0] > 0, 1, 2)
+    >>> found = dl.basin_stability(m, [1.0], [0.5, 3.0], mapper=sides)
+    >>> found.label, found.sizes.tolist(), found.interval.shape
+    (1, [0.5, 3.0], (2, 2))
     """
 
     stability: Array

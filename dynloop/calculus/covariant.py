@@ -37,6 +37,13 @@ class CovariantVectors(Result):
         Where the vectors stand.
     status : Status
         CONVERGED; DIVERGED; BELOW_RANK_TOLERANCE where some of the k directions are contracted to nothing.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.covariant_vectors(dl.zoo.cat(), [0.3, 0.2], loops=4, transient=40, backward=40)
+    >>> found.vectors.shape, found.growth[0].round(6).tolist(), found.status.name
+    ((4, 2, 2), [0.962424, -0.962424], 'CONVERGED')
     """
 
     vectors: Array

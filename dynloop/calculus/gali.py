@@ -33,6 +33,13 @@ class Gali(Result):
         CONVERGED; DIVERGED if the orbit was lost; BELOW_RANK_TOLERANCE if a direction was.
     loops, transient : int
         Length of the window, and loops dropped before it.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.gali(dl.zoo.cat(), [0.3, 0.2], loops=200)
+    >>> found.exponents.round(6).tolist(), found.status.name, found.log.shape
+    ([0.962424, -0.962424], 'CONVERGED', (200,))
     """
 
     log: Array

@@ -67,6 +67,13 @@ class LyapunovSpectrum(Result):
         0 by QR; from multipliers the period p of the cycle on which the orbit has settled.
     loops, transient, qr_every : int
         Length of the window (0 from multipliers), loops iterated before it, loops between two QR decompositions.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.lyapunov_spectrum(dl.zoo.cat(), [0.3, 0.2], loops=500)
+    >>> found.exponents.round(6).tolist(), found.status.name, found.finite_time.shape[1]
+    ([0.962424, -0.962424], 'CONVERGED', 2)
     """
 
     exponents: Array

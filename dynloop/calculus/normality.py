@@ -52,6 +52,14 @@ class Normality(Result):
         What is missing and why; empty where nothing is.
     probes : int
         Random vectors behind the estimates; 0 where all is exact.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> shear = dl.TorchMap([lambda x: x @ x.new_tensor([[0.5, 0.0], [1.0, 0.5]])], (2,))
+    >>> found = dl.normality(shear, np.zeros(2))
+    >>> round(found.spectral_radius, 6), round(found.norm, 6), round(found.departure, 6), found.status.name
+    (0.5, 1.207107, 1.0, 'SOLVED')
     """
 
     spectral_radius: float

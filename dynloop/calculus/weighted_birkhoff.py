@@ -30,6 +30,13 @@ class BirkhoffAverage(Result):
         where the series is constant.
     loops : int
         Length of the series.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> found = dl.weighted_birkhoff(np.cos(np.arange(2000)) ** 2)
+    >>> round(float(found.value), 9), found.loops
+    (0.5, 2000)
     """
 
     value: Array

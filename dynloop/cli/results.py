@@ -69,6 +69,8 @@ def analyse_all(
     entries, brief = [], []
     weights: dict[str, str] = {}
     for number, case in enumerate(cases, 1):
+        if folder is not None and case.address not in weights:
+            weights[case.address] = fingerprint(address_files(case.address))
         m = case.open()
         try:
             found = analyse(m, case)
@@ -77,8 +79,6 @@ def analyse_all(
         head = {"checkpoint": case.address, "prompt": case.prompt}
         if folder is not None:
             saved = found.save(folder / f"{number:04d}.npz").name
-            if case.address not in weights:
-                weights[case.address] = fingerprint(address_files(case.address))
             own = {"weights": weights[case.address]} if weights[case.address] else {}
             brief.append({**head, **own, "file": saved, **brief_entry(found), "map": map_entry(m)})
         if as_json:

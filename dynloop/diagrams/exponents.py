@@ -39,6 +39,13 @@ class ExponentDiagram(Result):
         The values of the parameter.
     loops, transient : int
         Loops averaged over, and loops dropped before them.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.exponent_diagram(dl.zoo.henon(), [0.3, 0.5], k=2)
+    >>> found.exponents.sum(axis=1).round(6), found.values.tolist()  # ln 0.3
+    (array([-1.203973, -1.203973]), [0.3, 0.5])
     """
 
     exponents: Array

@@ -32,6 +32,13 @@ class OrbitDiagram(Result):
         The values of the parameter.
     loops, transient : int
         Loops recorded, and loops dropped before them.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.orbit_diagram(dl.zoo.logistic(), [2.5, 3.2], loops=4)
+    >>> found.states.shape, found.values.tolist(), [status.name for status in found.status]
+    ((2, 4, 1), [2.5, 3.2], ['CONVERGED', 'CONVERGED'])
     """
 
     states: Array

@@ -36,6 +36,13 @@ class PeriodDiagram(Result):
         Loops dropped, and the longest period that was looked for.
     tolerance : float
         How near, relative to the largest coordinate, counts as back.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.period_diagram(dl.zoo.logistic(), [3.2, 4.0], longest=16)
+    >>> found.period.tolist(), found.values.tolist(), found.longest
+    ([2, -1], [3.2, 4.0], 16)
     """
 
     period: Array

@@ -31,6 +31,13 @@ class RegimeDiagram(Result):
         As in `Classification`, of the same shape.
     values : ndarray, (rows,)
         The values of the parameter.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.regime_diagram(dl.zoo.logistic(), [2.5, 3.2])
+    >>> found.period.tolist(), found.rate.shape, found.values.tolist()
+    ([1, 2], (2,), [2.5, 3.2])
     """
 
     regime: Array

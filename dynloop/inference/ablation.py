@@ -58,6 +58,13 @@ class Ablation(Result):
         Of the blocks and their starts.
     settings : dict
         What is the same in all runs.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.ablate(injection=["concat"], layers=2, width=16, heads=2, tokens=3, seeds=[0], loops=128)
+    >>> found.setting(0)["injection"], found.said(0), found.by_seed["closure"].shape
+    ('concat', 'CYCLIC 100', (1, 1))
     """
 
     norm: Array

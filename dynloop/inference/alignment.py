@@ -41,6 +41,14 @@ class StageAlignment(Result):
         What was compared.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.synthetic.looped_transformer(layers=5, width=16, heads=2, tokens=6, norm="none", gain=2.0)
+    >>> found = dl.align_stages(dl.inference_stages(m, loops=3), dl.inference_stages(m, loops=1))
+    >>> found.depth.shape, found.p_value.shape, bool(found.p_value[0] <= 1)
+    ((3, 5), (3,), True)
     """
 
     depth: Array

@@ -45,6 +45,14 @@ class InferenceStages(Result):
         Over how many prompts (of one block: starts) is averaged.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.synthetic.looped_transformer(layers=3, width=16, heads=2, tokens=5)
+    >>> found = dl.inference_stages(m, loops=4)
+    >>> found.layers, found.attention_layer.tolist(), found.at_attentions("matrix_entropy").shape
+    (('adapter', 'block 0', 'block 1', 'block 2'), [1, 2, 3], (4, 3))
     """
 
     curves: Mapping[str, Array]
@@ -57,7 +65,7 @@ class InferenceStages(Result):
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def at_attentions(self, metric: str) -> Array:
-        """Return a curve at the layers that attend, ``(loops, attentions)``."""
+        """Return the curve of `metric` at the layers that attend, ``(loops, attentions)``."""
         curve = self.curves[metric]
         return curve if metric in ATTENTION else curve[:, self.attention_layer]
 

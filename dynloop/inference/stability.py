@@ -46,6 +46,14 @@ class AttentionStability(Result):
         Why T10 gives no bound, for every attention; empty where it does.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.synthetic.looped_transformer(layers=2, width=16, heads=2, tokens=5)
+    >>> found = dl.attention_stability(m, loops=24)
+    >>> found.change.shape, found.entropy.shape, found.times[:3].tolist()
+    ((1, 2, 2, 23), (1, 2, 2, 24), [0, 1, 2])
     """
 
     stabilised_at: Array

@@ -155,6 +155,13 @@ class LoopMap(ABC):
         ``start(generator, n) -> (n, *state_shape)``.
     facts : mapping, optional
         Exact facts about the map (zoo maps).
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.zoo.henon()
+    >>> isinstance(m, dl.LoopMap), m.state_shape, m.layer_names, m.power(3).layer_count
+    (True, (2,), ('_henon',), 3)
     """
 
     kind: ClassVar[str] = "map"
@@ -202,7 +209,10 @@ class LoopMap(ABC):
 
     @abstractmethod
     def native(self, states: Any, argument: str = "states") -> Any:
-        """Convert states to the map's own array type and dtype; check the shape ``(batch, *state_shape)``."""
+        """Convert states to the map's own array type and dtype; check the shape ``(batch, *state_shape)``.
+
+        A message about them calls them by the name in `argument`.
+        """
 
     @abstractmethod
     def numpy(self, states: Any) -> Array:
@@ -218,11 +228,11 @@ class LoopMap(ABC):
         *, floor: float, ceiling: float, returns: tuple[float, float], trend: bool,  # noqa: ARG002
     ) -> Survey | None:
         # fmt: on
-        """Iterate and measure as `watch` from the states themselves, but keep no series; None if a map cannot.
+        """Iterate `loops` times and measure as `watch` from the states themselves, but keep no series.
 
-        `largest` ``(batch, rows)`` is the largest norm seen before. Steps are settled at ``floor``, or where they stall
-        below ``ceiling · floor``; `returns` are the narrow and the wide relative distance of a return; decay is
-        measured if `trend`.
+        None if a map cannot. `largest` ``(batch, rows)`` is the largest norm seen before. Steps are settled at
+        ``floor``, or where they stall below ``ceiling · floor``; `returns` are the narrow and the wide relative
+        distance of a return; decay is measured if `trend`.
         """
         return None
 
@@ -241,11 +251,12 @@ class LoopMap(ABC):
     ) -> Stretch:  # fmt: skip
         """Iterate `loops` times, carrying frames ``(batch, k, *s)`` along, orthonormalised after each `every` loops.
 
-        `mask` ``(batch, *s)``, if given, multiplies the frames after every loop; with a mask of ones on the first rows
-        it gives the exponents of a prefix of a causal map. `gather` decompositions next to each other make one record,
-        their sum; `loops` is a multiple of ``every · gather``. A direction is gone, its log R_jj −inf, where
-        R_jj ≤ n·u·(the longest vector of the frame), u the unit roundoff (theory note T8). `overwrite` allows to work
-        in the array of frames that is given, which saves a copy of it.
+        The orbits begin at native `states` ``(batch, *s)``. `mask` ``(batch, *s)``, if given, multiplies the frames
+        after every loop; with a mask of ones on the first rows it gives the exponents of a prefix of a causal map.
+        `gather` decompositions next to each other make one record, their sum; `loops` is a multiple of
+        ``every · gather``. A direction is gone, its log R_jj −inf, where R_jj ≤ n·u·(the longest vector of the frame),
+        u the unit roundoff (theory note T8). `overwrite` allows to work in the array of frames that is given, which
+        saves a copy of it.
         """
 
     def within_tokens(self, states: Any, rng: np.random.Generator) -> WithinTokens | None:  # noqa: ARG002
@@ -261,7 +272,7 @@ class LoopMap(ABC):
 
     @abstractmethod
     def twin(self, dtype: str = "float64") -> LoopMap:
-        """Return the same map in a higher precision; raise `NoTwinError` where that is not to be had."""
+        """Return the same map in the higher precision `dtype`; raise `NoTwinError` where that is not to be had."""
 
     @property
     def first_window(self) -> int:
@@ -269,7 +280,7 @@ class LoopMap(ABC):
         return 32
 
     def in_dtype(self, name: str) -> LoopMap:  # noqa: ARG002 - only a map without weights takes any
-        """Return the map with its working dtype fixed, if it has none of its own."""
+        """Return the map with its working dtype fixed to the one called `name`, if it has none of its own."""
         return self
 
     def in_dtype_of(self, states: Any) -> LoopMap:  # noqa: ARG002 - a map of one dtype needs no states
@@ -320,14 +331,14 @@ class LoopMap(ABC):
 
     @abstractmethod
     def stack(self, states: Sequence[Any]) -> Any:
-        """Stack native arrays on a new leading axis."""
+        """Stack native arrays, `states`, on a new leading axis."""
 
     def detached(self, states: Any) -> Any:
         """Return native states without any graph behind them."""
         return states.detach() if hasattr(states, "detach") else states
 
     def start(self, rng: int | np.random.Generator | None = 0, n: int = 1) -> Any:
-        """Draw `n` starts, shape ``(n, *state_shape)``.
+        """Draw `n` starts, shape ``(n, *state_shape)``, with `rng`: a generator, or the seed of one.
 
         Raises
         ------
@@ -341,7 +352,7 @@ class LoopMap(ABC):
         return self.drawn(self._start, rng, n)
 
     def drawn(self, starter: Starter, rng: int | np.random.Generator | None, n: int) -> Any:
-        """Draw `n` starts ``(n, *state_shape)`` of one kind, `n` being checked."""
+        """Draw `n` starts ``(n, *state_shape)`` by ``starter(generator of rng, n)``, `n` being checked."""
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InvalidArgumentError(f"n must be a positive int; got {n!r}. Pass n=1 for one start.")
         return self.native(starter(as_rng(rng), n), "start")
@@ -349,11 +360,12 @@ class LoopMap(ABC):
     def batch(
         self, starts: Any, rng: int | np.random.Generator | None = 0, *, argument: str = "starts"
     ) -> tuple[Any, bool]:
-        """Normalise the starts that an analysis was given as `argument`.
+        """Normalise the starts that an analysis was given as `argument`; draw one with `rng` where they are None.
 
         Returns
         -------
         states : native array, (batch, *state_shape)
+            The starts, with a batch axis.
         single : bool
             Whether the batch axis was missing, so that the result must have none either.
         """
@@ -384,7 +396,7 @@ class LoopMap(ABC):
         return difference
 
     def check_batched(self, shape: tuple[int, ...], argument: str) -> None:
-        """Raise `ShapeError` unless `shape` is ``(batch, *state_shape)``."""
+        """Raise `ShapeError`, which names `argument`, unless `shape` is ``(batch, *state_shape)``."""
         if shape[1:] == self.state_shape and len(shape) == len(self.state_shape) + 1:
             return
         rule = f"{self.name} acts on states of shape (batch, {_tail(self.state_shape)}); {argument} has shape {shape}"

@@ -63,6 +63,8 @@ class KernelMap(LoopMap):
         ``start(numpy_generator, n) -> (n, dim)``.
     facts : mapping, optional
         Exact facts about the map.
+    layer_names : sequence of str, optional
+        One name a layer; those of the steps if left out.
 
     Examples
     --------
@@ -176,7 +178,7 @@ class KernelMap(LoopMap):
         return made
 
     def with_table(self, table: Array) -> KernelMap:
-        """Return the map with parameters of their own, ``(batch, parameters)``, for every state of a batch.
+        """Return the map with a row of `table`, ``(batch, parameters)``, as the parameters of every state of a batch.
 
         Facts are left out: they are of one choice of parameters.
         """
@@ -196,7 +198,7 @@ class KernelMap(LoopMap):
         return made
 
     def same_loop(self, other: KernelMap) -> bool:
-        """Say whether another map differs in its parameters alone."""
+        """Say whether the map `other` differs in its parameters alone."""
         mine, theirs = (
             (
                 *(None if known is None else [_identity(f) for f in known]
@@ -291,7 +293,11 @@ class KernelMap(LoopMap):
         return found
 
     def find_periods(self, states: Array, transient: int, longest: int, tolerance: float) -> Array:
-        """Return the period of every orbit, ``(batch,)``: 0 if there is none up to `longest`, −1 if it is lost."""
+        """Return the period of every orbit, ``(batch,)``: 0 if there is none up to `longest`, −1 if it is lost.
+
+        Looked for after `transient` loops from `states` ``(batch, dim)``; `tolerance` is relative to the largest
+        coordinate.
+        """
         found = np.empty(len(states), dtype=np.int64)
         work = (transient + 2 * longest) * self.layer_count * self.dimension
         period = period_loop(self._steps[: self._cycle], self.dimension)
@@ -314,7 +320,12 @@ class KernelMap(LoopMap):
         return labels, loops, states
 
     def recur(self, states: Array, limit: int, want: int, low: Array, inverse: Array, room: int) -> tuple[Array, Array]:
-        """Iterate until recurrent in cells: loops ``(batch,)``, −1 lost, −2 not recurrent; and the states then."""
+        """Iterate until recurrent in cells: loops ``(batch,)``, −1 lost, −2 not recurrent; and the states then.
+
+        From `states` ``(batch, dim)``, for at most `limit` loops; recurrent is an orbit after `want` visits in a row to
+        cells that it was in before. A cell counts from the corner `low` ``(dim,)``, `inverse` ``(dim,)`` being one over
+        its sides; `room` is the size of the table of visited cells, a power of two, of which half may be used.
+        """
         states, found = states.copy(), np.empty(len(states), dtype=np.int64)
         recur = recurrence_loop(self._steps[: self._cycle], self.dimension, self.periods is not None)
         work = 0.25 * limit * self.layer_count * self.dimension

@@ -115,7 +115,7 @@ def _stable_point(kind: str, numbers: dict[str, Any], radius: float, neutral: fl
 def _at_a_kink(radius: float, residual: float) -> Finding:
     return undecided(
         f"settled on a fixed point at a kink of the map (residual {residual:.1e}): its multipliers are those of one "
-        f"side (spectral radius {radius:.4g}), and states on the other side leave; move the start a little",
+        f"side (spectral radius {radius:.4g}), and states on the other side leave: a limit from one side at most",
         Status.DECIDED,
     )
 

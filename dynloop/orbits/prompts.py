@@ -43,6 +43,13 @@ class PromptSummary(Result):
         The verdicts, with their evidence.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.classify_prompts("demo:hop-injected", [[1, 2, 3], [4, 5, 6, 7]], loops=256)
+    >>> found.by_prompt.shape == (2, len(found.regimes)), round(float(found.share.sum()), 12)
+    (True, 1.0)
     """
 
     regimes: tuple[str, ...]

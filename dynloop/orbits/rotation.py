@@ -34,6 +34,13 @@ class RotationNumber(Result):
         About which the turns were counted; None for an angle coordinate.
     loops, transient : int
         Length of the window, and loops dropped before it.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.rotation_number(dl.zoo.ring(), [0.6, 0.2])
+    >>> found.status.name, abs(found.error) < 1e-9
+    ('CONVERGED', True)
     """
 
     value: float

@@ -59,6 +59,14 @@ class SectionClassification(Result):
         The layer that each section stands before.
     settings : dict
         Those of the classification.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.TorchMap([lambda x: 0.5 * x + 1, lambda x: x - 1], (1,), layer_names=["pull", "push"])
+    >>> found = dl.classify_sections(m, dl.classify(m, [0.3]))
+    >>> found.layers, [regime.name for regime in found.regime], found.period.tolist()
+    (('pull', 'push'), ['CYCLIC', 'CYCLIC'], [1, 1])
     """
 
     regime: Array

@@ -77,6 +77,13 @@ class FixedPoints(Result):
         p.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.find_fixed_points(dl.zoo.henon(), [[0.5, 0.2], [-1.0, -0.3]])
+    >>> found.row.tolist(), found.unstable.tolist(), bool((found.residual < 1e-14).all())
+    ([0, 1], [1, 1], True)
     """
 
     points: Array

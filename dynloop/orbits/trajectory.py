@@ -32,6 +32,13 @@ class Trajectory(Result):
         ``states[i]``.
     settings : dict
         What made this record: the map, its layers, dtype, shape of a state and periods of its angles.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.trajectory(dl.zoo.logistic(2.0), [0.25], 2, transient=1, sections=True)
+    >>> found.times.tolist(), found.states.shape, found.sections.shape
+    ([1, 2, 3], (3, 1), (3, 2, 1))
     """
 
     states: Any

@@ -37,6 +37,14 @@ class Unfinished(Result):
         In which dtype they were iterated: that of the map, or of its twin.
     memory : dict of ndarray, (n, …)
         Sums over the loops done; their number does not grow with loops.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> slow = dl.TorchMap([lambda x: 0.9999 * x + 1e-4], (1,))
+    >>> rest = dl.classify(slow, [[0.0]], loops=64).unfinished
+    >>> rest.starts.tolist(), rest.loops, rest.states.shape
+    ([0], 64, (1, 1))
     """
 
     starts: Array
@@ -48,7 +56,7 @@ class Unfinished(Result):
 
     @classmethod
     def of(cls, q: Inquiry) -> Unfinished | None:
-        """Return the orbits of an inquiry that have undecided groups after the whole budget; None if there are none."""
+        """Return the orbits of inquiry `q` that have undecided groups after the whole budget; None without any."""
         starts = np.flatnonzero(q.unfinished.any(axis=1) & (q.watcher.loops == q.budget))
         if len(starts) == 0:
             return None
@@ -60,7 +68,7 @@ class Unfinished(Result):
 
     @classmethod
     def join(cls, parts: Sequence[Unfinished | None]) -> Unfinished | None:
-        """Put together what stopped after equally many loops."""
+        """Put together those of `parts` that stopped after equally many loops."""
         some = [part for part in parts if part is not None]
         if len(some) < 2:
             return some[0] if some else None
@@ -80,7 +88,7 @@ class Unfinished(Result):
         return replace(self, starts=starts[self.starts])
 
     def check(self, m: LoopMap) -> None:
-        """Raise `InvalidArgumentError` if a map does not send the last states to where they went."""
+        """Raise `InvalidArgumentError` if map `m` does not send the last states to where they went."""
         with np.errstate(all="ignore"):
             gap = row_norms(m, m.displacement(m.numpy(m(m.native(self.states))), self.images))
             size = row_norms(m, self.images) + row_norms(m, self.states)

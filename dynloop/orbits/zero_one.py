@@ -32,6 +32,13 @@ class ZeroOneTest(Result):
         The angles c, radians per loop.
     loops : int
         Length of the signal.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.zero_one_test(dl.trajectory(dl.zoo.logistic(3.5), [0.3], 1000, transient=500).states[:, 0])
+    >>> bool(abs(found.K) < 0.1), found.loops, found.correlations.shape == found.angles.shape
+    (True, 1001, True)
     """
 
     K: float

@@ -57,6 +57,13 @@ class Plan:
         The values of each parameter that varies; the first axis changes slowest. Empty in a listed plan.
     fixed : dict
         Parameters that are the same in every cell.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> plan = dl.read_plan({"analysis": "classify", "grid": {"checkpoint": ["zoo:henon"], "seed": [0, 1, 2]}})
+    >>> len(plan), plan.axes, plan.parameters(2)["seed"]
+    (3, {'checkpoint': ['zoo:henon'], 'seed': [0, 1, 2]}, 2)
     """
 
     def __init__(
@@ -107,6 +114,7 @@ class Plan:
         Returns
         -------
         Plan
+            One cell a combination.
 
         Raises
         ------
@@ -144,7 +152,10 @@ class Plan:
         files: Mapping[str, Finder] | Iterable[str] = (),
         code: str | None = None,
     ) -> Plan:
-        """Plan a list of cells, each given by its parameters, which go before `fixed`; else as `grid`."""
+        """Plan a list of cells, each given by its parameters, which go before `fixed`.
+
+        `function`, `files` and `code` are as in `grid`.
+        """
         rows = list(cells)
         if not rows:
             raise InvalidArgumentError("cells is empty; give the parameters of one cell or more")
@@ -172,7 +183,7 @@ class Plan:
         return [*varying, *(name for name in self.fixed if name not in varying)]
 
     def parameters(self, number: int) -> dict[str, Any]:
-        """Return the parameters of one cell."""
+        """Return the parameters of cell `number`, counted from 0."""
         if self.rows is not None:
             return {**self.fixed, **self.rows[number]}
         chosen: list[Any] = []
@@ -182,7 +193,7 @@ class Plan:
         return {**self.fixed, **dict(zip(self.axes, reversed(chosen), strict=True))}
 
     def column(self, name: str) -> list[Any]:
-        """Return the value of one parameter in every cell, in order; None where a cell does not have it."""
+        """Return the value of parameter `name` in every cell, in order; None where a cell does not have it."""
         if self.rows is not None:
             return [row.get(name, self.fixed.get(name)) for row in self.rows]
         if name not in self.axes:
@@ -231,7 +242,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """Read back what `to_json` wrote; the function is named, not loaded.
+        """Read back the `text` that `to_json` wrote; the function is named, not loaded.
 
         Raises
         ------

@@ -36,6 +36,15 @@ class Study:
     ------
     StoreError
         If it holds no study.
+
+    Examples
+    --------
+    >>> import dynloop as dl, tempfile
+    >>> plan = dl.read_plan({"analysis": "lyapunov", "grid": {"checkpoint": ["zoo:henon"], "map.a": [0.2, 1.4]}})
+    >>> folder = tempfile.mkdtemp()
+    >>> done = dl.study(plan, folder)
+    >>> dl.Study(folder).table().columns["state"]
+    ('done', 'done')
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -110,11 +119,11 @@ class Study:
         return said
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write the table as CSV; see `StudyTable.to_csv`."""
+        """Write the table as CSV to `path`; see `StudyTable.to_csv`."""
         return self.table().to_csv(path)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
-        """Write the table as Parquet; needs pyarrow, of the extra ``export``."""
+        """Write the table as Parquet to `path`; needs pyarrow, of the extra ``export``."""
         return self.table().to_parquet(path)
 
     def to_xarray(self) -> Any:

@@ -37,6 +37,14 @@ class StudyTable(Result):
         another column in ``result.NAME``.
     parameters : tuple of str
         Which columns are parameters.
+
+    Examples
+    --------
+    >>> import dynloop as dl, tempfile
+    >>> plan = dl.read_plan({"analysis": "lyapunov", "grid": {"checkpoint": ["zoo:henon"], "map.a": [0.2, 1.4]}})
+    >>> table = dl.study(plan, tempfile.mkdtemp()).table()
+    >>> table.columns["map.a"], table.summary()
+    ((0.2, 1.4), '2 cells: 2 done')
     """
 
     columns: dict[str, tuple[Any, ...]]
@@ -57,7 +65,7 @@ class StudyTable(Result):
         return f"{len(self)} cells: {', '.join(told)}" if told else "0 cells"
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write the table as CSV (UTF-8); lists and mappings as JSON, nothing where there is no value."""
+        """Write the table as CSV (UTF-8) to `path`; lists and mappings as JSON, nothing where there is no value."""
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.columns)
@@ -67,7 +75,7 @@ class StudyTable(Result):
         return Path(path)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
-        """Write the table as Parquet: whole numbers, numbers, truth values, and text for everything else.
+        """Write the table as Parquet to `path`: whole numbers, numbers, truth values, and text for everything else.
 
         Raises
         ------

@@ -86,8 +86,8 @@ def test_the_basins_of_grebogi(benchmark, n):
     theirs = lambda: grebogi_recurrence(n, labels)  # noqa: E731
     assert theirs() == len(ours().attractors) == 2
     same = np.mean((labels == labels[0]) == (ours().labels.ravel() == ours().labels[0, 0]))
-    report(benchmark, f"Grebogi {n}² / recurrence by hand", ratio(ours, theirs))
-    report(benchmark, "share of labels that both give", same)
+    report(benchmark, f"basins of Grebogi, {n}²", ratio(ours, theirs), beside="recurrence by hand", most=1.5)
+    report(benchmark, f"labels that both give, {n}²", 100 * same, unit="%")
     benchmark.pedantic(ours, rounds=3)
 
 
@@ -116,9 +116,11 @@ def test_the_two_basins_of_a_block(benchmark):
     assert len(points) == 2
     assert np.array_equal(found.labels.ravel(), nearest)
     ours = lambda: dl.basins(m, plane)  # noqa: E731
-    report(benchmark, f"200² starts of a block / {needed} plain loops", ratio(ours, lambda: plain(needed), 3))
+    value = ratio(ours, lambda: plain(needed), 3)
+    report(benchmark, "200² starts of a block", value, beside=f"{needed} plain loops", most=1.3)
     slowest = int(found.loops.max())
-    report(benchmark, f"200² starts of a block / {slowest} plain loops", ratio(ours, lambda: plain(slowest), 3))
+    value = ratio(ours, lambda: plain(slowest), 3)
+    report(benchmark, "200² starts of a block", value, beside=f"{slowest} plain loops, as many as the slowest took")
     benchmark.pedantic(lambda: None, rounds=1)
 
 
@@ -132,6 +134,7 @@ def test_the_memory_of_basins(benchmark):
         dl.basins(m, (np.linspace(0, TURN, n), np.linspace(-0.5, 0.5, n)))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    report(benchmark, "bytes a cell, at 1000²", peaks[1] / 1000**2)
-    report(benchmark, "bytes of each further cell", (peaks[1] - peaks[0]) / (1000**2 - 500**2))
+    report(benchmark, "memory a cell, at 1000²", peaks[1] / 1000**2, unit="bytes", most=40)
+    further = (peaks[1] - peaks[0]) / (1000**2 - 500**2)
+    report(benchmark, "memory of each further cell", further, unit="bytes")
     benchmark.pedantic(lambda: None, rounds=1)

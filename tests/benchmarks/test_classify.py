@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import dynloop as dl
+from tests.benchmarks.timing import report
 
 LOOPS = 512
 
@@ -54,13 +55,9 @@ def test_classify_beside_a_bare_loop(benchmark, kind, batch, polish):
     found = dl.classify(m, starts, loops=LOOPS, polish=polish)
     by_hand = seconds(lambda: bare(m, starts))
     ours = seconds(lambda: dl.classify(m, starts, loops=LOOPS, polish=polish))
-    benchmark.extra_info |= {
-        "verdict": found.summary(),
-        "loops": int(found.evidence.loops.max()),
-        "ratio to a bare loop of 512": round(ours / by_hand, 2),
-    }
-    print(f"\n{kind}, batch {batch}, polish {polish}: {found.summary()} after {found.evidence.loops.max()} loops; "
-          f"{ours:.2f} s / bare {by_hand:.2f} s = {ours / by_hand:.2f}")  # fmt: skip
+    what = f"classify {found.summary()}, {batch} start{'s' * (batch > 1)}, polish {polish}"
+    what += f", {found.evidence.loops.max()} loops"
+    report(benchmark, what, ours / by_hand, beside=f"{LOOPS} bare loops")
     benchmark.pedantic(dl.classify, (m, starts), {"loops": LOOPS, "polish": polish}, rounds=1)
 
 
@@ -69,6 +66,5 @@ def test_watching_beside_a_bare_loop(benchmark):
     m = dl.synthetic.looped_transformer(layers=6, width=64, tokens=12, norm="pre", injection="concat")
     start = m.start(0, 4)
     by_hand, ours = seconds(lambda: bare(m, start)), seconds(lambda: m.watch(start, LOOPS, start))
-    benchmark.extra_info["ratio to a bare loop"] = round(ours / by_hand, 3)
-    print(f"\nwatch / bare loop = {ours / by_hand:.3f}")
+    report(benchmark, f"watch {LOOPS} loops, 4 starts", ours / by_hand, beside=f"{LOOPS} bare loops")
     benchmark.pedantic(m.watch, (start, LOOPS, start), rounds=1)

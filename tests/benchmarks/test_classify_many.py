@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dynloop as dl
-from tests.benchmarks.timing import ratio
+from tests.benchmarks.timing import ratio, report
 
 STARTS = 10_000
 
@@ -30,8 +30,8 @@ def test_ten_thousand_starts(benchmark, a):
     found = dl.classify(m, starts)
     loops, ends = found.evidence.loops, np.empty_like(starts)
     value = ratio(lambda: dl.classify(m, starts), lambda: henon_orbits(starts, loops, a, ends))
-    benchmark.extra_info |= {"verdict": found.summary(), "loops": int(np.median(loops)), "ratio": round(value, 1)}
-    print(f"\na = {a}: {found.summary()} after {int(np.median(loops))} loops; classify / numba loop = {value:.1f}")
+    what = f"classify {STARTS} starts of Hénon, a = {a}: {found.summary()}, {int(np.median(loops))} loops"
+    report(benchmark, what, value, beside="a numba loop of as many loops", most=3)
     benchmark.pedantic(dl.classify, (m, starts), rounds=1)
 
 
@@ -48,8 +48,7 @@ def test_loops_beside_an_oracle(benchmark, a):
         needed[(away <= 1e-8) & (needed == 0)] = t
         x = m(x)
     share = float(np.max(found.evidence.loops / needed))
-    benchmark.extra_info["loops used / needed, at most"] = round(share, 2)
-    print(
-        f"\na = {a}: {int(found.evidence.loops.max())} loops, an oracle {int(np.median(needed))}; at most {share:.2f}"
-    )
+    what = f"loops used on Hénon, a = {a}, {int(found.evidence.loops.max())} at most"
+    beside = f"those that an oracle needs, {int(np.median(needed))} in the median"
+    report(benchmark, what, share, beside=beside, most=1.5)
     benchmark.pedantic(dl.classify, (m, starts), rounds=1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import dynloop as dl
-from tests.benchmarks.timing import ratio
+from tests.benchmarks.timing import ratio, report
 
 SIZES = [(4, 128, 12), (4, 256, 32), (4, 512, 64)]
 
@@ -35,7 +35,8 @@ def test_attention_over_loops(benchmark, layers, width, tokens, pairwise):
     m, loops = block(layers, width, tokens), 32
     x = m.start(0)
     found = ratio(lambda: dl.attention_stability(m, x, loops=loops, pairwise=pairwise), passes(m, x, loops))
-    report(benchmark, f"attention_stability({pairwise=}), {tokens} tokens × {width} / forward passes", found)
+    what = f"attention_stability({pairwise=}), {tokens} tokens × {width}"
+    report(benchmark, what, found, beside="forward passes", most=1.5)
     benchmark.pedantic(lambda: dl.attention_stability(m, x, loops=2), rounds=1)
 
 
@@ -47,10 +48,6 @@ def test_stage_curves(benchmark, layers, width, tokens, lens):
     head = torch.randn(width, 1000, generator=torch.Generator().manual_seed(0)) if lens else None
     read = None if head is None else lambda y: y @ head
     found = ratio(lambda: dl.inference_stages(m, x, loops=loops, logits=read or False), passes(m, x, loops, read))
-    report(benchmark, f"inference_stages({lens=}), {tokens} tokens × {width} / forward passes", found)
+    what = f"inference_stages({lens=}), {tokens} tokens × {width}"
+    report(benchmark, what, found, beside="forward passes", most=1.5)
     benchmark.pedantic(lambda: dl.inference_stages(m, x, loops=1), rounds=1)
-
-
-def report(benchmark, what, found):
-    benchmark.extra_info["what"], benchmark.extra_info["ratio"] = what, found
-    print(f"{what}: {found:.2f}")

@@ -16,6 +16,7 @@ from dynloop.analyses.classify import classify_cell
 from dynloop.studies import index
 from dynloop.studies.reading import PLAN
 from dynloop.studies.worker import Job
+from tests.benchmarks.timing import report
 from tests.studies import cells
 
 CELLS = 400
@@ -32,20 +33,19 @@ def per_cell(benchmark, plan, folder, **options):
         runs.append(1e3 * (time.perf_counter() - began) / len(plan))
 
     benchmark.pedantic(run, rounds=3)
-    benchmark.extra_info["ms a cell"] = round(min(runs), 2)
     return min(runs)
 
 
 def test_overhead_in_process(benchmark, tmp_path):
     """Wanted ≤ 5 ms."""
     took = per_cell(benchmark, dl.Plan.grid(cells.square, {"x": list(range(CELLS))}), tmp_path)
-    print(f"\nin process: {took:.2f} ms a cell")
+    report(benchmark, "study in process, a cell", took, unit="ms", most=5)
 
 
 def test_overhead_of_a_pool(benchmark, tmp_path):
     """The start of the processes included."""
     took = per_cell(benchmark, dl.Plan.grid(cells.square, {"x": list(range(CELLS))}), tmp_path, workers=2)
-    print(f"\na pool of two processes: {took:.2f} ms a cell, its start included")
+    report(benchmark, "study in a pool of two processes with its start, a cell", took, unit="ms")
 
 
 def test_overhead_on_dask(benchmark, tmp_path):
@@ -68,10 +68,9 @@ def test_overhead_on_dask(benchmark, tmp_path):
             alone.append(1e3 * (between - began) / CELLS)
             bare.append(1e3 * (ended - between) / CELLS)
             began = ended
-    benchmark.extra_info |= {"one cell a task, ms": round(min(alone), 2), "Dask alone, ms": round(min(bare), 2)}
-    print(
-        f"\non Dask: {took:.2f} ms a cell; one cell a task: {min(alone):.2f} ms, Dask alone {min(bare):.2f} ms a task"
-    )
+    report(benchmark, "study on Dask, a cell", took, unit="ms", most=15)
+    report(benchmark, "study on Dask, one cell a task", min(alone), unit="ms")
+    report(benchmark, "Dask alone, a task", min(bare), unit="ms")
 
 
 def listed(folder, plan, columns=lambda i: {"value": i, "third": i / 3, "name": f"cell {i}"}):
@@ -103,8 +102,7 @@ def test_listing(benchmark, tmp_path):
     found = benchmark.pedantic(table, rounds=3)
     assert len(found) == LISTED
     assert found.columns["value"] == tuple(range(LISTED))
-    benchmark.extra_info["s"] = round(min(times), 2)
-    print(f"\n{LISTED} cells listed in {min(times):.2f} s")
+    report(benchmark, f"table of {LISTED} cells", min(times), unit="s", most=2)
 
 
 def test_sizes(benchmark, tmp_path):
@@ -136,5 +134,5 @@ def test_sizes(benchmark, tmp_path):
     [record] = (tmp_path / "record").rglob("*.npz")
     job = pickle.dumps((Job("0" * 32, classify_cell, one.parameters(0), one.address, one.code, "0" * 40, None, None),))
     sizes = {"keys": keys, "rows": rows, "record": record.stat().st_size, "job": len(job)}
-    benchmark.extra_info.update({f"{name}, bytes": round(size) for name, size in sizes.items()})
-    print("\nbytes a cell: " + ", ".join(f"{name} {size:.0f}" for name, size in sizes.items()))
+    for name, size in sizes.items():
+        report(benchmark, f"size a cell: {name}", size, unit="bytes")

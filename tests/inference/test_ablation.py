@@ -54,7 +54,7 @@ def test_an_orbit_is_iterated_once(gain, monkeypatch):
 
     monkeypatch.setattr(dl.TorchMap, "watch", watch)
     found = run(gain=gain, seeds=[2])
-    assert sum(watched) == 128
+    assert sum(n for n in watched if n > 1) == 128  # single loops look at a solved point from both sides
     # x ↦ gain·(x + 1) + 1 by hand
     m = affine(norm="pre", injection="none", layers=2, gain=gain, seed=2)
     x = m.start(2, 1)[0].numpy()

@@ -19,8 +19,9 @@ def made(step, dtype=torch.float64, size=2):
 
 
 def beside(x):
-    """The chaotic coordinate and one that contracts, turned by a quarter."""
-    return torch.stack([0.5 * x[..., 0], chebyshev(x[..., 1])], -1)
+    """The chaotic coordinate beside one that contracts; on the edge itself the derivative is that of the flat side."""
+    y = torch.where(x[..., 1] >= 1, torch.ones_like(x[..., 1]), chebyshev(x[..., 1]))
+    return torch.stack([0.5 * x[..., 0], y], -1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
@@ -54,10 +55,21 @@ def test_a_kink_that_contracts_on_both_sides_is_a_limit():
         (lambda x: 0.5 * (x - 1) + 1, False),
         (lambda x: torch.where(x > 1, 0.2, 0.9) * (x - 1) + 1, False),
         (lambda x: torch.where(x > 1, 0.2, 1.2) * (x - 1) + 1, True),
+        (lambda x: torch.where(x > 1, 0.2, 1.01) * (x - 1) + 1, True),
+        (lambda x: torch.where(x > 1 - 1e-6, torch.where(x > 1, 0.2, 9.0) * (x - 1) + 1, torch.nan), True),
         (lambda x: torch.where(x > 1, 0.2, -1.2) * (x - 1) + 1, False),  # thrown to the side that contracts
         (lambda x: 1 + (x - 1) ** 2, False),
     ],
-    ids=["clamp", "smooth", "both contract", "one repels", "thrown over", "superstable"],
+    ids=[
+        "clamp",
+        "smooth",
+        "both contract",
+        "one repels",
+        "one repels slowly",
+        "one is lost",
+        "thrown over",
+        "superstable",
+    ],
 )
 def test_both_sides_are_asked(step, repels):
     assert repels_beside_a_kink(made(step), np.ones(2), 1, 1) is repels

@@ -47,6 +47,15 @@ class EdgeOrbit(Result):
         not be cut to `narrow`, because states on it have no known destination: the orbit ends there.
     evaluations : int
         Starts that were labelled.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> m = dl.TorchMap([lambda x: x + 0.25 * x * (1 - x * x)], (1,))
+    >>> sides = lambda starts: np.where(m.numpy(starts)[:, 0] > 0, 1, 2)
+    >>> found = dl.track_edge(m, [0.7], [-1.1], mapper=sides)
+    >>> found.labels, found.states.shape == (len(found.gap), 1), found.residual < 1e-6
+    ((1, 2), True, True)
     """
 
     states: Array

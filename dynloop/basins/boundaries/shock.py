@@ -40,6 +40,15 @@ class CriticalShock(Result):
         the label to an unknown one (−2 or −3), which does not count as a change.
     evaluations : int
         Starts that were labelled.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> m = dl.TorchMap([lambda x: x + 0.25 * x * (1 - x * x)], (1,))
+    >>> sides = lambda starts: np.where(m.numpy(starts)[:, 0] > 0, 1, 2)
+    >>> found = dl.minimal_critical_shock(m, [1.0], mapper=sides)
+    >>> found.label_before, found.label_after, found.shock.round(4).tolist()
+    (1, 2, [-1.0])
     """
 
     size: float

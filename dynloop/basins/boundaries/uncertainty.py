@@ -48,6 +48,13 @@ class UncertaintyExponent(Result):
         Share of cells or starts without a destination, which are left out.
     method : str
         ``"boxes"`` or ``"perturbed"``.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> found = dl.uncertainty_exponent(1 + (np.arange(200)[:, None] > 99) * np.ones((1, 200), dtype=int))
+    >>> found.method, found.unknown, len(found.local) == len(found.sizes) - 1
+    ('boxes', 0.0, True)
     """
 
     exponent: float

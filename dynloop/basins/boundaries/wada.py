@@ -49,6 +49,14 @@ class WadaTest(Result):
         Share of cells without a destination, which are on no boundary.
     reason : str
         One sentence.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> stripes = np.repeat([1, 2, 3], 20)[:, None] * np.ones((1, 60), dtype=int)
+    >>> found = dl.wada_test(stripes)
+    >>> found.labels, found.radius, found.unknown
+    ((1, 2, 3), 3, 0.0)
     """
 
     verdict: str

@@ -48,6 +48,13 @@ class CellGraph(Result):
         The middles of the cells.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> found = dl.cell_graph(dl.zoo.logistic(2.5), (np.linspace(-0.005, 1.005, 200),), outer="interval")
+    >>> found.rigorous, found.shape, bool(abs(found.where(1) - 0.6).max() < 0.01)
+    (True, (200,), True)
     """
 
     recurrent_sets: tuple[Array, ...]
@@ -90,7 +97,7 @@ class CellGraph(Result):
         return found.reshape(self.shape)
 
     def where(self, i: int) -> Array:
-        """Return the middles of the cells of a recurrent set, ``(cells, n)``."""
+        """Return the middles of the cells of recurrent set `i`, counted from 0, ``(cells, n)``."""
         index = np.unravel_index(self.recurrent_sets[i], self.shape)
         return np.stack([axis[k] for axis, k in zip(self.grid, index, strict=True)], axis=1)
 

@@ -57,6 +57,13 @@ class UlamMatrix(Result):
         The middles of the cells.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> found = dl.ulam_matrix(dl.zoo.tent(), ((np.arange(64) + 0.5) / 64,))
+    >>> found.status.name, round(found.eigenvalue, 9), found.matrix.shape, len(found.classes)
+    ('CONVERGED', 1.0, (64, 64), 1)
     """
 
     invariant_measure: Array

@@ -48,6 +48,13 @@ class Bifurcation(Result):
         p.
     direction : ndarray, (n + 1,)
         The unit tangent of the branch, coordinates of the state and then the parameter; for `switch_branch`.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> flip = dl.continue_fixed_point(dl.zoo.logistic, [0.6], [2.5, 3.2]).bifurcations[0]
+    >>> flip.kind, flip.unstable, flip.point.round(6).tolist(), bool(flip.coefficient > 0)
+    ('flip', (0, 1), [[0.666667]], True)
     """
 
     kind: str
@@ -98,6 +105,13 @@ class Branch(Result):
         More of why the branch ended; empty where the status says it.
     period : int
         p.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> branch = dl.continue_fixed_point(dl.zoo.logistic, [0.6], [2.5, 3.2])
+    >>> str(branch.stability[0]), str(branch.stability[-1]), branch.status.name, branch.period
+    ('sink', 'source', 'END_OF_BRANCH', 1)
     """
 
     points: Array

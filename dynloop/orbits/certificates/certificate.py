@@ -58,6 +58,13 @@ class Certificate(Result):
         The coordinates, with the digits that are proved, the last to within one; empty if nothing is.
     reason : str
         One sentence.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.certify(dl.zoo.logistic(3.2), [0.6875])
+    >>> found.status.name, found.kind, found.stability, float(found.multipliers.real.round(9)[0])
+    ('PROVED', 'proof', 'source', -1.2)
     """
 
     status: Status

@@ -51,6 +51,13 @@ class FixedPointsInBox(Result):
         Boxes looked at.
     reason : str
         One sentence.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.fixed_points_in_box(dl.zoo.henon(), [(-2, 2), (-2, 2)])
+    >>> found.status.name, found.stability.tolist(), found.undecided.shape
+    ('PROVED', ['saddle', 'saddle'], (0, 2, 2))
     """
 
     points: Array

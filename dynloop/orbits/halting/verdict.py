@@ -50,6 +50,13 @@ class HaltingRules(Result):
         Its verdict in full.
     settings : dict
         Thresholds, tolerances, loops.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.halting_rules(dl.zoo.logistic(2.8), [[0.1], [0.3]])
+    >>> found.stopped_at.shape == (len(found.rules), 2), found.regime.tolist()
+    (True, ['VANISHING', 'VANISHING'])
     """
 
     rules: tuple[str, ...]

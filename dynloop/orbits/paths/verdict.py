@@ -56,6 +56,13 @@ class PathIndependence(Result):
         Of all starts, in the order of `sources`.
     settings : dict
         What made this result.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.path_independence(dl.zoo.logistic(2.8), [[0.1], [0.3]])
+    >>> found.independent, found.regime.tolist(), found.distance.shape
+    (True, ['VANISHING', 'VANISHING'], (2, 2))
     """
 
     verdict: str

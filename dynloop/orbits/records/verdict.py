@@ -41,6 +41,14 @@ class RecordedTokens(Result):
         Numbers of that name.
     dichotomy : array of str
         Dichotomies.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.synthetic.looped_transformer(layers=2, width=16, heads=2, tokens=5)
+    >>> found = dl.classify_trajectory(dl.trajectory(m, m.start(0)[0], 255).states)
+    >>> found.tokens.verdict.tolist()
+    ['settled', 'settled', 'settled', 'settled', 'settled']
     """
 
     verdict: Array
@@ -97,6 +105,13 @@ class RecordedClassification(Result):
         The same for each token.
     settings : dict
         Shape of the record, how the dtype is known, the ceiling below which rounding explains steps.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.classify_trajectory(dl.trajectory(dl.zoo.logistic(2.8), [0.3], 255).states)
+    >>> found.summary(), found.dtype, found.settled_at > 0
+    ('settled', 'float64', True)
     """
 
     verdict: str

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dynloop.calculus.lyapunov import LyapunovSpectrum
 from dynloop.orbits.prompts import PromptSummary
 from dynloop.orbits.records.verdict import RecordedClassification
@@ -43,12 +45,12 @@ class _Item:
 def gather(entries: Iterable[Entry], titles: Sequence[str] | None = None) -> list[Subject]:
     """Sort results by what they are of.
 
-    Results of one checkpoint, cut as finely, under one prompt belong together, and so do results that were made in
-    Python and have one title. Where several of them give a verdict of one kind, each of these is a subject of its own.
-    Results in Python that name the same map belong together if each is of another kind: two of a kind may be of two
-    maps, since a name carries no parameters, and then each result is a subject of its own. Results of which nothing is
-    known belong to the one subject that there is (of their title); where there are several, each is a subject of its
-    own. Each prompt of a `PromptSummary` is a subject.
+    Results of one checkpoint, with the same weights, in one dtype, cut as finely, under one prompt belong together,
+    and so do results that were made in Python and have one title. Where several of them give a verdict of one kind,
+    each of these is a subject of its own. Results in Python that name the same map belong together if each is of
+    another kind: two of a kind may be of two maps, since a name carries no parameters, and then each result is a
+    subject of its own. Results of which nothing is known belong to the one subject that there is (of their title);
+    where there are several, each is a subject of its own. Each prompt of a `PromptSummary` is a subject.
 
     Parameters
     ----------
@@ -94,8 +96,10 @@ def _items(entries: Sequence[tuple[int, Entry]], title: str | None) -> list[_Ite
         read = about.get("prompt")
         key: tuple[Any, ...] | None = None
         if source:
-            cut = chosen.get("granularity") if isinstance(chosen, Mapping) else None
-            key = (title, str(source), str(cut or "layer"), repr(read))
+            options = chosen if isinstance(chosen, Mapping) else {}
+            cut, dtype = str(options.get("granularity") or "layer"), str(options.get("dtype"))
+            words = repr(read.tolist() if isinstance(read, np.ndarray) else read)
+            key = (title, str(source), about.get("weights"), cut, dtype, words)
         elif named and title is None:
             key = (None, str(named))
         sure = title is not None or bool(source) or key is None

@@ -56,6 +56,13 @@ def draw_basins(found: Basins, *, ax: Axes | None = None, **options: Any) -> Axe
         If the grid has not two axes.
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import dynloop as dl, numpy as np
+    >>> found = dl.basins(dl.zoo.newton(), (np.linspace(-1, 1, 60), np.linspace(-1, 1, 60)))
+    >>> len(dl.draw_basins(found).get_legend().get_texts())
+    3
     """
     if found.labels.ndim != 2:
         raise InvalidArgumentError(

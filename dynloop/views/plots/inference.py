@@ -54,6 +54,14 @@ def draw_attention(
         If there are no distances, or no such head.
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.synthetic.looped_transformer(layers=2, width=16, heads=2, tokens=5)
+    >>> ax = dl.draw_attention(dl.attention_stability(m, loops=16), attention=1)
+    >>> ax.images[0].get_array().shape
+    (16, 16)
     """
     if found.distances is None:
         raise InvalidArgumentError("found has no distances; call attention_stability with pairwise=True")
@@ -107,6 +115,14 @@ def draw_stages(
         If there is no such curve.
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.synthetic.looped_transformer(layers=3, width=16, heads=2, tokens=5)
+    >>> ax = dl.draw_stages(dl.inference_stages(m, loops=4))
+    >>> len(ax.lines)
+    4
     """
     for one in (found, *(() if feed_forward is None else (feed_forward,))):
         if metric not in one.curves:
@@ -152,6 +168,13 @@ def draw_ablation(found: Ablation, *, ax: Axes | None = None, **options: Any) ->
     ------
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> found = dl.ablate(injection=["concat"], layers=1, width=8, heads=1, tokens=2, seeds=[0], loops=64)
+    >>> len(dl.draw_ablation(found).patches)
+    1
     """
     ax = axes_for(ax)
     rows = np.arange(len(found.norm))

@@ -58,6 +58,14 @@ def draw_branch(
         If a state has no such coordinate.
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> branch = dl.continue_fixed_point(dl.zoo.logistic, [0.6], [2.5, 3.2])
+    >>> ax = dl.draw_branch(branch)
+    >>> ax.get_xlabel()
+    'parameter'
     """
     ax = axes_for(ax)
     index = _coordinate(coordinate, found.points.shape[2:])
@@ -107,6 +115,13 @@ def draw_orbit_diagram(
         If a state has no such coordinate, or the values are no numbers.
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> ax = dl.draw_orbit_diagram(dl.orbit_diagram(dl.zoo.logistic(), [2.5, 3.2], loops=4))
+    >>> len(ax.lines[0].get_xdata())
+    8
     """
     ax = axes_for(ax)
     index = _coordinate(coordinate, found.states.shape[2:])
@@ -144,6 +159,13 @@ def draw_exponent_diagram(found: ExponentDiagram, *, ax: Axes | None = None, **o
         If the values are no numbers.
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> ax = dl.draw_exponent_diagram(dl.exponent_diagram(dl.zoo.logistic(), [3.2, 3.6, 4.0]))
+    >>> ax.get_ylabel()
+    'Lyapunov exponent (nats per loop)'
     """
     ax = axes_for(ax)
     values = _numbers(found.values)
@@ -184,6 +206,13 @@ def draw_period_diagram(found: PeriodDiagram, *, ax: Axes | None = None, **optio
         If the values are no numbers.
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> ax = dl.draw_period_diagram(dl.period_diagram(dl.zoo.logistic(), [2.5, 3.2, 3.5]))
+    >>> ax.get_yscale()
+    'log'
     """
     ax = axes_for(ax)
     values, known = _numbers(found.values), found.period > 0
@@ -220,6 +249,13 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     ------
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> ax = dl.draw_regime_diagram(dl.regime_diagram(dl.zoo.logistic(), [2.5, 3.2]))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['VANISHING', 'PERIODIC']
     """
     ax = axes_for(ax)
     numbers = found.values.dtype.kind == "f"

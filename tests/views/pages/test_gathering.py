@@ -1,5 +1,7 @@
 """What belongs together on a page: by checkpoint and prompt, by the map's name, or by the user's titles."""
 
+import numpy as np
+
 import dynloop as dl
 from dynloop.orbits.prompts import summarise
 from dynloop.orbits.verdict import Regime
@@ -112,3 +114,20 @@ def test_a_summary_is_taken_apart_and_titles_are_the_users():
     found = gather([Entry(summarise(parts, ["a", "b"]))] * 2)
     assert [block.title for block in blocks(found)[0]] == ["a map, run 1", "a map, run 2"]
     assert len({subject.title for subject in found}) == 4
+
+
+def test_other_weights_another_dtype_and_another_long_prompt_are_another_subject():
+    """A folder that training wrote anew has the same name; the words of a long array are not all in its repr."""
+    verdict, exponents = made([Regime.CYCLIC]), dl.lyapunov_spectrum(HENON, [0.1, 0.1], loops=64)
+    about = {"checkpoint": "latest", "prompt": "x", "weights": "sha256:aa"}
+    ids = [np.zeros(3000, dtype=int), np.zeros(3000, dtype=int)]
+    ids[1][1500] = 1
+    for other, run in (
+        (about | {"weights": "sha256:bb"}, {}),
+        (about, {"settings": {"dtype": "float64"}}),
+        (about | {"prompt": ids[1]}, {}),
+    ):
+        first = about | {"prompt": ids[0]} if other["prompt"] is ids[1] else about
+        found = gather([Entry(verdict, about=first), Entry(exponents, about=other, run=run)])
+        assert kinds(found) == [["Classification"], ["LyapunovSpectrum"]]
+    assert len(gather([Entry(verdict, about=about), Entry(exponents, about=dict(about))])) == 1
