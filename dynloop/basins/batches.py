@@ -11,6 +11,7 @@ import torch
 
 from dynloop.basins.attractors import DIVERGED, UNDECIDED, UNMATCHED
 from dynloop.basins.ranges import Range
+from dynloop.basins.separation import Box
 from dynloop.maps.base import Array, LoopMap
 
 __all__ = ["capture"]
@@ -31,8 +32,9 @@ def capture(
 
     A state is captured by a cycle when it is in its range and twice in a row came nearer by as much as half of what the
     multipliers ask for, or is as near as rounding allows; by a set where the mean distance over the looks from 2^k to
-    2^{k+1}, k ≥ 5, is in its range. It has settled elsewhere, −3, when it is back within rounding where it was at the
-    last look whose number was a power of two. Orbits that are decided leave the batch.
+    2^{k+1}, k ≥ 5, is in its range, and all of them lie within its bounds. It has settled elsewhere, −3, when it is
+    back within rounding where it was at the last look whose number was a power of two. Orbits that are decided leave
+    the batch.
     """
     every = _between(ranges)
     labels = np.full(len(states), UNDECIDED, dtype=np.int64)
@@ -60,7 +62,10 @@ def capture(
                     before[k] = near
                     caught = (runs[k] >= 2) | (inside & (near <= one.floor))
                 elif looks >= _STAY and one.radius > 0:
-                    before[k] = near = _nearest(now, centres[k], lengths) + (before[k] if looks > power // 2 else 0)
+                    near = _nearest(now, centres[k], lengths) + (before[k] if looks > power // 2 else 0)
+                    if one.box is not None:
+                        near[_outside(now, one.box)] = math.inf
+                    before[k] = near
                     caught = near <= (power // 2 * one.radius if looks + 1 == power else -1)
                 else:
                     continue
@@ -151,6 +156,15 @@ def _nearest(states: torch.Tensor, centres: torch.Tensor, lengths: torch.Tensor 
         moved = flat[:, j, None] - points[None, :, j]
         square += (moved - torch.round(moved / turns[j]) * turns[j]).square()
     return square.amin(dim=1).sqrt().double().cpu()
+
+
+def _outside(states: torch.Tensor, box: Box) -> torch.Tensor:
+    """Say which states lie beyond the bounds of a set, ``(batch,)`` on the host."""
+    flat = states.reshape(len(states), -1)
+    flat = flat.to(_wide(flat))
+    along = flat @ torch.as_tensor(box.lines).to(flat).T
+    low, high = (torch.as_tensor(bound).to(flat) for bound in (box.low, box.high))
+    return ((along < low) | (along > high)).any(dim=1).cpu()
 
 
 def _exact(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

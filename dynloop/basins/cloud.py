@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from dynloop.basins.attractors import wrapped
+from dynloop.basins.separation import clear
 from dynloop.maps.base import Array, LoopMap
 
 __all__ = [
@@ -99,12 +100,14 @@ def stationary(m: LoopMap, points: Array) -> bool:
 
 
 def same(m: LoopMap, points: Array, others: Array) -> bool:
-    """Say whether two samples lie on one set: as near to each other as each to itself."""
+    """Say whether two samples lie on one set: as near to each other as each to itself, and not clear along a line."""
     few = min(len(points), len(others))
     (a, rest), (b, left) = _halves(points[:few]), _halves(others[:few])
     factor = min(alike(m, points[:few]), alike(m, others[:few]))
     inside = factor * max(_gap(m, a, rest), _gap(m, b, left))
-    return max(_gap(m, a, left), _gap(m, b, rest)) <= inside + _rounding(m, points)
+    if max(_gap(m, a, left), _gap(m, b, rest)) > inside + _rounding(m, points):
+        return False
+    return not clear(m, points, others)
 
 
 def invariant(m: LoopMap, points: Array) -> bool:

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from dynloop.maps.base import Array
 
-__all__ = ["LEAST", "clusters", "medoid", "reach", "scale"]
+__all__ = ["LEAST", "clusters", "medoid", "reach", "scale", "varies"]
 
 LEAST = 5  # starts that make a cluster
 _FINE = 1e-3  # of the spread of a feature: clusters nearer than this are one
@@ -23,8 +23,17 @@ def scale(values: Array, precision: float) -> Array:
     So a start that goes elsewhere differs, though the starts that are learnt from all agree.
     """
     spread, size = values.std(axis=0), np.abs(values).max(axis=0)
-    rounding = max(1e-9, 16 * precision) * float(size.max()) + 1e-300
+    rounding = _rounding(values, precision)
     return np.asarray(np.where(spread > rounding, spread, np.maximum(_FINE * size, rounding / _FINE)))
+
+
+def varies(values: Array, precision: float) -> bool:
+    """Say whether a feature varies by more than rounding."""
+    return bool(values.std(axis=0).max() > _rounding(values, precision))
+
+
+def _rounding(values: Array, precision: float) -> float:
+    return max(1e-9, 16 * precision) * float(np.abs(values).max(initial=0.0)) + 1e-300
 
 
 def clusters(values: Array) -> Array:
@@ -65,7 +74,7 @@ def _pieces(values: Array, cluster: Array) -> Array:
 def _joined(values: Array, cluster: Array) -> Array:
     """Return clusters, those joined that are no farther from each other than a few gaps between their own members."""
     trees = [cKDTree(values[cluster == c]) for c in range(cluster.max() + 1)]
-    reaches = [reach(values[cluster == c]) for c in range(len(trees))]
+    reaches = [_REACH * max(float(tree.query(tree.data, k=2)[0][:, 1].max()), _FINE) for tree in trees]
     names = list(range(len(trees)))
     for c, tree in enumerate(trees):
         for d in range(c):
@@ -83,7 +92,13 @@ def medoid(values: Array, members: Array) -> int:
     return int(rows[np.linalg.norm(values[rows] - centre, axis=1).argmin()])
 
 
-def reach(values: Array) -> float:
-    """Return how far from a member of a cluster a start may lie."""
-    gaps = cKDTree(values).query(values, k=min(2, len(values)))[0].reshape(len(values), -1)[:, -1]
-    return _REACH * max(float(gaps.max()), _FINE)
+def reach(values: Array, members: Array) -> float:
+    """Return how far from a member of a cluster a start may lie.
+
+    Where the members lie nearer to each other than a thousandth of the spread, it is at most half way to any other row.
+    """
+    own, rest = values[members], values[~members]
+    tree = cKDTree(own)
+    gap = _REACH * float(tree.query(own, k=min(2, len(own)))[0].reshape(len(own), -1)[:, -1].max())
+    half = float(tree.query(rest)[0].min()) / 2 if len(rest) else np.inf
+    return max(gap, min(_REACH * _FINE, half))

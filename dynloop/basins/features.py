@@ -9,19 +9,17 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from dynloop.basins.attractors import DIVERGED, UNDECIDED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
-from dynloop.basins.cloud import sample, typical_gap
-from dynloop.basins.clusters import LEAST, clusters, medoid, reach, scale
-from dynloop.basins.finding import CYCLES, chosen
+from dynloop.basins.cloud import sample
+from dynloop.basins.clusters import LEAST, clusters, reach, scale
+from dynloop.basins.finding import chosen
+from dynloop.basins.refining import distinct, refined
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map
-from dynloop.orbits.regime import classify
-from dynloop.orbits.verdict import Regime
 
 __all__ = ["FeatureMapper", "Features", "by_features", "moments"]
 
 Features = Callable[[Array], Array]
 _LEARNT = 1024  # starts that are clustered
-_SAME = 1e-6  # of its size: cycles nearer than this are one
 _HUGE = 1e150  # beyond this an orbit has diverged
 _NUMBERS = 2**22  # coordinates that are held at a time
 
@@ -38,9 +36,8 @@ class FeatureMapper(Mapper):
             return
         self._middle, self._spread = np.median(values, axis=0), scale(values, m.precision)
         known = self._scaled(values)
-        cluster = clusters(known)
-        records = [_attractor(m, ends[medoid(known, cluster == c)]) for c in range(cluster.max() + 1)]
-        which, found = _distinct(m, records)
+        cluster, records = refined(m, values, ends, clusters(known))
+        which, found = distinct(m, records)
         self.attractors = numbered(m, found)
         label = np.zeros(len(found), dtype=np.int64)
         for one in self.attractors:  # which record is which cluster: the order of records is that of positions
@@ -49,7 +46,7 @@ class FeatureMapper(Mapper):
         member = cluster >= 0
         self._tree = cKDTree(known[member]) if member.any() else None
         self._member = cluster[member]
-        self._reach = np.array([reach(known[cluster == c]) for c in range(len(records))])
+        self._reach = np.array([reach(known, cluster == c) for c in range(len(records))])
 
     def label(self, starts: Any, *, progress: Progress | None = None) -> tuple[Array, Array]:
         """Label starts by the nearest cluster: see `Mapper.label`; `loops` are those spent on all."""
@@ -147,7 +144,10 @@ def by_features(
     fewer lead to is noise, −3. A cluster is cut where its starts lie more than three times farther from each other than
     nine of ten of them do. As in Attractors.jl this is for maps whose attractors are told apart by what orbits do on
     them; no stability is looked at, so that every cluster is called an attractor. Clusters that end on one fixed point
-    or cycle are one attractor.
+    or cycle are one attractor. Of every cluster eight starts are followed, those farthest from each other: if they end
+    on different cycles, or on sets whose ranges are disjoint along a line, it is clustered again in units of its own
+    spread, since attractors far away make the unit large; what that does not part is noise. Attractors on which the
+    features are equal to within rounding are one.
 
     Examples
     --------
@@ -169,44 +169,6 @@ def by_features(
     m = m.in_dtype_of(states)
     few = chosen(m.numpy(states), _LEARNT)
     return FeatureMapper(m, few, features or moments(m), int(transient), int(loops))
-
-
-def _attractor(m: LoopMap, state: Array) -> Attractor:
-    """Return the record of what an orbit ends on."""
-    verdict = classify(m, state[None])
-    regime, period = np.ravel(verdict.regime), np.ravel(verdict.period)
-    if set(regime.tolist()) <= CYCLES:
-        p = int(np.lcm.reduce(period))
-        points = sample(m, m.numpy(m.native(verdict.states)), p)[0]
-        radius = float(np.ravel(verdict.rate).max()) ** p
-        error = 4 * m.precision * float(np.abs(points).max())
-        kind = Regime.PERIODIC if p > 1 else regime[0]
-    else:
-        points = sample(m, state[None].reshape(1, -1), 1024)[0]
-        p, radius, error = -1, float("nan"), typical_gap(m, points)
-        kind = next((one for one in regime.tolist() if one not in CYCLES), Regime.UNDECIDED)
-    whole = points.reshape(len(points), *m.state_shape)
-    return Attractor(label=0, period=p, points=whole, regime=kind, spectral_radius=radius, error=error)
-
-
-def _distinct(m: LoopMap, records: list[Attractor]) -> tuple[Array, list[Attractor]]:
-    """Return which attractor each record is, and the attractors: several clusters may lie on one cycle."""
-    which, found = np.zeros(len(records), dtype=np.int64), list[Attractor]()
-    for i, one in enumerate(records):
-        which[i] = next((k for k, other in enumerate(found) if _same(m, one, other)), len(found))
-        if which[i] == len(found):
-            found.append(one)
-    return which, found
-
-
-def _same(m: LoopMap, a: Attractor, b: Attractor) -> bool:
-    """Say whether two records are one cycle, whatever point it begins at."""
-    if a.period != b.period or a.period < 1:
-        return False
-    gaps = m.displacement(np.broadcast_to(a.points[0], b.points.shape), b.points).reshape(a.period, -1)
-    turned = np.roll(b.points, -int(np.linalg.norm(gaps, axis=1).argmin()), axis=0)
-    apart = np.abs(m.displacement(a.points, turned)).max()
-    return bool(apart <= _SAME * max(float(np.abs(a.points).max()), float(np.abs(b.points).max())))
 
 
 def _index(m: LoopMap, found: list[Attractor], one: Attractor, label: Array) -> int:

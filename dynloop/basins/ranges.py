@@ -9,6 +9,7 @@ import numpy as np
 
 from dynloop.basins.attractors import Attractor
 from dynloop.basins.distances import gaps, norms
+from dynloop.basins.separation import Box
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import precision_floor
 
@@ -38,6 +39,8 @@ class Range:
         Factor per loop by which distances shrink in the end; nan of a set.
     floor : float
         Distance at which rounding hides the rest.
+    box : Box, optional
+        Of a set: the bounds within which its states lie.
     """
 
     label: int
@@ -45,6 +48,7 @@ class Range:
     radius: float
     rate: float
     floor: float
+    box: Box | None = None
 
     @property
     def cycle(self) -> bool:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import dynloop as dl
+from dynloop.basins.agreement import checked_mapper
 from dynloop.basins.kept import Kept
 from dynloop.basins.slices import Axes
 from dynloop.errors import InvalidArgumentError
@@ -62,3 +63,39 @@ def test_a_mapper_of_other_parameters_is_refused():
     assert (dl.basins(here, AXIS, mapper=mapper).labels[:30] == 1).all()
     with pytest.raises(InvalidArgumentError, match="this one was made for another map"):
         dl.basins(there, AXIS, mapper=mapper)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_mapper_of_a_map_that_differs_a_little_is_refused(dtype, fixed):
+    """The difference of 0.03 is less than a twentieth of the largest image, as bfloat16 has been allowed."""
+    one, other = (
+        dl.TorchMap([lambda x, c=c: (2.0 * x + c).tanh()], (2,), dtype=dtype if fixed else None) for c in (0.0, 0.03)
+    )
+    starts = torch.tensor(np.random.default_rng(0).standard_normal((20, 2)), dtype=dtype)
+    mapper = dl.by_classification(one, starts)
+    states = np.random.default_rng(1).uniform(-1, 1, (64, 2))
+    assert checked_mapper(one, mapper, states) is mapper
+    with pytest.raises(InvalidArgumentError, match="this one was made for another map"):
+        checked_mapper(other, mapper, states)
+
+
+def bursting(c, dtype=None, far=5.0):
+    return dl.TorchMap([lambda x: torch.where(x.abs() > far, torch.exp(200 * x.abs()), c * x)], (1,), dtype=dtype)
+
+
+@pytest.mark.parametrize("far", [3.0, 5.0])
+def test_states_that_overflow_or_nearly_hide_no_difference_elsewhere(far):
+    """e^{200·3.5} is finite, e^{200·6} is not."""
+    mapper = dl.by_proximity(bursting(0.5, far=far), [[0.0]])
+    states = np.linspace(-3.5 if far < 5 else -6.0, 1.0, 40)[:, None]
+    assert checked_mapper(bursting(0.5, far=far), mapper, states) is mapper
+    for another in (bursting(-0.5, far=far), bursting(0.5, far=2.0)):
+        with pytest.raises(InvalidArgumentError, match="this one was made for another map"):
+            checked_mapper(another, mapper, states)
+
+
+def test_a_lower_precision_may_overflow_where_the_other_is_large():
+    mapper = dl.by_proximity(bursting(0.5, torch.float64, 0.4), [[0.0]])
+    low = bursting(0.5, torch.float32, 0.4)
+    assert checked_mapper(low, mapper, np.linspace(-1.0, 1.0, 40)[:, None]) is mapper

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import dynloop as dl
 from dynloop.basins.attractors import numbered
@@ -118,6 +119,38 @@ def test_clusters_on_one_cycle_are_one_attractor():
     mapper = dl.by_features(m, starts, lambda orbits: orbits[:, -1])
     assert [one.period for one in mapper.attractors] == [2]
     assert (mapper(starts) == 1).all()
+
+
+@pytest.mark.parametrize("far", [600.0, 1e6])
+def test_an_attractor_far_away_joins_no_others(far):
+    """Fixed points ±0.19, nearer to each other than a thousandth of the spread, and a third far away."""
+    m = dl.TorchMap([lambda x: torch.where(x > 100, far + 0.5 * (x - far), 0.2 * (10 * x).tanh())], (1,), name="far")
+    starts = np.r_[np.linspace(-2, 2, 60) + 0.001, np.linspace(200, 1000, 60)][:, None]
+    mapper = dl.by_features(m, starts)
+    assert [round(float(one.points[0, 0]), 3) for one in mapper.attractors] == [-0.192, 0.192, far]
+    assert mapper(np.array([[-1.0], [-0.5], [0.5], [1.0], [500.0]])).tolist() == [1, 1, 2, 2, 3]
+    few = dl.by_features(m, np.r_[starts[:30], starts[31:34], starts[60:]])
+    assert few(np.array([[-1.0], [0.5], [500.0]])).tolist() == [1, -3, 2]
+
+
+def test_attractors_on_which_features_are_equal_are_one():
+    wells = dl.TorchMap([lambda x: (2 * x).tanh()], (1,))
+    starts = np.linspace(-2, 2, 40)[:, None]
+    assert set(dl.by_features(wells, starts, lambda o: np.abs(o[:, -1]))(starts)) == {1}
+
+
+@pytest.mark.slow
+def test_chaotic_sets_that_a_line_parts_are_two_by_features():
+    def layer(x):
+        c, y = torch.clamp(1 - 1.9 * x[:, :1] ** 2, -1, 1), 1e-3 * torch.tanh(2e3 * x[:, 1:])
+        return torch.where(x > 100, 600 + 0.5 * (x - 600), torch.cat([c, y], dim=1))
+
+    m, rng = dl.TorchMap([layer], (2,)), np.random.default_rng(0)
+    starts = np.r_[rng.uniform(-0.9, 0.9, (60, 2)), rng.uniform(300, 900, (20, 2))]
+    labels = dl.by_features(m, starts, lambda o: o.mean(axis=1)[:, 1:])(starts)
+    low, high = labels[:60].min(), labels[:60].max()
+    assert np.array_equal(labels, np.select([starts[:, 1] > 100, starts[:, 1] > 0], [3, high], low))
+    assert len(set(labels)) == 3
 
 
 def test_recurrence_is_for_compiled_maps_of_few_coordinates():
