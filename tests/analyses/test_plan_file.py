@@ -126,6 +126,7 @@ def test_files_that_are_not_there(tmp_path):
         dl.read_plan({"analysis": "classify", "prompts": str(tmp_path / "none"), "grid": {"checkpoint": HENON}})
 
 
+@pytest.mark.slow
 def test_classify_is_what_classify_says(tmp_path):
     plan = dl.read_plan({**CLASSIFY, "settings": {"starts": 3}, "grid": {"checkpoint": HENON, "map.a": [0.2]}})
     done = dl.study(plan, tmp_path / "out")

@@ -57,6 +57,7 @@ def test_a_mapper_of_another_map_is_refused():
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_mapper_of_other_parameters_is_refused():
     here, there = (dl.KernelMap(bump, 1, params=(value,)) for value in (0.0, 0.6))
     mapper = dl.by_recurrence(here, AXIS[0][:, None])

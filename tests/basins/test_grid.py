@@ -169,6 +169,7 @@ def test_everything_diverges():
     assert found.fractions.shape == (0,)
 
 
+@pytest.mark.slow
 def test_algebraic_convergence_is_an_attractor_or_not_decided():
     found = dl.basins(cubic(1, -1), (LINE * 0.9, LINE))
     assert set(np.unique(found.labels)) <= {1, -2, -3}

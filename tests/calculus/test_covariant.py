@@ -42,6 +42,7 @@ def test_the_cat_map_has_the_same_directions_everywhere():
 # -- invariants -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [2, 3])
 def test_vectors_are_carried_into_each_other(k):
     m = dl.zoo.folded_towel()

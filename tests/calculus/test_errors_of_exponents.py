@@ -148,6 +148,7 @@ def test_an_orbit_that_is_lost_has_no_exponents():
             assert found.status is Status.DIVERGED
 
 
+@pytest.mark.slow
 def test_a_state_that_overflows_is_lost_though_its_derivative_is_not():
     def double(x, params, out):
         out[0] = 2 * x[0]

@@ -62,6 +62,7 @@ def test_push_and_pull_are_the_jacobian_and_its_transpose(m, tolerance):
     np.testing.assert_array_equal(m.push(POINTS, FRAMES)[0], m(POINTS))
 
 
+@pytest.mark.slow
 def test_a_step_without_complex_form_has_dual_numbers():
     found = TWO.push(POINTS, FRAMES)[1]
     for b, x in enumerate(POINTS):

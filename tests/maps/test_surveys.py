@@ -47,6 +47,7 @@ def test_on_any_map_of_the_family(a, b, seed, loops):
         np.testing.assert_allclose(getattr(compiled, name), getattr(plain, name), rtol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_angles_are_wrapped():
     m = dl.zoo.ring()
     compiled, plain = both(m, m.start(0, 5), 64)

@@ -96,6 +96,7 @@ def test_classify_names_them():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("omega", [0.16, 0.159156, 0.1591551])
 def test_an_angle_that_creeps_past_a_resonance_does_not_grow(omega):
     found = dl.classify(dl.zoo.circle(omega, 1.0), [[0.01]])  # the tongue of the fixed point ends at 1/2π

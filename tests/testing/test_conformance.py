@@ -33,6 +33,7 @@ def test_synthetic_blocks_pass_in_every_dtype(dtype, options):
     assert ("causality" in report.gaps) == m.causal
 
 
+@pytest.mark.slow
 def test_kernel_map_of_two_layers_passes_without_a_jacobian():
     def turn(x, params, out):
         out[0], out[1] = -x[1], x[0]

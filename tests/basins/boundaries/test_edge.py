@@ -16,6 +16,7 @@ def test_the_edge_of_henon_is_its_other_fixed_point():
     assert np.allclose(solved.points[0, 0], (-1.1313544770895, -0.3394063431269), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_states_of_the_orbit_follow_the_map_to_within_the_gap():
     m = dl.zoo.henon()
     found = dl.track_edge(m, [0.0, 0.0], [-2.0, 0.0])

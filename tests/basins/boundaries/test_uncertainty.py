@@ -95,6 +95,7 @@ def test_a_grid_of_cells_gives_it_too():
     assert found.local[-2:] == pytest.approx([CANTOR] * 2, abs=0.003)  # below, cells are not small beside the boxes
 
 
+@pytest.mark.slow
 def test_the_map_in_place_of_labels():
     axis = np.linspace(-1, 1, 100)
     m = dl.zoo.newton()
