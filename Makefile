@@ -79,22 +79,9 @@ $(VENV)/.dynloop: $(VENV)/.torch pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.dynloop
-	$(BIN)/python -m pip install --quiet --group test
-	@touch $@
-
-$(VENV)/.dev: $(VENV)/.dynloop
-	$(BIN)/python -m pip install --quiet --group dev
-	@touch $@
-
-$(VENV)/.docs: $(VENV)/.dynloop
-	$(BIN)/python -m pip install --quiet --group docs
+# one for each dependency group of that name
+$(addprefix $(VENV)/.,test dev docs package interop): $(VENV)/.%: $(VENV)/.dynloop
+	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
 
 $(VENV)/.interop: $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --group interop
-	@touch $@
-
-$(VENV)/.package: $(VENV)/.dynloop
-	$(BIN)/python -m pip install --quiet --group package
-	@touch $@

@@ -7,9 +7,9 @@ same kind of layer, the same batches in the same order, and on average the same 
 ============  ======  =========================  =========  ==========
 name          layers  loops in training          injection  parameters
 ============  ======  =========================  =========  ==========
-feed-forward  16      1                          none       0.96 M
-injected      4       2 … 6, drawn every batch   concat     0.37 M
-plain         4       2 … 6, drawn every batch   none       0.37 M
+feed-forward  16      1                          none       0.97 M
+injected      4       2 … 6, drawn every batch   concat     0.39 M
+plain         4       2 … 6, drawn every batch   none       0.38 M
 ============  ======  =========================  =========  ==========
 
 All start from the embeddings, so that the two looped ones differ in nothing but the injection. Nothing in the loss asks

@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +51,7 @@ def main() -> None:
         use(wheel, folder / "environment")
 
 
-def look_into(path: Path, names: list[str], needed: tuple[str, ...], allowed: object) -> None:
+def look_into(path: Path, names: list[str], needed: tuple[str, ...], allowed: Callable[[str], bool]) -> None:
     """Check the size of a file, what must be in it and what must not."""
     size = path.stat().st_size
     require(

@@ -35,22 +35,24 @@ def repels_beside_a_kink(m: LoopMap, point: Array, period: int, groups: int) -> 
     A side that repels by less than about 1.002 a round is not seen to.
     """
     beside = _displacements(m, point, groups)
-    at = m.numpy(_after(m, point[None], period))[0]
-    plus, minus = (m.displacement(m.numpy(_after(m, point + d, period)), at) for d in (beside, -beside))
+    states = np.concatenate([point[None], point + beside, point - beside])
+    at, *sides = np.split(_after(m, states, period), [1, 3])
+    plus, minus = (m.displacement(side, at[0]) for side in sides)
     odd, even = row_norms(m, plus - minus), row_norms(m, plus + minus)
     moved = row_norms(m, beside)
     kinked = even > _SMOOTH * np.maximum(odd, moved)
     if np.all(np.isfinite(odd + even)) and not np.any(kinked[:, :groups] if m.causal else kinked):
         return False
-    states, done = np.concatenate([point + beside, point - beside]), 0
+    states, done = states[1:], 0
     first = np.concatenate([moved, moved])
+    first = first[:, :groups] if m.causal else first
     for rounds in _ROUNDS:
-        states, done = m.numpy(_after(m, states, (rounds - done) * period)), rounds
-        far = row_norms(m, m.displacement(states, at))
-        far, near = (far[:, :groups], first[:, :groups]) if m.causal else (far, first)
-        if not np.all(far <= _AWAY * near):  # nan has left too
+        states, done = _after(m, states, (rounds - done) * period), rounds
+        far = row_norms(m, m.displacement(states, at[0]))
+        far = far[:, :groups] if m.causal else far
+        if not np.all(far <= _AWAY * first):  # nan has left too
             return True
-        if np.all(far <= near):
+        if np.all(far <= first):
             return False
     return False
 

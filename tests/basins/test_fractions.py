@@ -93,7 +93,7 @@ def test_samplers_slices_and_given_starts(line):
     m = dl.TorchMap([lambda x: x], (3, 2))
     origin, u, v = np.zeros((3, 2)), np.zeros((3, 2)), np.zeros((3, 2))
     u[0, 0], v[2, 1] = 1.0, 1.0
-    corner = lambda starts: np.where((m.numpy(starts)[:, 0, 0] < 0) & (m.numpy(starts)[:, 2, 1] < 0), 1, 2)  # noqa: E731
+    corner = lambda starts: np.where((m.numpy(starts)[:, 0, 0] < 0) & (m.numpy(starts)[:, 2, 1] < 0), 1, 2)
     found = dl.basin_fractions(m, plane(origin, u, v, extent=2, n=3), mapper=corner, samples=2000)
     assert found.fractions[0] == pytest.approx(0.25, abs=4 * found.standard_error[0])
 

@@ -8,7 +8,7 @@ from dynloop.errors import InvalidArgumentError, PromptError
 def wells(tilt):
     """x ← x + 0.25 (x − x³ + tilt): two sinks if |tilt| < 0.385, one beyond."""
 
-    starts = lambda rng, n: np.linspace(-1.5, 1.5, n)[:, None]  # noqa: E731
+    starts = lambda rng, n: np.linspace(-1.5, 1.5, n)[:, None]
     return dl.TorchMap([lambda x: x + 0.25 * (x - x**3 + tilt)], (1,), start=starts)
 
 

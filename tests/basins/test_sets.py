@@ -165,7 +165,7 @@ def test_a_set_of_six_coordinates_captures():
 
 
 def test_a_set_of_another_map_is_refused():
-    set_of = lambda m: dl.Attractor(  # noqa: E731
+    set_of = lambda m: dl.Attractor(
         label=1, period=-1, points=sample(m, np.array([[0.1, 0.1]]), 2048)[0], regime=dl.Regime.CHAOTIC,
         spectral_radius=math.nan, error=1e-3,
     )  # fmt: skip

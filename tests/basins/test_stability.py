@@ -42,7 +42,7 @@ def test_the_record_of_an_attractor_is_taken():
 
 
 def test_what_is_undecided_is_said(disc):
-    fog = lambda starts: np.where((np.array(starts) ** 2).sum(axis=1) < 1, 1, -2)  # noqa: E731
+    fog = lambda starts: np.where((np.array(starts) ** 2).sum(axis=1) < 1, 1, -2)
     found = dl.basin_stability(disc, [0.0, 0.0], 2.0, mapper=fog)
     assert found.undecided[0] == pytest.approx(1 - found.stability[0])
 

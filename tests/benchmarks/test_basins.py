@@ -82,8 +82,8 @@ def test_the_basins_of_grebogi(benchmark, n):
     """Attractors unknown; wanted ≤ 1.5. The recurrence by hand labels starts in cells visited by others' labels."""
     m, labels = dl.zoo.grebogi(), np.empty(n * n, dtype=np.int64)
     grid = (np.linspace(0, TURN, n), np.linspace(-0.5, 0.5, n))
-    ours = lambda: dl.basins(m, grid)  # noqa: E731
-    theirs = lambda: grebogi_recurrence(n, labels)  # noqa: E731
+    ours = lambda: dl.basins(m, grid)
+    theirs = lambda: grebogi_recurrence(n, labels)
     assert theirs() == len(ours().attractors) == 2
     same = np.mean((labels == labels[0]) == (ours().labels.ravel() == ours().labels[0, 0]))
     report(benchmark, f"basins of Grebogi, {n}²", ratio(ours, theirs), beside="recurrence by hand", most=1.5)
@@ -115,7 +115,7 @@ def test_the_two_basins_of_a_block(benchmark):
     nearest = torch.cdist(limits.flatten(1), points.flatten(1)).argmin(dim=1).numpy() + 1
     assert len(points) == 2
     assert np.array_equal(found.labels.ravel(), nearest)
-    ours = lambda: dl.basins(m, plane)  # noqa: E731
+    ours = lambda: dl.basins(m, plane)
     value = ratio(ours, lambda: plain(needed), 3)
     report(benchmark, "200² starts of a block", value, beside=f"{needed} plain loops", most=1.3)
     slowest = int(found.loops.max())

@@ -43,7 +43,7 @@ def test_a_block_beside_plain_iteration(benchmark):
     """All of `find_fixed_points`, multipliers included, beside plain iteration to the same residual."""
     m = dl.synthetic.looped_transformer(norm="pre", injection="concat", layers=4, width=64, tokens=12, gain=2.0)
     start = m.numpy(m.start(0))
-    ours = lambda: dl.find_fixed_points(m, start)  # noqa: E731
+    ours = lambda: dl.find_fixed_points(m, start)
     found = ratio(ours, lambda: plain_loops(m, start))
     report(benchmark, "find_fixed_points of a block", found, beside="plain iteration to the same residual")
     benchmark.pedantic(ours, rounds=1)

@@ -100,8 +100,8 @@ def test_the_tanh_network_beside_pynamicalsys(benchmark):
     )
     x = m.start(0)[0]
     settings = {"parameters": [0.0], "num_exponents": k}
-    ours = lambda: dl.lyapunov_spectrum(m, x, k=k, loops=loops, transient=0)  # noqa: E731
-    theirs = lambda: system.lyapunov(x, loops, **settings)  # noqa: E731
+    ours = lambda: dl.lyapunov_spectrum(m, x, k=k, loops=loops, transient=0)
+    theirs = lambda: system.lyapunov(x, loops, **settings)
     np.testing.assert_allclose(ours().exponents[0], np.ravel(theirs())[0], atol=0.05)
     report(benchmark, "8 exponents of 256 tanh units, 1000 loops", ratio(ours, theirs), beside="pynamicalsys", most=0.5)
     benchmark.pedantic(ours, rounds=1)

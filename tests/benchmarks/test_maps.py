@@ -39,8 +39,8 @@ def henon_spectrum(x, y, loops):
 def test_the_spectrum_of_henon(benchmark):
     """10⁶ loops, all of `lyapunov_spectrum` with its error bars; wanted ≤ 2."""
     m, loops = dl.zoo.henon(), 1_000_000
-    ours = lambda: dl.lyapunov_spectrum(m, [0.1, 0.1], loops=loops)  # noqa: E731
-    theirs = lambda: henon_spectrum(0.1, 0.1, loops)  # noqa: E731
+    ours = lambda: dl.lyapunov_spectrum(m, [0.1, 0.1], loops=loops)
+    theirs = lambda: henon_spectrum(0.1, 0.1, loops)
     np.testing.assert_allclose(ours().exponents, theirs(), atol=0.01)
     report(benchmark, "spectrum of Hénon, 10⁶ loops", ratio(ours, theirs), beside="Gram–Schmidt by hand", most=2)
     benchmark.pedantic(ours, rounds=3)
@@ -59,8 +59,8 @@ def logistic_exponents(values, loops, found):
 def test_the_exponent_against_the_parameter(benchmark):
     """1000 parameters × 10⁴ loops of the logistic map; wanted ≤ 1.5 of a logarithm a loop."""
     m, values, found = dl.zoo.logistic(), np.linspace(2.5, 4.0, 1000), np.empty(1000)
-    ours = lambda: dl.exponent_diagram(m, values, starts=[0.3], loops=10_000, transient=0)  # noqa: E731
-    theirs = lambda: logistic_exponents(values, 10_000, found)  # noqa: E731
+    ours = lambda: dl.exponent_diagram(m, values, starts=[0.3], loops=10_000, transient=0)
+    theirs = lambda: logistic_exponents(values, 10_000, found)
     theirs()
     np.testing.assert_allclose(ours().exponents[:, 0], found, atol=0.02)
     value = ratio(ours, theirs)
@@ -90,8 +90,8 @@ def logistic_periods(values, transient, longest, tolerance, found):
 def test_the_period_against_the_parameter(benchmark):
     """The periods of 1000 logistic maps after 5000 loops; wanted ≤ 2."""
     m, values, found = dl.zoo.logistic(), np.linspace(2.5, 4.0, 1000), np.empty(1000, dtype=np.int64)
-    ours = lambda: dl.period_diagram(m, values, starts=[0.3], transient=5000)  # noqa: E731
-    theirs = lambda: logistic_periods(values, 5000, 64, 1e-9, found)  # noqa: E731
+    ours = lambda: dl.period_diagram(m, values, starts=[0.3], transient=5000)
+    theirs = lambda: logistic_periods(values, 5000, 64, 1e-9, found)
     theirs()
     told = ours().period
     assert np.mean(told == np.where(found > 0, found, -1)) > 0.98  # near a bifurcation we say that we do not know

@@ -37,7 +37,7 @@ def test_a_block_with_two_wells(shape):
         return torch.cat([0.1 + first + 0.25 * first * (1 - first**2), rest], dim=1).reshape(x.shape)
 
     m = dl.TorchMap([layer], shape)
-    sides = lambda starts: np.where(m.numpy(starts).reshape(len(starts), -1)[:, 0] > 0.1, 1, 2)  # noqa: E731
+    sides = lambda starts: np.where(m.numpy(starts).reshape(len(starts), -1)[:, 0] > 0.1, 1, 2)
     one, other = np.full(shape, 0.7), np.full(shape, -1.1)
     found = dl.track_edge(m, one, other, mapper=sides)
     assert (found.status, found.period) == (Status.CONVERGED, 1)
@@ -50,7 +50,7 @@ def test_in_float32_it_is_as_narrow_as_float32_allows():
     import torch
 
     m = dl.TorchMap([lambda x: x + 0.25 * x * (1 - x * x)], (1,))
-    sides = lambda starts: np.where(m.numpy(starts)[:, 0] > 0, 1, 2)  # noqa: E731
+    sides = lambda starts: np.where(m.numpy(starts)[:, 0] > 0, 1, 2)
     found = dl.track_edge(m, torch.tensor([0.7]), torch.tensor([-1.1]), mapper=sides)
     assert found.status is Status.CONVERGED
     assert abs(found.states[-1, 0]) < 1e-3
@@ -64,7 +64,7 @@ def test_a_cycle_on_the_edge_has_its_period():
         out[1] = 3.2 * x[1] * (1 - x[1])
 
     m = dl.KernelMap(step, 2)
-    sides = lambda starts: np.where(np.array(starts)[:, 0] > 0, 1, 2)  # noqa: E731
+    sides = lambda starts: np.where(np.array(starts)[:, 0] > 0, 1, 2)
     found = dl.track_edge(m, [0.7, 0.3], [-1.1, 0.4], mapper=sides)
     assert (found.status, found.period) == (Status.CONVERGED, 2)
     assert sorted(found.states[-2:, 1]) == pytest.approx([0.5130445, 0.7994555], abs=1e-5)
@@ -75,7 +75,7 @@ def test_an_angle_is_cut_the_short_way_round():
         out[0] = (x[0] - 0.1 * np.sin(2 * x[0])) % (2 * np.pi)
 
     m = dl.KernelMap(step, 1, periods=[2 * np.pi])
-    near = lambda starts: np.where(np.cos(np.array(starts)[:, 0]) > 0, 1, 2)  # noqa: E731
+    near = lambda starts: np.where(np.cos(np.array(starts)[:, 0]) > 0, 1, 2)
     found = dl.track_edge(m, [6.0], [4.0], mapper=near)
     assert found.states[-1, 0] == pytest.approx(1.5 * np.pi, abs=1e-5)
 
@@ -101,7 +101,7 @@ def test_states_without_a_destination_in_the_way_end_it():
 
 def test_errors():
     m = dl.zoo.henon()
-    same = lambda starts: np.ones(len(starts), dtype=int)  # noqa: E731
+    same = lambda starts: np.ones(len(starts), dtype=int)
     with pytest.raises(InvalidArgumentError, match="both starts go to 1"):
         dl.track_edge(m, [0.0, 0.0], [0.1, 0.0], mapper=same)
     with pytest.raises(InvalidArgumentError, match="one has no known destination"):

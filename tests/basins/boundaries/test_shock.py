@@ -41,7 +41,7 @@ def test_without_a_mapper(square):
 
 def test_fifty_dimensions():
     m = dl.TorchMap([lambda x: x * x], (5, 10))
-    first = lambda starts: np.where(m.numpy(starts)[:, 0, 0] < 1, 1, -1)  # noqa: E731
+    first = lambda starts: np.where(m.numpy(starts)[:, 0, 0] < 1, 1, -1)
     found = dl.minimal_critical_shock(m, np.zeros((5, 10)), mapper=first)
     assert 1 <= found.size < 1.01
     assert found.shock.shape == (5, 10)
@@ -68,7 +68,7 @@ def test_the_shock_of_henon_is_no_longer_than_what_rays_find():
 
 
 def test_unknown_labels_are_no_change(square):
-    fog = lambda starts: np.where(disc(starts) == 1, 1, -2)  # noqa: E731
+    fog = lambda starts: np.where(disc(starts) == 1, 1, -2)
     found = dl.minimal_critical_shock(square, [0.0, 0.0], mapper=fog, largest=3.0, directions=16)
     assert found.size == math.inf
     assert found.label_after == 0

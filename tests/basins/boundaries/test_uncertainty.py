@@ -101,7 +101,7 @@ def test_the_map_in_place_of_labels():
     m = dl.zoo.newton()
     by_map = dl.uncertainty_exponent(m, (axis, axis))
     assert by_map.exponent == pytest.approx(dl.uncertainty_exponent(newton_labels(100)).exponent, abs=0.02)
-    sides = lambda starts: np.where(np.array(starts)[:, 0] > 0.1, 1, 2)  # noqa: E731
+    sides = lambda starts: np.where(np.array(starts)[:, 0] > 0.1, 1, 2)
     assert dl.uncertainty_exponent(m, (axis, axis), mapper=sides).exponent == pytest.approx(1)
     found = dl.uncertainty_exponent(m, (axis, axis), perturbations=np.geomspace(1e-4, 1e-1, 6), samples=2000)
     assert found.exponent == pytest.approx(

@@ -35,7 +35,7 @@ def inner(a):
 
 def closed_over(c):
     def step(x, params, out):
-        square = lambda t: t * t  # noqa: E731
+        square = lambda t: t * t
         out[0] = c * square(x[0]) + sine(x[1])
         out[1] = helper(x[0]) + helper(x[1], 2.0)
 
