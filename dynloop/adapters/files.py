@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from dynloop.adapters.base import Source
+from dynloop.adapters.distinct_keys import DuplicateKeyError, distinct_json
 from dynloop.adapters.weights import SUFFIXES, read_weights, without_wrappers
 from dynloop.errors import CheckpointError
 
@@ -87,23 +88,10 @@ def _config_of(folder: Path) -> Mapping[str, Any]:
     return config
 
 
-class _DuplicateKeyError(ValueError):
-    """A JSON object has a key twice, so it does not say one thing."""
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _DuplicateKeyError(key)
-        found[key] = value
-    return found
-
-
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_distinct)
-    except _DuplicateKeyError as error:
+        return distinct_json(path.read_text(encoding="utf-8-sig"))
+    except DuplicateKeyError as error:
         raise CheckpointError(
             f"{path} has the key {error.args[0]!r} twice in one object; remove the one that does not count"
         ) from error
@@ -129,7 +117,13 @@ def _shards(index: Path) -> dict[str, torch.Tensor]:
             raise CheckpointError(f"{index} names the file {shard!r} outside its folder; only files beside it are read")
         if not (index.parent / shard).is_file():
             raise CheckpointError(f"{index} names {shard}, which is not there; download or copy that file")
-        found |= read_weights(index.parent / shard)
+        own = read_weights(index.parent / shard)
+        again = sorted(set(found) & set(own))
+        if again:
+            raise CheckpointError(
+                f"{index} names {shard}, whose tensor {again[0]} another file holds too; remove one of them"
+            )
+        found |= own
     missing = sorted(set(placed) - set(found))
     if missing:
         raise CheckpointError(f"{index} lists the tensor {missing[0]}, which no file holds; download the files again")

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from dynloop.adapters.distinct_keys import DuplicateKeyError, distinct_json
 from dynloop.errors import CheckpointError, UnsafeFileError
 
 __all__ = ["PICKLED", "SUFFIXES", "read_weights", "without_wrappers"]
@@ -64,6 +65,12 @@ def without_wrappers(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
 def _safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         tensors: dict[str, torch.Tensor] = load_file(path)
+        with path.open("rb") as stream:  # what was loaded has a header; of two tensors of one name it gives the last
+            distinct_json(stream.read(int.from_bytes(stream.read(8), "little")))
+    except DuplicateKeyError as error:
+        raise CheckpointError(
+            f"{path} has the key {error.args[0]!r} twice in its header; write the file again with each tensor once"
+        ) from error
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise _damaged(path, error) from error
     return tensors

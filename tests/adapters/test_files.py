@@ -122,6 +122,27 @@ def test_truncated_safetensors(folder, kept):
     refused(folder, "model.safetensors is truncated or damaged .*; download or copy it again")
 
 
+def test_a_tensor_that_stands_twice_in_a_header(folder):
+    path = folder / "model.safetensors"
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    name, place = next((k, v) for k, v in json.loads(content[8 : 8 + size]).items() if k != "__metadata__")
+    header = content[8 : 8 + size].rstrip()[:-1] + f", {json.dumps(name)}: {json.dumps(place)}}}".encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + size :])
+    refused(folder, f"model.safetensors has the key '{name}' twice in its header; write the file again")
+
+
+def test_a_tensor_that_two_shards_hold(folder):
+    weights = load_file(WEIGHTS)
+    name = next(iter(weights))
+    (folder / "model.safetensors").unlink()
+    save_file(weights, folder / "a.safetensors")
+    save_file({name: weights[name]}, folder / "b.safetensors")
+    placed = dict.fromkeys(weights, "a.safetensors") | {name: "b.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": placed}))
+    refused(folder, f"names b.safetensors, whose tensor {name} another file holds too; remove one of them")
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
 def test_truncated_pickle(folder, zipped, share):
