@@ -16,6 +16,7 @@ _HOME = {
     "KernelMap": "dynloop.maps.kernel",
     "LoopMap": "dynloop.maps.base",
     "TorchMap": "dynloop.maps.torch",
+    "with_clock": "dynloop.maps.clock",
     "interpolate": "dynloop.maps.blocks",
     "vary": "dynloop.maps.blocks",
     "capture_block": "dynloop.adapters.generic",
@@ -236,6 +237,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from dynloop.maps.base import LoopMap as LoopMap
     from dynloop.maps.blocks import interpolate as interpolate
     from dynloop.maps.blocks import vary as vary
+    from dynloop.maps.clock import with_clock as with_clock
     from dynloop.maps.kernel import KernelMap as KernelMap
     from dynloop.maps.torch import TorchMap as TorchMap
     from dynloop.orbits.branches.record import Bifurcation as Bifurcation
