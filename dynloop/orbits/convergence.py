@@ -28,7 +28,7 @@ _RESOLVED = 1e-3  # increments that are known no better than this, relative to t
 _EPS = float(np.finfo(np.float64).eps)
 
 
-def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
+def conclude(m: LoopMap, found: Candidate, *, neutral: float = _NEUTRAL) -> list[Finding] | None:
     """Solve for the limit near a candidate and say what it is, group by group.
 
     Parameters
@@ -37,6 +37,8 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
         The map, in float64.
     found : Candidate
         The candidate.
+    neutral : float
+        Distance of the spectral radius from 1 within which it is not told from 1, if its own error is no larger.
 
     Returns
     -------
@@ -55,11 +57,11 @@ def conclude(m: LoopMap, found: Candidate) -> list[Finding] | None:
         return None
     if (found.ahead or np.any(distance > FAR)) and not attracted(m, found, solved.point, float(radius.max())):
         return None
-    slack = np.maximum(_NEUTRAL, error)
-    if not m.causal and 1 - slack[0] <= radius[0] < 1 - _NEUTRAL and powers_vanish(m, solved.point, p):
-        slack = np.array([_NEUTRAL])
-    neutral = np.abs(radius - 1) <= slack
-    continuum = bool(neutral.any()) and is_continuum(m, solved.point, p, largest)
+    slack = np.maximum(neutral, error)
+    if not m.causal and 1 - slack[0] <= radius[0] < 1 - neutral and powers_vanish(m, solved.point, p):
+        slack = np.array([neutral])
+    marginal = np.abs(radius - 1) <= slack
+    continuum = bool(marginal.any()) and is_continuum(m, solved.point, p, largest)
     if continuum and adds_up(m, found, solved.point):
         return None
     if p > 1 and np.any(radius > 1 + slack):
@@ -102,7 +104,7 @@ def _stable_point(kind: str, numbers: dict[str, Any], radius: float, neutral: fl
             Status.DECIDED,
         )
     if radius < 1 - neutral:
-        return named(kind, numbers, radius, f"spectral radius {radius:.4g} < 1, {solved_to}")
+        return named(kind, numbers, radius, f"spectral radius {_below_one(radius)}, {solved_to}")
     if continuum:
         return named(kind, numbers, radius, f"on a continuum of fixed points (not isolated), {solved_to}")
     return undecided(
@@ -110,6 +112,10 @@ def _stable_point(kind: str, numbers: dict[str, Any], radius: float, neutral: fl
         "decide its stability: start elsewhere, and see whether those orbits come to the same point",
         Status.DECIDED,
     )
+
+
+def _below_one(radius: float) -> str:
+    return f"{radius:.4g} < 1" if radius < 0.9995 else f"1 - {1 - radius:.2g} < 1"
 
 
 def _at_a_kink(radius: float, residual: float) -> Finding:
@@ -151,7 +157,7 @@ def _cycle(
         own = next((q for q in divides(p) if gaps[q][g] <= noise[g]), p)
         numbers = {"residual": residual[g], "spectral_radius": radius[g], "distance": distance[g]}
         rate = radius[g] ** (1 / p)
-        stable = f"spectral radius of DF^{p} {radius[g]:.4g} < 1"
+        stable = f"spectral radius of DF^{p} {_below_one(float(radius[g]))}"
         if radius[g] >= 1 - neutral[g]:
             stable = "one of a continuum of cycles"
         if own == 1:

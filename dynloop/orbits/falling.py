@@ -9,10 +9,11 @@ import numpy as np
 from dynloop.maps.base import Array
 from dynloop.orbits.algebraic import creeping_in
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.growing import grows
+from dynloop.orbits.growing import grows, leaving_slowly
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.limits import FLOOR_AHEAD, Limits
 from dynloop.orbits.recurrence import octave_law
+from dynloop.orbits.slow_approach import coming_slowly
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["octaves", "solving_ahead"]
@@ -66,7 +67,10 @@ def octaves(q: Inquiry, b: int) -> None:
         shifts = np.array([octave[b, rows].max() for octave in w.shifts])
         falling, law = w.slowing(b, rows), octave_law(paths)
         more, said = _loops_to_floor(q, b, rows) if falling else (np.nan, "")
-        if falling and law == "drift" and octave_law(shifts) == "drift" and q.twin is not None:
+        approach = coming_slowly(q, b, contracts=bool(np.isfinite(more))) if falling and law != "drift" else None
+        if approach is not None:
+            finding = approach
+        elif falling and law == "drift" and octave_law(shifts) == "drift" and q.twin is not None:
             finding = Finding(
                 regime=Regime.DRIFT,
                 reason=f"steps fall to zero (now {w.absolute_step[b, rows].max():.1e}) but the net displacement over "
@@ -83,6 +87,8 @@ def octaves(q: Inquiry, b: int) -> None:
                 "point was solved near the last state to which the map leads at every scale: the ghost of a fold looks "
                 "the same, and no number of loops would tell"
             )
+        elif still_growing[g] and (found := leaving_slowly(q, b)):
+            finding = found
         elif still_growing[g]:
             finding = undecided(
                 "the norm still grows, but neither exponentially at every scale nor provably along a ray "

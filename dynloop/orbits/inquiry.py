@@ -57,8 +57,8 @@ class Inquiry:
         Relative precision floor.
     decided : ndarray of bool, (batch, groups)
         Which groups have a verdict.
-    algebraic : int
-        How many starts were tested for algebraic convergence, which is dear.
+    algebraic, slow : int
+        How many starts were tested for algebraic convergence, and for a slow approach, which are dear.
     left : list of Unfinished
         Orbits of the twin that ran out of loops.
     remarks : dict
@@ -81,7 +81,7 @@ class Inquiry:
         self._ledger = Ledger(len(starts), self.groups, m.layer_count)
         self.decided = self._ledger.decided
         self.remarks: dict[int, str] = {}
-        self.algebraic = 0
+        self.algebraic = self.slow = 0
         self.left: list[Unfinished | None] = []
         self.kept: list[Watch] | None = None
         self._differentiable = False

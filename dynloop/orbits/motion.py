@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from dynloop.maps.base import Array
+from dynloop.orbits.algebraic import creeping_in
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.growing import LOST, grows
+from dynloop.orbits.growing import LOST, grows, leaving_slowly
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
+from dynloop.orbits.slow_approach import coming_slowly
 from dynloop.orbits.spectral_background import spectral_background
 from dynloop.orbits.turning import on_a_torus, projections
 from dynloop.orbits.verdict import Regime
@@ -54,6 +56,9 @@ def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool)
     for i in _share_chaos(q, starts, moves & ~unclear, exponents):
         b, groups = int(starts[i]), np.flatnonzero(moves[i] & ~unclear[i]).tolist()
         of_group = {g: exponents.at(i, g) for g in groups}
+        if not q.m.causal and groups and (found := _slowly(q, b, of_group[0], longest=longest)):
+            q.put(b, groups, [found])
+            continue
         neutral = [g for g in groups if of_group[g].zero]
         signals = projections(m, q.final[b], _signal(q, b), q.rng) if longest and neutral else np.empty(0)
         same = [g for g in groups if g and exponents.value[i, g] == exponents.value[i, g - 1]]
@@ -74,6 +79,14 @@ def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool)
             elif longest and not np.isnan(one.value):
                 q.put(b, [g], [_wavering(one)])
     return unclear
+
+
+def _slowly(q: Inquiry, b: int, one: LeadingExponent, *, longest: bool) -> Finding | None:
+    """Solve for a point or cycle that an orbit comes to, or leaves, too slowly for its steps to show it."""
+    if not (one.negative or (longest and one.zero)):
+        return None
+    found = coming_slowly(q, b, contracts=bool(one.negative)) or creeping_in(q, b) or leaving_slowly(q, b)
+    return found and found.knowing(**_numbers(one))
 
 
 def _share_chaos(q: Inquiry, starts: Array, moves: Array, found: LeadingExponent) -> Array:

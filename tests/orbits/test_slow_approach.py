@@ -1,0 +1,112 @@
+"""Orbits that come to a point, or leave it, too slowly to be seen to: said only where every scale between agrees."""
+
+import numpy as np
+import pytest
+import torch
+
+import dynloop as dl
+from dynloop.orbits.infinity import grows_without_bound
+from dynloop.testing.known import divergent, late_flip, slow_rate, slow_spiral, weak_flip
+
+VANISHING, UNDECIDED = dl.Regime.VANISHING, dl.Regime.UNDECIDED
+
+
+def turning(factor, angle=1.0):
+    """Turn the plane by an angle, and stretch it by a factor that depends on the radius."""
+    cos, sin = np.cos(angle), np.sin(angle)
+
+    def step(z):
+        x, y = z[..., 0], z[..., 1]
+        f = factor(x * x + y * y)
+        return torch.stack([f * (cos * x - sin * y), f * (sin * x + cos * y)], dim=-1)
+
+    return dl.TorchMap([step], (2,))
+
+
+@pytest.mark.parametrize("bend", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("excess", [-1e-5, pytest.param(-1e-6, marks=pytest.mark.slow)])
+def test_a_slow_spiral_comes_in(excess, bend):
+    row = slow_spiral(np.random.default_rng(3), excess=excess, bend=bend)
+    found = dl.classify(row.map, row.start)
+    assert row.wrong(found) == []
+    assert found.regime[()] is VANISHING
+    assert found.rate[()] == pytest.approx(1 + excess, abs=1e-11)
+    assert found.evidence.distance[()] > 0.4
+    assert "at every scale" in str(found.reason)
+    assert "spectral radius 1 - 1e-0" in str(found.reason)
+
+
+@pytest.mark.parametrize("excess", [1e-5, pytest.param(1e-7, marks=pytest.mark.slow)])
+def test_a_slow_spiral_goes_out(excess):
+    row = slow_spiral(np.random.default_rng(3), excess=excess)
+    found = dl.classify(row.map, row.start)
+    assert found.regime[()] is dl.Regime.DIVERGENT
+    assert found.evidence.growth[()] == pytest.approx(1 + excess, abs=1e-11)
+
+
+def test_slow_growth_about_a_point_that_is_not_the_origin():
+    row = divergent(np.random.default_rng(0), dim=10, layers=3, rate=1.001)
+    assert dl.classify(row.map, row.start).regime[()] is dl.Regime.DIVERGENT
+
+
+@pytest.mark.parametrize("dim", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_rate_near_one_or_near_minus_one(dim):
+    rng = np.random.default_rng(0)
+    row = slow_rate(rng, rate=0.9999, dim=dim, layers=1) if dim else late_flip(rng, below=1e-4)
+    found = dl.classify(row.map, row.start)
+    assert row.wrong(found) == []
+    assert found.regime[()] is VANISHING
+    assert found.rate[()] == pytest.approx(0.9999, abs=1e-9)
+
+
+def test_a_cycle_of_two_that_draws_weakly():
+    row = weak_flip(np.random.default_rng(0), above=1e-5)
+    found = dl.classify(row.map, row.start)
+    assert row.wrong(found) == []
+    assert (found.regime[()], found.period[()]) == (dl.Regime.PERIODIC, 2)
+
+
+@pytest.mark.parametrize("pace", [1e-4, pytest.param(1e-6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("inner", "outer"),
+    [(0.5, 1.0), (0.97, 1.0), *(pytest.param(*c, marks=pytest.mark.slow) for c in ((0.9, 1.0), (0.03, 0.04)))],
+)
+def test_a_circle_on_the_way_stops_an_orbit_that_the_point_would_attract(inner, outer, pace):
+    """The centre attracts, yet a pair of circles lies around it; from outside no orbit passes the outer one."""
+    m = turning(lambda r2: 1 - pace * (1 - r2 / inner**2) * (1 - r2 / outer**2) * outer**4 / (1 + r2) ** 2)
+    found = dl.classify(m, [1.3, 0.0])
+    assert found.regime[()] in (UNDECIDED, dl.Regime.QUASIPERIODIC)
+
+
+@pytest.mark.parametrize(("radius", "comes"), [(0.2, True), pytest.param(0.7, False, marks=pytest.mark.slow)])
+def test_only_inside_the_inner_circle_it_comes_in(radius, comes):
+    m = turning(lambda r2: 1 - 1e-5 * (1 - r2 / 0.25) * (1 - r2))
+    assert (dl.classify(m, [radius, 0.0]).regime[()] is VANISHING) == comes
+
+
+@pytest.mark.parametrize("gap", [-1e-6, *(pytest.param(gap, marks=pytest.mark.slow) for gap in (1e-6, 0.0))])
+def test_a_pair_of_points_on_the_way_stops_it_too(gap):
+    """Two points, their ghost, and one that attracts from one side."""
+    m = dl.TorchMap([lambda x: x - 1e-4 * x * ((x - 0.5) ** 2 + gap)], (1,))
+    found = dl.classify(m, [0.9])
+    assert found.regime[()] is UNDECIDED or found.states[0] > 0.49
+
+
+@pytest.mark.slow
+def test_growth_that_stops_far_out_is_no_divergence():
+    m = turning(lambda r2: 1 + 1e-5 * (1 - r2 / 1e6))
+    assert dl.classify(m, [1.0, 0.0]).regime[()] is UNDECIDED
+
+
+def test_growth_is_measured_from_the_point_that_is_given():
+    m = dl.TorchMap([lambda x: 1.001 * (x - 50.0) + 50.0], (1,))
+    ask = m, np.array([51.0]), 1.001, np.ones(1, dtype=bool)
+    assert grows_without_bound(*ask, loops=64, centre=np.array([50.0]))
+    assert not grows_without_bound(*ask, loops=64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pull", [0.0, 1e-4])
+def test_orbits_on_circles_neither_come_nor_go(pull):
+    found = dl.classify(turning(lambda r2: 1 - pull * (r2 - 1)), [1.0, 0.0])
+    assert found.regime[()] in ((dl.Regime.QUASIPERIODIC, UNDECIDED) if pull else (dl.Regime.QUASIPERIODIC,))
