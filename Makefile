@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 TORCH  := torch==2.13.0
 WORKERS ?= 2
 
-.PHONY: help demo test nightly mutants bench bench-page regimes proofs docs package lint format clean
+.PHONY: help demo test coverage nightly mutants bench bench-page regimes proofs docs package lint format clean
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -17,6 +17,13 @@ demo: $(VENV)/.dynloop ## classify the trained checkpoints that ship with dynloo
 
 test: $(VENV)/.test ## run the tests, without the slow ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+# Compiled code cannot be traced: the tests of compiled maps run once more as plain Python.
+coverage: $(VENV)/.coverage ## run the tests and report the lines of dynloop that none reaches
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report=
+	OMP_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-append --cov-report= tests/maps/test_duals.py tests/maps/test_kept.py tests/maps/test_kernel_map.py tests/maps/test_surveys.py
+	$(BIN)/coverage report
 
 nightly: $(VENV)/.interop ## run the slow tests, ten times the drawn cases, and the mutants
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow
@@ -80,8 +87,8 @@ $(VENV)/.dynloop: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 # one for each dependency group of that name
-$(addprefix $(VENV)/.,test dev docs package interop): $(VENV)/.%: $(VENV)/.dynloop
+$(addprefix $(VENV)/.,test dev docs package interop coverage): $(VENV)/.%: $(VENV)/.dynloop
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
 
-$(VENV)/.interop: $(VENV)/.test
+$(VENV)/.interop $(VENV)/.coverage: $(VENV)/.test
