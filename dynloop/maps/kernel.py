@@ -11,19 +11,13 @@ from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Survey, Watch, check_power
 from dynloop.maps.compiled import jit
 from dynloop.maps.compiled.captures import capture_loop, recurrence_loop
-from dynloop.maps.compiled.jit import COMPILING
 from dynloop.maps.compiled.loops import apply_loop, push_loop, stretch_loop, watch_loop
 from dynloop.maps.compiled.memory import memory
 from dynloop.maps.compiled.surveys import NUMBERS, survey_loop
 from dynloop.maps.compiled.sweeps import period_loop, record_loop
-from dynloop.maps.compiled.tangents import (
-    Tangent,
-    analytic_tangent,
-    central_tangent,
-    complex_tangent,
-    dual_tangent,
-    given_tangent,
-)
+from dynloop.maps.compiled.tangents import Tangent
+from dynloop.maps.compiled.ways import tangents_of
+from dynloop.maps.trial import as_steps, compare_derivatives, try_out
 
 __all__ = ["KernelMap"]
 
@@ -32,7 +26,6 @@ Push = Callable[[Array, Array, Array, Array, Array], None]
 
 
 _WORTH_COMPILING = 2000  # numbers pushed, from which a map compiles its push
-_COMPARED: set[tuple[Any, Any]] = set()  # steps and their derivatives that were compared
 
 
 class KernelMap(LoopMap):
@@ -94,11 +87,11 @@ class KernelMap(LoopMap):
     ) -> None:
         if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim < 1:
             raise InvalidArgumentError(f"dim must be a positive int, the number of coordinates; got {dim!r}")
-        steps = _as_tuple(step, "step")
+        steps = as_steps(step, "step")
         if jacobian is not None and tangent is not None:
             raise InvalidArgumentError("jacobian and tangent are two forms of one thing; leave out one of them")
-        jacobians = None if jacobian is None else _as_tuple(jacobian, "jacobian", len(steps))
-        pushes = None if tangent is None else _as_tuple(tangent, "tangent", len(steps))
+        jacobians = None if jacobian is None else as_steps(jacobian, "jacobian", len(steps))
+        pushes = None if tangent is None else as_steps(tangent, "tangent", len(steps))
         names = (
             [getattr(f, "__name__", f"layer {l}") for l, f in enumerate(steps)] if layer_names is None else layer_names
         )
@@ -117,8 +110,10 @@ class KernelMap(LoopMap):
         self._tangents: tuple[Tangent, ...] | None = None
         self._pushed = 0  # numbers, until now
         self._wrap = np.full(dim, np.nan) if self.periods is None else self.periods
-        self._try_out(steps)
-        self._check_jacobians()
+        try_out(steps[: self._cycle], self.layer_names, self.dimension, self.params)
+        if derivatives := self._jacobians or self._pushes:
+            kind = "jacobian" if self._jacobians else "tangent"
+            compare_derivatives(self, self._steps[: self._cycle], derivatives, kind, self.params)
 
     # -- the map -------------------------------------------------------------------------------------------------
 
@@ -387,128 +382,21 @@ class KernelMap(LoopMap):
         return Stretch(states=states, frames=frames, logs=logs)
 
     def _tangent_parts(self) -> tuple[Tangent, ...]:
-        """Return the compiled tangents of one cycle: as given, by complex steps, dual numbers or differences."""
+        """Return the compiled tangents of one cycle."""
         if self._tangents is None:
-            steps, dim = self._steps[: self._cycle], self.dimension
-            if self._pushes is not None:
-                self._tangents = tuple(given_tangent(f) for f in self._pushes[: self._cycle])
-            elif self._jacobians is not None:
-                pairs = zip(steps, self._jacobians[: self._cycle], strict=True)
-                self._tangents = tuple(analytic_tangent(f, J, dim) for f, J in pairs)
-            else:
-                wrap = tuple(np.nan_to_num(self._wrap).tolist())
-                central = tuple(central_tangent(f, dim, wrap) for f in steps)
-                ways = (complex_tangent, dual_tangent) if COMPILING else (complex_tangent,)
-                self._tangents = next(
-                    (found for way in ways if (found := self._agreeing(way, steps, central))), central
-                )
+            steps, jacobians, pushes = (
+                None if known is None else known[: self._cycle]
+                for known in (self._steps, self._jacobians, self._pushes)
+            )
+            wrap = tuple(np.nan_to_num(self._wrap).tolist())
+            self._tangents = tangents_of(
+                steps or (), self.dimension, jacobians=jacobians, pushes=pushes, periods=wrap, params=self.params
+            )
         return self._tangents
-
-    def _agreeing(
-        self, way: Callable[[Any, int], Tangent], steps: tuple[Any, ...], central: tuple[Tangent, ...]
-    ) -> tuple[Tangent, ...] | None:
-        """Return tangents by complex steps or dual numbers, where every step allows them; None where one does not.
-
-        They must agree with differences at all but one of six points, of both signs; at one there may be a kink or a
-        jump.
-        """
-        parts = tuple(way(f, self.dimension) for f in steps)
-        x = np.random.default_rng(0).uniform(0.05, 0.95, (6, self.dimension))
-        x[3:] *= -1  # powers of negative numbers have other branches among complex ones
-        V = np.eye(self.dimension)
-        y, exact, near = np.empty(self.dimension), np.empty_like(V), np.empty_like(V)
-        work = np.empty(4 * self.dimension)
-        with np.errstate(all="ignore"):
-            for part, difference in zip(parts, central, strict=True):
-                agree = 0
-                for probe in x:
-                    try:
-                        part.call(probe, V, self.params, y, exact, work)
-                    except Exception:  # numba raises many kinds here
-                        return None  # the step does what these numbers cannot, such as comparing complex ones
-                    difference.call(probe, V, self.params, y, near, work)
-                    size = np.nan_to_num(np.abs(near)).max() + 1e-3  # differences err, more so where a step is steep
-                    agree += np.allclose(exact, near, rtol=1e-2, atol=1e-3 * size, equal_nan=True)
-                if agree < len(x) - 1:
-                    return None
-        return parts
 
     @property
     def _repeat(self) -> int:
         return self.layer_count // self._cycle
-
-    def _try_out(self, plain: Sequence[Step]) -> None:
-        """Run every step once in plain Python, so that mistakes are told in its author's words, not the compiler's."""
-        x = np.full(self.dimension, 0.25)
-        for name, step in zip(self.layer_names[: self._cycle], plain, strict=False):
-            out, again = np.full(self.dimension, np.nan), np.full(self.dimension, 7.0)
-            try:
-                with np.errstate(all="ignore"):
-                    returned = getattr(step, "py_func", step)(x, self.params, out)
-                    getattr(step, "py_func", step)(x, self.params, again)
-            except Exception as error:
-                raise InvalidArgumentError(
-                    f"step {name!r} failed on a state of {self.dimension} coordinates with {self.params.size} params: "
-                    f"{type(error).__name__}: {error}. A step is step(x, params, out) and fills out in place."
-                ) from error
-            if returned is not None:
-                raise InvalidArgumentError(
-                    f"step {name!r} returned {type(returned).__name__}; a step fills `out` in place and returns "
-                    "nothing. Write out[0] = … instead of return …"
-                )
-            left = np.flatnonzero(np.isnan(out) & (again == 7.0))
-            if left.size:
-                raise InvalidArgumentError(
-                    f"step {name!r} leaves out[{left[0]}] unset; a step fills all {self.dimension} entries of `out`"
-                )
-            if not np.all(x == 0.25):
-                raise InvalidArgumentError(f"step {name!r} changes its input x; a step writes to `out` alone")
-
-    def _check_jacobians(self) -> None:
-        """Compare given Jacobians with differences of their steps, each pair once, in plain Python.
-
-        Refused is one that agrees nowhere: at a kink, or where the step is not finite, nothing is compared.
-        """
-        for l, step in enumerate(self._steps[: self._cycle]):
-            given = (self._jacobians or self._pushes or ())[l : l + 1]
-            if not given or (step, given[0]) in _COMPARED:
-                continue
-            _COMPARED.add((step, given[0]))
-            rng, off = np.random.default_rng(0), []
-            for x in rng.uniform(0.05, 0.95, (4, self.dimension)):
-                v = rng.standard_normal(self.dimension)
-                gap = self._off(step, given[0], x, v / np.linalg.norm(v))
-                if np.isfinite(gap):
-                    off.append(gap)
-            if off and min(off) > 1e-4:
-                kind = "jacobian" if self._jacobians else "tangent"
-                raise InvalidArgumentError(
-                    f"the {kind} of step {self.layer_names[l]!r} of {self.name} is {min(off):.1%} off differences of "
-                    f"the step at best; check its signs and indices: {kind} entry [i, j] belongs to ∂F_i/∂x_j."
-                )
-
-    def _off(self, step: Any, given: Any, x: Array, v: Array) -> float:
-        """Return how far the product of a given derivative with v is off differences at x, relative to their size."""
-        F, D = getattr(step, "py_func", step), getattr(given, "py_func", given)
-        n, best = self.dimension, np.inf
-        with np.errstate(all="ignore"):
-            if self._jacobians is not None:
-                J = np.empty((n, n))
-                D(x, self.params, J)
-                product = J @ v
-            else:
-                pushed = np.empty((1, n))
-                D(x, v[None], self.params, np.empty(n), pushed)
-                product = pushed[0]
-            ends = np.empty((3, n))
-            for h in (1e-5, 1e-7, 1e-3):
-                for i, point in enumerate((x - h * v, x, x + h * v)):
-                    F(point, self.params, ends[i])
-                for a, b, length in ((2, 0, 2 * h), (2, 1, h), (1, 0, h)):
-                    difference = self.displacement(ends[a], ends[b]) / length
-                    size = np.abs(difference).max() + 1e-14 / h * (1 + np.abs(ends).max())
-                    best = np.fmin(best, np.abs(product - difference).max() / size)
-        return float(best)
 
 
 def _identity(f: Any) -> Any:
@@ -519,16 +407,6 @@ def _identity(f: Any) -> Any:
         return plain
     cells = tuple(id(cell.cell_contents) for cell in plain.__closure__ or ())
     return code, id(plain.__globals__), cells, id(plain.__defaults__) if plain.__defaults__ else None
-
-
-def _as_tuple(functions: Any, argument: str, count: int | None = None) -> tuple[Any, ...]:
-    found = (functions,) if callable(functions) else tuple(functions) if isinstance(functions, Sequence) else ()
-    if not found or not all(callable(f) for f in found):
-        form = "(x, V, params, out, W)" if argument == "tangent" else "(x, params, out)"
-        raise InvalidArgumentError(f"{argument} must be a function {argument}{form} or a sequence of them")
-    if count is not None and len(found) != count:
-        raise InvalidArgumentError(f"{argument} has {len(found)} functions for {count} steps; give one a step")
-    return found
 
 
 def _shortest_cycle(*sequences: tuple[Any, ...]) -> int:

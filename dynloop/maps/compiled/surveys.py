@@ -161,7 +161,7 @@ def _decay(steps: Array, spare: Array) -> float:
     if n < 4:
         return float("nan")
     head, tail = n // 4 + (1 if n % 4 else 0), n // 4
-    ratio = np.float64(_middle(steps, n - tail, n, spare)) / _middle(steps, 0, head, spare)  # x / 0 as compiled code has it
+    ratio = np.float64(_middle(steps, n - tail, n, spare)) / _middle(steps, 0, head, spare)  # 1 / 0 is inf
     return float(ratio ** (4 / (3 * n)))
 
 
