@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.maps.base import LoopMap, Stretch
+from dynloop.maps.base import LoopMap
+from dynloop.maps.measured import Stretch
 
 __all__ = ["LayerGrowth"]
 

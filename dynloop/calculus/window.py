@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.maps.base import Array, Stretch
+from dynloop.maps.base import Array
+from dynloop.maps.measured import Stretch
 
 __all__ = ["Progress", "Window", "carry"]
 

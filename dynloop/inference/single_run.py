@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError
-from dynloop.maps.base import Array, LoopMap, Watch, as_rng
+from dynloop.maps.base import Array, LoopMap, as_rng
+from dynloop.maps.measured import Watch
 from dynloop.orbits.polygon import polygon
 from dynloop.orbits.regime import followed
 from dynloop.orbits.verdict import Regime

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError, ShapeError
-from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Survey, Watch, check_power
+from dynloop.maps.base import Array, LoopMap, Starter, check_power
 from dynloop.maps.compiled import jit
 from dynloop.maps.compiled.captures import capture_loop, recurrence_loop
 from dynloop.maps.compiled.loops import apply_loop, push_loop, stretch_loop, watch_loop
@@ -17,6 +17,7 @@ from dynloop.maps.compiled.surveys import NUMBERS, survey_loop
 from dynloop.maps.compiled.sweeps import period_loop, record_loop
 from dynloop.maps.compiled.tangents import Tangent
 from dynloop.maps.compiled.ways import tangents_of
+from dynloop.maps.measured import Stretch, Survey, Watch
 from dynloop.maps.trial import as_steps, compare_derivatives, try_out
 
 __all__ = ["KernelMap"]

@@ -16,9 +16,9 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from dynloop.errors import InvalidArgumentError
-from dynloop.maps.base import Stretch
 from dynloop.maps.dual.attention import within_tokens
 from dynloop.maps.frames import orthonormalise
+from dynloop.maps.measured import Stretch
 from dynloop.maps.torch_tangent import TorchTangent, working_dtype
 
 if TYPE_CHECKING:

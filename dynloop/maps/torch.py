@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from dynloop.errors import InvalidArgumentError, NoTwinError, ShapeError
-from dynloop.maps.base import Array, LoopMap, Starter, Stretch, Watch, check_power
+from dynloop.maps.base import Array, LoopMap, Starter, check_power
 from dynloop.maps.frames import orthonormalise
+from dynloop.maps.measured import Stretch, Watch
 from dynloop.maps.memory import free_bytes, weight_count
 from dynloop.maps.own_token import OwnToken
 from dynloop.maps.torch_tangent import TorchTangent, working_dtype

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from dynloop.calculus.tangent import check_derivative
-from dynloop.maps.base import Array, LoopMap, Watch
+from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.measured import Watch
 from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.finding import Finding
 from dynloop.orbits.floor import measured_floor, row_norms

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError
-from dynloop.maps.base import Array, LoopMap, Watch, as_map, as_rng
+from dynloop.maps.base import Array, LoopMap, as_map, as_rng
+from dynloop.maps.measured import Watch
 from dynloop.orbits.closing import closing_in
 from dynloop.orbits.falling import octaves, solving_ahead
 from dynloop.orbits.growing import diverged, growing

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.maps.base import Array, LoopMap, Survey, Watch
+from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.measured import Survey, Watch
 from dynloop.orbits.recurrence import decay, growth, return_period, settled
 
 __all__ = ["NEAR", "RETURN", "surveyed"]

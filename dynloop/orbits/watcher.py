@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from dynloop.maps.base import Array, LoopMap, Survey
+from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.measured import Survey
 from dynloop.orbits.floor import row_norms
 
 __all__ = ["Watcher", "windows"]

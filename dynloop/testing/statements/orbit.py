@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import DynloopError, InvalidArgumentError, NoTwinError
-from dynloop.maps.base import Array, LoopMap, Watch, as_map, as_rng
+from dynloop.maps.base import Array, LoopMap, as_map, as_rng
+from dynloop.maps.measured import Watch
 from dynloop.orbits.floor import row_norms
 from dynloop.orbits.regime import classify
 from dynloop.orbits.verdict import Classification, Regime
