@@ -67,9 +67,13 @@ def octaves(q: Inquiry, b: int) -> None:
         shifts = np.array([octave[b, rows].max() for octave in w.shifts])
         falling, law = w.slowing(b, rows), octave_law(paths)
         more, said = _loops_to_floor(q, b, rows) if falling else (np.nan, "")
-        approach = coming_slowly(q, b, contracts=bool(np.isfinite(more))) if falling and law != "drift" else None
-        if approach is not None:
-            finding = approach
+        solved = None
+        if still_growing[g] or (falling and law != "drift"):
+            solved = coming_slowly(q, b, contracts=not falling or bool(np.isfinite(more)))
+        if solved is None and still_growing[g]:
+            solved = leaving_slowly(q, b)
+        if solved is not None:
+            finding = solved
         elif falling and law == "drift" and octave_law(shifts) == "drift" and q.twin is not None:
             finding = Finding(
                 regime=Regime.DRIFT,
@@ -87,8 +91,6 @@ def octaves(q: Inquiry, b: int) -> None:
                 "point was solved near the last state to which the map leads at every scale: the ghost of a fold looks "
                 "the same, and no number of loops would tell"
             )
-        elif still_growing[g] and (found := leaving_slowly(q, b)):
-            finding = found
         elif still_growing[g]:
             finding = undecided(
                 "the norm still grows, but neither exponentially at every scale nor provably along a ray "
