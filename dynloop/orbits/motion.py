@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from dynloop.maps.base import Array
+from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.algebraic import creeping_in
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.growing import LOST, grows, leaving_slowly
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
+from dynloop.orbits.long_return import first_returns
 from dynloop.orbits.slow_approach import coming_slowly
 from dynloop.orbits.spectral_background import spectral_background
-from dynloop.orbits.turning import on_a_torus, projections
+from dynloop.orbits.turning import DENOMINATOR, on_a_torus, projections
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
@@ -64,6 +67,7 @@ def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool)
         same = [g for g in groups if g and exponents.value[i, g] == exponents.value[i, g - 1]]
         driven = [g for g in same if of_group[g].positive]  # by an earlier token, whose exponent it has
         paths = projections(m, q.final[b], length, q.rng) if driven else np.empty(0)
+        back = _returns(m, q.final[b])
         for g in groups:
             one = of_group[g]
             if g in driven:
@@ -73,12 +77,18 @@ def _ask(q: Inquiry, starts: Array, moves: Array, length: int, *, longest: bool)
             elif longest and g in neutral and not np.isfinite(signals[:, g]).all():
                 q.put(b, [g], [LOST.noting(f"within {len(signals)} loops after the budget")])
             elif longest and g in neutral:
-                q.put(b, [g], [on_a_torus(m, q.final[b], g, signals[:, g], _zero(one), _numbers(one))])
+                q.put(b, [g], [on_a_torus(signals[:, g], partial(back, g), _zero(one), _numbers(one))])
             elif one.negative or (longest and one.value <= 0):
                 q.put(b, [g], [_transient(q, b, g, one)])
             elif longest and not np.isnan(one.value):
                 q.put(b, [g], [_wavering(one)])
     return unclear
+
+
+def _returns(m: LoopMap, state: Array) -> Callable[[int], tuple[int, float]]:
+    """Return the first return of a group as a function, which iterates for all groups when it is asked first."""
+    found = cache(lambda: first_returns(m, state, DENOMINATOR))
+    return lambda g: (int(found()[0][g]), float(found()[1][g]))
 
 
 def _slowly(q: Inquiry, b: int, one: LeadingExponent, *, longest: bool) -> Finding | None:

@@ -16,7 +16,6 @@ import numpy as np
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.denominators import least_denominator
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.long_return import first_returns
 from dynloop.orbits.quasiperiodic_fit import QuasiperiodicFit, quasiperiodic_fit
 from dynloop.orbits.trajectory import stream
 from dynloop.orbits.verdict import Regime
@@ -101,20 +100,17 @@ def _slip(f: float) -> float:
 
 
 def on_a_torus(
-    m: LoopMap, state: Array, group: int, signals: Array, zero: str, numbers: dict[str, Any]
+    signals: Array, returns: Callable[[], tuple[int, float]], zero: str, numbers: dict[str, Any]
 ) -> Finding:  # fmt: skip
     """Decide a bounded orbit whose exponent is zero within its error.
 
     Parameters
     ----------
-    m : LoopMap
-        The map, in float64.
-    state : ndarray, state_shape
-        A state on the attractor.
-    group : int
-        Which group is asked about.
     signals : ndarray, (loops, count)
-        Projections of the group.
+        Projections of the group that is asked about.
+    returns : callable
+        Its first return within `DENOMINATOR` loops, and the distance then, as `long_return.first_returns` has them;
+        dear, and asked for only where a frequency is near a fraction.
     zero : str
         What was found of the exponent, in words; `numbers` hold it.
     """
@@ -131,17 +127,17 @@ def on_a_torus(
             Status.OUT_OF_LOOPS, **numbers,
         )  # fmt: skip
     if found.denominator <= DENOMINATOR:
-        periods, gaps = first_returns(m, state, DENOMINATOR)
-        if period := int(periods[group]):
+        period, gap = returns()
+        if period:
             return Finding(
                 regime=Regime.PERIODIC, period=period, numbers=numbers,
-                reason=f"returns after {period} loops to within {gaps[group]:.1e} and not sooner; {zero}, so the cycle "
+                reason=f"returns after {period} loops to within {gap:.1e} and not sooner; {zero}, so the cycle "
                 "is neutral; T2 does not apply: the orbit does not converge",
             )  # fmt: skip
         return undecided(
             f"bounded and moving in {lines}, {zero}; the frequency {found.frequency:.12g} ± {found.error:.0e} lies "
             f"within five errors of a fraction with the denominator {found.denominator}, yet no state returned within "
-            f"{DENOMINATOR} loops (the nearest came to {gaps[group]:.1e}): a cycle approached slowly, or a turn "
+            f"{DENOMINATOR} loops (the nearest came to {gap:.1e}): a cycle approached slowly, or a turn "
             "just beside it; a window of more loops tells the frequency more finely",
             Status.OUT_OF_LOOPS, **numbers,
         )  # fmt: skip

@@ -101,6 +101,19 @@ def test_first_returns_of_each_token_and_of_none():
         assert (gap[0] < 1e-11) == (expected > 0)
 
 
+def test_returns_of_all_tokens_are_looked_for_once(monkeypatch):
+    """Bug of 2026-11: every token that turned by a fraction iterated all of them through 10 000 loops again."""
+    turn = TURN * 987 / 2584
+    c, s = np.cos(turn), np.sin(turn)
+    R = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+    asked = []
+    monkeypatch.setattr("dynloop.orbits.motion.first_returns", lambda *args: asked.append(1) or first_returns(*args))
+    m = dl.TorchMap([lambda x: x @ R], (3, 2), causal=True)
+    found = dl.classify(m, [[0.6, 0.2], [0.1, 0.4], [0.3, -0.5]])
+    assert found.period.tolist() == [2584] * 3
+    assert len(asked) == 1
+
+
 def test_a_token_that_returns_after_a_chaotic_one_is_not_called_chaotic():
     """Bug of 2026-11: every moving token after a chaotic one was, though it may not look at it."""
 
