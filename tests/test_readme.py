@@ -168,7 +168,7 @@ def test_the_python_of_the_page_on_classification_shows_what_the_page_says(capsy
     assert "100 % of starts UNDECIDED → 100 % of starts VANISHING" in printed
     assert "SectionClassification of looped_lm demo:hop-injected: 3 sections" in printed
     assert printed[-1].endswith("over 2 prompts")
-    assert names["slowly"].regime is dl.Regime.VANISHING
+    assert names["slowly"].regime[()].name == "VANISHING"
     assert names["found"].unfinished is None
 
 
