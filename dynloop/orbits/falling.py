@@ -9,11 +9,12 @@ import numpy as np
 from dynloop.maps.base import Array
 from dynloop.orbits.algebraic import creeping_in
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.growing import grows, leaving_slowly
+from dynloop.orbits.growing import grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.limits import FLOOR_AHEAD, Limits
 from dynloop.orbits.recurrence import octave_law
 from dynloop.orbits.slow_approach import coming_slowly
+from dynloop.orbits.slow_escape import leaving_slowly
 from dynloop.orbits.verdict import Regime
 
 __all__ = ["octaves", "solving_ahead"]
@@ -69,7 +70,7 @@ def octaves(q: Inquiry, b: int) -> None:
         more, said = _loops_to_floor(q, b, rows) if falling else (np.nan, "")
         solved = None
         if still_growing[g] or (falling and law != "drift"):
-            solved = coming_slowly(q, b, contracts=not falling or bool(np.isfinite(more)))
+            solved = coming_slowly(q, b, patient=not falling or bool(np.isfinite(more)))
         if solved is None and still_growing[g]:
             solved = leaving_slowly(q, b)
         if solved is not None:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from dynloop.calculus.spectrum import point_multipliers
 from dynloop.maps.base import Array
 from dynloop.orbits.finding import Finding, undecided
 from dynloop.orbits.floor import row_norms
 from dynloop.orbits.infinity import grows_without_bound, rays
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.polygon import lengths, polygon
-from dynloop.orbits.solvers.polish import polish
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
 
-__all__ = ["LOST", "diverged", "growing", "grows", "leaving_slowly"]
+__all__ = ["LOST", "diverged", "growing", "grows"]
 
 
 LOST = Finding(regime=Regime.DIVERGENT, reason="a state stopped being finite", status=Status.DIVERGED)
 _AHEAD, _FAR = 8, 1e2  # loops, and times the state
-_DIRECTIONS = 3  # loops of the orbit that are asked whether they leave a point
 _MANY = 8  # starts that grow, from which the map far out is asked of all at once first
 
 
@@ -102,38 +99,6 @@ def _leaves(q: Inquiry, b: int, rows: Array) -> bool:
     )  # fmt: skip
     q.put(b, _groups(q, rows), [finding] * len(_groups(q, rows)))
     return True
-
-
-def leaving_slowly(q: Inquiry, b: int) -> Finding | None:
-    """Solve for an unstable fixed point that an orbit leaves, and see that the map leads away from it at every scale.
-
-    Beside a point whose largest multiplier is just outside the unit circle an orbit has hardly moved after thousands of
-    loops, and its norm shows no growth. The map must be linear about the point, to a tenth of that growth, from the
-    orbit to overflow, along the orbit's next loops.
-    """
-    m = q.twin
-    if m is None or m.causal or m.periods is not None:
-        return None
-    m, x, every = q.ready_tangents(), q.final[b], np.ones(q.m.rows, dtype=bool)
-    largest, loops = float(q.watcher.largest[b].max()), int(q.watcher.loops[b])
-    solved = polish(m, x, largest=largest)
-    if solved.status is not Status.SOLVED:
-        return None
-    spectrum = point_multipliers(m, solved.point, k=min(2, m.dimension))
-    if spectrum.status is not Status.SOLVED or not spectrum.radius - 1 > 10 * spectrum.errors.max():
-        return None
-    factor, now = float(spectrum.radius), m.native(x[None])
-    for _ in range(_DIRECTIONS):
-        if not grows_without_bound(m, m.numpy(now)[0], factor, every, loops=loops, centre=solved.point):
-            return None
-        now = m(now)
-    distance = float(np.linalg.norm(m.displacement(x, solved.point)))
-    return Finding(
-        regime=Regime.DIVERGENT, numbers={"growth": factor},
-        reason=f"leaves an unstable fixed point, from which it is {distance:.3g} away, by a factor {factor:.10g} per "
-        "loop, and does so at s times that distance for every s up to overflow; T2 does not apply: the orbit does not "
-        "converge",
-    )  # fmt: skip
 
 
 def _follow_rays(q: Inquiry, starts: Array, rows: Array) -> None:

@@ -19,7 +19,6 @@ __all__ = ["Ray", "grows_without_bound", "rays"]
 
 _HUGE = 1e140  # norms beyond this may overflow where they are squared
 _FAR = (1e2, 1e4, 1e6)
-_SCALES = 10.0 ** np.array([0, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 16, 32, 64, 100])  # at which growth is asked to go on
 _FURTHER = 1e3  # beyond the present state the flow at infinity is followed; more would only add rounding
 _PATIENCE = 4096  # loops that are always allowed for that
 _RELAX = 256  # most loops in which bounded coordinates beside a ray come to rest
@@ -141,14 +140,12 @@ def _slope(m: LoopMap, v: Array, states: Array, far: float, select: Array) -> tu
 
 
 def grows_without_bound(
-    m: LoopMap, state: Array, factor: float, growing: Array, *, loops: int = 0, tangents: bool = True,
-    centre: Array | None = None,
-) -> bool:  # fmt: skip
+    m: LoopMap, state: Array, factor: float, growing: Array, *, loops: int = 0, tangents: bool = True
+) -> bool:
     """Say whether growth by `factor` per loop persists at s·x for every s up to overflow, and for ever there.
 
-    At every scale F(s·x) must be s·F(x) to leading order, states being measured from a fixed point if one is given. A
-    linear map is homogeneous at every scale whatever it does later, so the map far out is then followed with its size
-    taken out (`lasting_growth`).
+    At every scale F(s·x) must be s·F(x) to leading order. A linear map is homogeneous at every scale whatever it does
+    later, so the map far out is then followed with its size taken out (`lasting_growth`).
 
     Parameters
     ----------
@@ -164,21 +161,18 @@ def grows_without_bound(
         Loops done.
     tangents : bool
         Whether the derivative may be used.
-    centre : ndarray, state_shape, optional
-        A fixed point; the origin if left out, which need not be one.
     """
     if not factor > 1 + 1e-9:
         return False
     select = _selection(m, growing[None])[0]
     if not select.any():
         return False  # angles alone
-    centre = np.zeros_like(state) if centre is None else np.where(select, centre, 0.0)
-    away = state - centre
-    size = float(np.abs(away[select]).max())
-    here = _later(m, state) - centre
-    for s in _SCALES[_SCALES * size < _HUGE]:
-        x = np.where(select, s * away, away)
-        later = _later(m, x + centre) - centre
+    size = float(np.abs(state[select]).max())
+    scales = 10.0 ** np.array([0, 2, 4, 8, 16, 32, 64, 100])
+    here = _later(m, state)
+    for s in scales[scales * size < _HUGE]:
+        x = np.where(select, s * state, state)
+        later = _later(m, x)
         before, after = (row_norms(m, v[None])[0][growing] for v in (x, later))
         # an orbit that leaves exponentially is homogeneous of degree one far out: F(s·x) = s·F(x) to leading order
         odd = row_norms(m, np.where(select, later / s - here, 0.0)[None])[0][growing]
@@ -187,7 +181,7 @@ def grows_without_bound(
             alike = odd <= 0.1 * (factor - 1) * after / s
         if not (np.all(np.isfinite(gain)) and np.all(gain >= 1 + 0.5 * (factor - 1)) and np.all(alike)):
             return False
-    return lasting_growth(m, away, select, growing, loops, tangents=tangents)
+    return lasting_growth(m, state, select, growing, loops, tangents=tangents)
 
 
 def _later(m: LoopMap, state: Array) -> Array:

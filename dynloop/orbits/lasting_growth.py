@@ -112,4 +112,5 @@ def _has_multiplier(m: LoopMap, x: Array, select: Array, growth: Array, error: A
     modulus = float(np.abs(values[top]))
     if not doubt < 0.1 * (modulus - 1):
         return False
-    return bool(np.all(np.abs(np.log(modulus) - growth) <= np.maximum(error, 1e-6)))
+    allowed = np.minimum(np.maximum(error, 1e-6), 0.1 * np.log(modulus))
+    return bool(np.all(np.abs(np.log(modulus) - growth) <= allowed))

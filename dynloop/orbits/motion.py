@@ -11,11 +11,12 @@ import numpy as np
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.algebraic import creeping_in
 from dynloop.orbits.finding import Finding, undecided
-from dynloop.orbits.growing import LOST, grows, leaving_slowly
+from dynloop.orbits.growing import LOST, grows
 from dynloop.orbits.inquiry import Inquiry
 from dynloop.orbits.leading_exponent import LeadingExponent, leading_exponents
 from dynloop.orbits.long_return import first_returns
 from dynloop.orbits.slow_approach import coming_slowly
+from dynloop.orbits.slow_escape import leaving_slowly
 from dynloop.orbits.spectral_background import spectral_background
 from dynloop.orbits.turning import DENOMINATOR, on_a_torus, projections
 from dynloop.orbits.verdict import Regime
@@ -95,7 +96,7 @@ def _slowly(q: Inquiry, b: int, one: LeadingExponent, *, longest: bool) -> Findi
     """Solve for a point or cycle that an orbit comes to, or leaves, too slowly for its steps to show it."""
     if not (one.negative or (longest and one.zero)):
         return None
-    found = coming_slowly(q, b, contracts=bool(one.negative)) or creeping_in(q, b) or leaving_slowly(q, b)
+    found = coming_slowly(q, b, patient=bool(one.negative)) or creeping_in(q, b) or leaving_slowly(q, b)
     return found and found.knowing(**_numbers(one))
 
 

@@ -8,9 +8,9 @@ A finite window gives candidates; each candidate is tested by evaluating the map
 3. returns: solve for the cycle, its stability there, its least period (`resting`, `convergence`).
 4. steps that fall without reaching the floor, or near returns: solve ahead of the orbit (`falling`, `closing`).
 5. at the end of the budget, bounded and moving: the largest exponent (`motion`); where it is not positive, a solved
-   point that the map leads to or from at every scale (`slow_approach`, `algebraic`, `growing`), then frequencies
+   point that the orbit comes to slowly or leaves (`slow_approach`, `algebraic`, `slow_escape`), then frequencies
    (`turning`).
-6. at the end of the budget: the law of octaves, a slow approach, or the law of a power (`falling`).
+6. at the end of the budget: a slow approach or escape, the law of octaves, or of a power (`falling`).
 
 What is left is UNDECIDED, with the reason.
 """
