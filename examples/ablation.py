@@ -2,7 +2,7 @@
 ========================================================================================
 
 ``python examples/ablation.py out`` runs small blocks in a minute; ``--full`` those of width 128 with 12 layers over 512
-loops and 10 seeds, which takes about an hour and a half on one core. Each run is saved when it is done, and a second
+loops and 10 seeds, which takes some two hours on one core. Each run is saved when it is done, and a second
 call goes on from there.
 """
 
