@@ -13,6 +13,7 @@ from typing import Any
 
 from dynloop.errors import InvalidArgumentError, StoreError
 from dynloop.studies import pools
+from dynloop.studies.files import RESULTS
 from dynloop.studies.plan import Cell, Plan
 from dynloop.studies.progress import Progress
 from dynloop.studies.reading import Reading, read_plan, read_record, read_store, read_where_from
@@ -20,6 +21,7 @@ from dynloop.studies.record import CellRecord
 from dynloop.studies.run import run
 from dynloop.studies.store import Store
 from dynloop.studies.table import StudyTable, table_of, to_xarray
+from dynloop.studies.worker import DONE
 
 __all__ = ["Study", "study"]
 
@@ -75,6 +77,12 @@ class Study:
             row = found.rows.get(cell.key)
             if row is not None and row.file:
                 yield cell, read_record(self.folder, row)
+
+    def files(self) -> list[Path]:
+        """Return the file of every cell that is done, in the plan's order; `dynloop.load` reads one."""
+        found = self._read()
+        rows = (found.rows.get(key) for key in found.plan.keys)
+        return [self.folder / RESULTS / row.file for row in rows if row is not None and row.state == DONE]
 
     def result(self, number: int) -> CellRecord:
         """Return the record of one cell, by its number in the plan.

@@ -20,8 +20,9 @@ def report(results: Any, path: str | os.PathLike[str], *, title: str | None = No
     Parameters
     ----------
     results : Result, path-like, sequence of these, or mapping of titles to these
-        Results, files that `Result.save` wrote, or folders such as ``dynloop classify --out`` writes. Results of
-        one map belong together: a classification with a trajectory, exponents, multipliers and theorems of it.
+        Results, files that `Result.save` wrote, or folders such as ``dynloop classify --out`` and ``dynloop study run``
+        write. Results of one map belong together: a classification with a trajectory, exponents, multipliers and
+        theorems of it.
     path : path-like
         The page; a file that is there is replaced.
     title : str, optional

@@ -11,11 +11,15 @@ from typing import Any
 
 from dynloop.errors import CheckpointError, InvalidArgumentError
 from dynloop.result import Result, load
+from dynloop.studies.reading import PLAN
+from dynloop.studies.record import CellRecord
+from dynloop.studies.study import Study
 from dynloop.views.pages.subjects import Entry
 
 __all__ = ["entries_of"]
 
 _SUMMARY = "summary.json"
+_CELLS = 200  # of a study on one page
 _RULE = "results must be results of dynloop, paths of saved ones, folders that --out wrote, or a sequence of these"
 
 
@@ -25,7 +29,8 @@ def entries_of(results: Any) -> tuple[list[Entry], list[str] | None]:
     Parameters
     ----------
     results : Result, path-like, sequence of these, or mapping of titles to these
-        Folders are those that ``dynloop classify --out`` and its sisters write, or hold ``.npz`` files of results.
+        Folders are those that ``dynloop classify --out`` and its sisters write, those of a study, or such as hold
+        ``.npz`` files of results.
 
     Raises
     ------
@@ -64,11 +69,19 @@ def _one(result: Any) -> list[Entry]:
 
 def _file(path: Path, run: Mapping[str, Any], about: Mapping[str, Any]) -> Entry:
     found = load(path)
+    if isinstance(found, CellRecord):
+        about = {name: found.parameters[name] for name in ("checkpoint", "prompt") if name in found.parameters}
+        found = found.result
     return Entry(found, str(path), hashlib.sha256(path.read_bytes()).hexdigest(), run, about)
 
 
 def _folder(folder: Path) -> list[Entry]:
-    """Read the records of a run in the order of its summary, and files beside them that the summary does not name."""
+    """Read the records of a run in the order of its summary, and files beside them that the summary does not name.
+
+    Of a study they are those of its cells, in the plan's order.
+    """
+    if (folder / PLAN).is_file():
+        return _cells(folder)
     document = _summary(folder)
     run: dict[str, Any] = {key: document[key] for key in ("dynloop", "settings", "over_prompts") if key in document}
     entries, named = [], set()
@@ -80,6 +93,18 @@ def _folder(folder: Path) -> list[Entry]:
     if not entries:
         raise CheckpointError(f"no result in {folder}; give a folder that --out wrote, or one of .npz files of results")
     return entries
+
+
+def _cells(folder: Path) -> list[Entry]:
+    files = Study(folder).files()
+    if not files:
+        raise CheckpointError(f"no cell of the study in {folder} has a result; run it on, or see dynloop study show")
+    if len(files) > _CELLS:
+        raise CheckpointError(
+            f"the study in {folder} holds {len(files)} results, and a page takes {_CELLS} at most; give some of the "
+            "files in its folder results, or look at all with dynloop study show"
+        )
+    return [_file(path, {}, {}) for path in files]
 
 
 def _summary(folder: Path) -> dict[str, Any]:

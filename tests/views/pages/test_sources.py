@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+import dynloop as dl
 from dynloop.errors import CheckpointError
 from dynloop.orbits.verdict import Regime
 from dynloop.views.pages.sources import entries_of
+from tests.studies import cells
 from tests.views.made import made
 
 
@@ -61,4 +63,22 @@ def test_what_is_missing_or_damaged_is_named(tmp_path):
     folder(tmp_path)
     (tmp_path / "0002.npz").write_bytes(b"x")
     with pytest.raises(CheckpointError, match=r"0002.npz is not a result that dynloop saved"):
+        entries_of(tmp_path)
+
+
+def test_the_cells_of_a_study_are_read_in_the_order_of_its_plan(tmp_path, monkeypatch):
+    plan = dl.read_plan({"analysis": "classify", "grid": {"checkpoint": ["zoo:henon", "zoo:logistic?r=3.2"]}})
+    dl.study(plan, tmp_path / "out")
+    entries, _ = entries_of(tmp_path / "out")
+    assert [entry.about["checkpoint"] for entry in entries] == ["zoo:henon", "zoo:logistic?r=3.2"]
+    assert [entry.result.regime[0].name for entry in entries] == ["CHAOTIC", "PERIODIC"]
+    assert all(entry.digest for entry in entries)
+    monkeypatch.setattr("dynloop.views.pages.sources._CELLS", 1)
+    with pytest.raises(CheckpointError, match=r"holds 2 results, and a page takes 1 at most; give some of the files"):
+        entries_of(tmp_path / "out")
+
+
+def test_a_study_of_which_nothing_has_ended_is_told_so(tmp_path):
+    (tmp_path / "plan.json").write_text(dl.Plan.grid(cells.square, {"x": [1]}).to_json(), "utf-8")
+    with pytest.raises(CheckpointError, match=r"no cell of the study in .* has a result; run it on"):
         entries_of(tmp_path)
