@@ -207,13 +207,15 @@ def _increment(m: LoopMap, states: Array, s: float, select: Array) -> tuple[Arra
     """
     x = np.where(select, s * states, states)
     now = _step(m, x)
-    noise = 1e2 * _EPS * row_norms(m, x)
+    norms = row_norms(m, x)
     loops = 1
     while loops < _RELAX:
         x, loops = x + now, loops + 1
         before, now = now, _step(m, x)
-        change = row_norms(m, now - before)
-        if not np.any(change > np.maximum(1e-6 * row_norms(m, now), noise)):
+        change, size = row_norms(m, now - before), row_norms(m, now)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            moves = size * np.maximum(1e-6, size / norms)  # a ray that still turns does not rest more than that
+        if not np.any(change > np.maximum(moves, 1e2 * _EPS * norms)):
             break
     return now, loops
 
