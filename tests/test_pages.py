@@ -73,6 +73,22 @@ def test_every_command_that_a_page_quotes_is_one(page):
     assert {line: why for line in commands(TEXTS[page]) if (why := refused(line)) is not None} == {}
 
 
+@pytest.mark.parametrize("name", leaves())
+def test_the_page_on_the_command_line_has_every_command_with_every_option(name):
+    page, command = TEXTS["docs/cli.md"], leaves()[name]
+    synopsis = FENCE.search(page)[2].replace("\n   ", " ")
+    [lines] = [[line for line in synopsis.splitlines() if line.startswith(f"dynloop{name}")]]
+    section = re.search(rf"^## dynloop{name.partition(' study')[1] or name}\n(.*?)(?=^## )", page, re.M | re.S)[1]
+    shared = re.search(r"^## Options that the analyses share\n(.*?)(?=^## )", page, re.M | re.S)[1]
+    analysis = "--prompt" in options_of(command)
+    for option in options_of(command) - {"--verify", "--help", "-h"}:
+        written = re.compile(rf"(?<![\w-]){option}(?![\w-])")
+        assert any(written.search(line) for line in lines), f"{option} is not in the synopsis"
+        assert written.search(section + (shared if analysis else "")) or option == "--json", (
+            f"{option} is not explained"
+        )
+
+
 def test_a_wrong_command_would_be_noticed():
     assert refused("dynloop ablate --norm pre ouro") is not None
     assert refused("dynloop clasify demo") is not None

@@ -12,9 +12,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from dynloop.adapters import registry
 from dynloop.adapters.registry import families
+from dynloop.cli import app
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 REGIMES = "VANISHING|CYCLIC|PERIODIC|QUASIPERIODIC|CHAOTIC|RAY|DRIFT|DIVERGENT|UNDECIDED"
@@ -59,6 +61,29 @@ def test_the_quoted_exponents_are_what_the_command_prints():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert without_digits(done.stdout) == without_digits(block)
+    assert numbers(done.stdout) == pytest.approx(numbers(block), abs=1e-3)
+    for found, said in zip(errors_of_exponents(done.stdout), errors_of_exponents(block), strict=True):
+        assert said / 5 < found < said * 5
+    assert len(errors_of_exponents(block)) == 2
+
+
+def test_the_quoted_basins_are_what_the_command_prints():
+    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    [(command, block)] = re.findall(r"```\n\$ dynloop (basins .*?)\n(.*?)```", page, re.DOTALL)
+    done = CliRunner().invoke(app, command.split(), env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output
+    assert without_digits(done.stdout) == without_digits(block)
+    assert numbers(done.stdout) == pytest.approx(numbers(block), abs=0.15)  # 1 of 1600 starts is 0.06 %
+
+
+def numbers(text: str) -> list[float]:
+    """Every number of a text in order."""
+    return [float(one) for one in re.findall(r"-?\d+(?:\.\d+)?", text)]
+
+
+def errors_of_exponents(text: str) -> list[float]:
+    """The column "± error" of a table of exponents."""
+    return [float(one) for one in re.findall(r"^  λ\d+ +-?[\d.]+ +([\d.]+)$", text, re.MULTILINE)]
 
 
 @pytest.mark.slow
