@@ -333,6 +333,18 @@ def test_the_python_of_the_page_on_studies_prints_what_the_page_says(capsys):
     assert (read["analysis"], read["grid"]["seed"]["count"]) == ("classify", 10)
 
 
+def test_the_python_of_the_page_on_checkpoints_prints_what_the_page_says(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    _, names = run("docs/adapters.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("looped_lm demo:hop-injected: one loop = adapter → block 0 → block 1")
+    assert printed[1:3] == ["torch.Size([1, 3, 10])", "100 % of tokens CYCLIC"]
+    assert printed[3].startswith("mine live Mine: one loop = injection → layer (")
+    assert printed[4:] == ["{} True", "100 % of tokens CYCLIC"]
+    assert names["m"].family is names["MINE"]
+    assert names["report"].gaps.keys() >= {"square 1: output", "square 4: output", "square 16: output", "live model"}
+
+
 @pytest.mark.parametrize("regime", REGIMES.split("|"))
 def test_every_regime_is_in_the_table(regime):
     assert f"| {regime} |" in README
