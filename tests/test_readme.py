@@ -136,8 +136,9 @@ def test_the_python_runs_and_prints_what_its_comments_say(capsys):
     assert float(printed[-1]) == pytest.approx(1.258, abs=0.002)
 
 
-def test_the_python_of_the_page_on_maps_runs():
+def test_the_python_of_the_page_on_maps_runs(capsys):
     _, names = run("docs/maps.md")
+    assert capsys.readouterr().out == "['PERIODIC(2)']\n"
     m = names["m"]
     lozi = names["dl"].zoo.lozi(1.7, 0.5)
     assert m([[0.3, 0.2]]).tolist() == lozi([[0.3, 0.2]]).tolist()
