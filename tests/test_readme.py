@@ -4,6 +4,7 @@ The output is compared in structure, not in its last digits, which differ betwee
 ``dynloop classify demo`` prints between the two comments.
 """
 
+import inspect
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import dynloop as dl
 from dynloop.adapters import registry
 from dynloop.adapters.registry import families
 from dynloop.cli import app
@@ -205,8 +207,11 @@ def test_the_python_of_the_page_on_pictures_prints_what_its_pictures_say(capsys,
     printed = capsys.readouterr().out.splitlines()
     assert printed == ["['after 0 loops', 'after 40 loops', 'layers of the last loop, closed']", "['12 inside']"]
     assert (tmp_path / "orbit.pdf").stat().st_size > 1000
-    for name in ("draw_orbit", "draw_convergence", "draw_multipliers", "draw_lyapunov", "draw_regimes"):
-        assert f"| `{name}` |" in page
+    rows = dict(re.findall(r"^\| `(draw_\w+)` \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE))
+    assert rows.keys() == {name for name in dl.__all__ if name.startswith("draw_")}
+    for name, takes in rows.items():
+        [found, *_] = inspect.signature(getattr(dl, name)).parameters.values()
+        assert re.findall(r"`(\w+)`", takes) == found.annotation.split(" | "), name
 
 
 def test_the_python_of_the_page_on_reports_writes_a_page(capsys):
