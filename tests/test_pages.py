@@ -147,6 +147,16 @@ def test_a_wrong_name_would_be_noticed():
     assert unresolved("dl.zoo.henon(a=1).facts, dl.Study(folder).table(), `dynloop.views.palette.LOOKS`") == []
 
 
+def test_the_page_on_style_names_the_files_that_are_too_long():
+    named = set(re.findall(r"`([\w/]+\.py)`", TEXTS["docs/style.md"]))
+    lines = {
+        path.relative_to(ROOT / "dynloop").as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (ROOT / "dynloop").rglob("*.py")
+    }
+    assert {name for name, count in lines.items() if count > 320} <= named
+    assert all(lines[name] > 280 for name in named)
+
+
 def test_the_commands_of_dask_are_ones():
     main = pytest.importorskip("distributed.cli.dask_worker").main
     [line] = re.findall(r"dask worker (.*?) *(?: #.*)?$", TEXTS["docs/scaling.md"], re.MULTILINE)
