@@ -187,7 +187,8 @@ def test_a_slow_approach_that_rounding_stopped_is_no_cycle(n, dtype):
     for seed in range(12):
         rng = np.random.default_rng(seed)
         pull = 10 ** rng.uniform(0.3, 1)  # x ← −x + a·x³ comes to 0 like t^−½, until it is rounded to −x
-        step, start = embedded(lambda x: -x + pull * x**3, [rng.uniform(0.1, 0.4) / np.sqrt(pull)], n, seed, size=1.0)  # noqa: B023 - called at once
+        drawn = [rng.uniform(0.1, 0.4) / np.sqrt(pull)]
+        step, start = embedded(lambda x, pull=pull: -x + pull * x**3, drawn, n, seed, size=1.0)
         found = dl.classify_trajectory(record(step, start, 256, dtype), dtype=dtype)
         assert found.verdict != "periodic", found.reason
 
