@@ -4,6 +4,7 @@ The output is compared in structure, not in its last digits, which differ betwee
 ``dynloop classify demo`` prints between the two comments.
 """
 
+import inspect
 import os
 import re
 import subprocess
@@ -12,9 +13,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import dynloop as dl
 from dynloop.adapters import registry
 from dynloop.adapters.registry import families
+from dynloop.cli import app
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 REGIMES = "VANISHING|CYCLIC|PERIODIC|QUASIPERIODIC|CHAOTIC|RAY|DRIFT|DIVERGENT|UNDECIDED"
@@ -59,6 +63,29 @@ def test_the_quoted_exponents_are_what_the_command_prints():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert without_digits(done.stdout) == without_digits(block)
+    assert numbers(done.stdout) == pytest.approx(numbers(block), abs=1e-3)
+    for found, said in zip(errors_of_exponents(done.stdout), errors_of_exponents(block), strict=True):
+        assert said / 5 < found < said * 5
+    assert len(errors_of_exponents(block)) == 2
+
+
+def test_the_quoted_basins_are_what_the_command_prints():
+    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    [(command, block)] = re.findall(r"```\n\$ dynloop (basins .*?)\n(.*?)```", page, re.DOTALL)
+    done = CliRunner().invoke(app, command.split(), env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output
+    assert without_digits(done.stdout) == without_digits(block)
+    assert numbers(done.stdout) == pytest.approx(numbers(block), abs=0.15)  # 1 of 1600 starts is 0.06 %
+
+
+def numbers(text: str) -> list[float]:
+    """Every number of a text in order."""
+    return [float(one) for one in re.findall(r"-?\d+(?:\.\d+)?", text)]
+
+
+def errors_of_exponents(text: str) -> list[float]:
+    """The column "± error" of a table of exponents."""
+    return [float(one) for one in re.findall(r"^  λ\d+ +-?[\d.]+ +([\d.]+)$", text, re.MULTILINE)]
 
 
 @pytest.mark.slow
@@ -111,8 +138,9 @@ def test_the_python_runs_and_prints_what_its_comments_say(capsys):
     assert float(printed[-1]) == pytest.approx(1.258, abs=0.002)
 
 
-def test_the_python_of_the_page_on_maps_runs():
+def test_the_python_of_the_page_on_maps_runs(capsys):
     _, names = run("docs/maps.md")
+    assert capsys.readouterr().out == "['PERIODIC(2)']\n"
     m = names["m"]
     lozi = names["dl"].zoo.lozi(1.7, 0.5)
     assert m([[0.3, 0.2]]).tolist() == lozi([[0.3, 0.2]]).tolist()
@@ -179,8 +207,11 @@ def test_the_python_of_the_page_on_pictures_prints_what_its_pictures_say(capsys,
     printed = capsys.readouterr().out.splitlines()
     assert printed == ["['after 0 loops', 'after 40 loops', 'layers of the last loop, closed']", "['12 inside']"]
     assert (tmp_path / "orbit.pdf").stat().st_size > 1000
-    for name in ("draw_orbit", "draw_convergence", "draw_multipliers", "draw_lyapunov", "draw_regimes"):
-        assert f"| `{name}` |" in page
+    rows = dict(re.findall(r"^\| `(draw_\w+)` \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE))
+    assert rows.keys() == {name for name in dl.__all__ if name.startswith("draw_")}
+    for name, takes in rows.items():
+        [found, *_] = inspect.signature(getattr(dl, name)).parameters.values()
+        assert re.findall(r"`(\w+)`", takes) == found.annotation.split(" | "), name
 
 
 def test_the_python_of_the_page_on_reports_writes_a_page(capsys):
@@ -306,6 +337,18 @@ def test_the_python_of_the_page_on_studies_prints_what_the_page_says(capsys):
     [plan] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     read = tomllib.loads(plan)
     assert (read["analysis"], read["grid"]["seed"]["count"]) == ("classify", 10)
+
+
+def test_the_python_of_the_page_on_checkpoints_prints_what_the_page_says(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    _, names = run("docs/adapters.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("looped_lm demo:hop-injected: one loop = adapter → block 0 → block 1")
+    assert printed[1:3] == ["torch.Size([1, 3, 10])", "100 % of tokens CYCLIC"]
+    assert printed[3].startswith("mine live Mine: one loop = injection → layer (")
+    assert printed[4:] == ["{} True", "100 % of tokens CYCLIC"]
+    assert names["m"].family is names["MINE"]
+    assert names["report"].gaps.keys() >= {"square 1: output", "square 4: output", "square 16: output", "live model"}
 
 
 @pytest.mark.parametrize("regime", REGIMES.split("|"))

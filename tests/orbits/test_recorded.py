@@ -181,6 +181,27 @@ def test_a_cycle_in_bfloat16():
     assert found.period in (2, -1)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("n", [2, 8])
+def test_a_slow_approach_that_rounding_stopped_is_no_cycle(n, dtype):
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        pull = 10 ** rng.uniform(0.3, 1)  # x ← −x + a·x³ comes to 0 like t^−½, until it is rounded to −x
+        drawn = [rng.uniform(0.1, 0.4) / np.sqrt(pull)]
+        step, start = embedded(lambda x, pull=pull: -x + pull * x**3, drawn, n, seed, size=1.0)
+        found = dl.classify_trajectory(record(step, start, 256, dtype), dtype=dtype)
+        assert found.verdict != "periodic", found.reason
+
+
+@pytest.mark.parametrize(("n", "verdict"), [(8, "undecided"), (64, "periodic")])
+def test_small_steps_of_a_cycle_that_is_approached_are_believed_in_many_coordinates(n, verdict):
+    step, start = embedded(lambda x: -1.3 * x + x**3, [0.1], n, size=0.02)
+    found = dl.classify_trajectory(record(step, start, 256, "float32"), dtype="float32")
+    assert found.verdict == verdict, found.reason
+    if verdict == "undecided":
+        assert "rounding may have stopped a slow approach" in found.reason
+
+
 def test_growth_by_a_factor_and_along_a_line():
     found = dl.classify_trajectory(record(lambda x: 1.1 * x, np.ones(3)))
     assert (found.verdict, found.growth) == ("growing", pytest.approx(1.1, abs=1e-9))

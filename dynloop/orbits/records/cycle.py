@@ -85,10 +85,8 @@ def returning(record: Series, eps: float, ceiling: float) -> Cycle | None:
         objection = f"the cycle's steps of {size:.1e} are too near the floor of its dtype to tell it from rounding"
     elif start > 0 and came.objection:
         objection = came.objection
-    elif start == 0 and size < _PINNED * eps ** (1 / 3):
-        objection = (
-            f"on it from the first loop, with steps so small ({size:.1e}) that rounding stops a slow approach there"
-        )
+    elif size < _pinned(record.states.shape[1], eps, approached=start > 0):
+        objection = f"its steps are so small ({size:.1e}) that rounding may have stopped a slow approach there"
     elif period > _longest(record.states.shape[1], eps, approached=start > 0):
         objection = "in the few digits of its dtype rounding makes any motion return about as soon"
     return Cycle(objection=objection, period=period, level=level, start=start, approach=came)
