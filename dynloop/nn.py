@@ -78,14 +78,21 @@ class Linear(nn.Module):
         return functional.linear(x, self.weight.to(x.dtype), bias)
 
 
-class RMSNorm(nn.Module):
-    """``x ← γ ⊙ x / √(mean(x²) + eps) + β`` over the last axis; `weight` is γ ``(width,)``, `bias` β or None."""
+class _Norm(nn.Module):
+    """What a norm of the last axis holds: γ = 1 and, if it has one, β = 0."""
 
-    def __init__(self, width: int, *, eps: float = 1e-6, bias: bool = False, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, width: int, eps: float, bias: bool, dtype: torch.dtype | None) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(width, dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(width, dtype=dtype)) if bias else None
+
+
+class RMSNorm(_Norm):
+    """``x ← γ ⊙ x / √(mean(x²) + eps) + β`` over the last axis; `weight` is γ ``(width,)``, `bias` β or None."""
+
+    def __init__(self, width: int, *, eps: float = 1e-6, bias: bool = False, dtype: torch.dtype | None = None) -> None:
+        super().__init__(width, eps, bias, dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise ``(…, width)``."""
@@ -93,14 +100,11 @@ class RMSNorm(nn.Module):
         return normed if self.bias is None else normed + self.bias.to(x.dtype)
 
 
-class LayerNorm(nn.Module):
+class LayerNorm(_Norm):
     """``x ← γ ⊙ (x − mean x) / √(var x + eps) + β`` over the last axis, the variance being the biased one."""
 
     def __init__(self, width: int, *, eps: float = 1e-5, bias: bool = True, dtype: torch.dtype | None = None) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(width, dtype=dtype))
-        self.bias = nn.Parameter(torch.zeros(width, dtype=dtype)) if bias else None
+        super().__init__(width, eps, bias, dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise ``(…, width)``."""
@@ -143,6 +147,11 @@ def rotate_neighbours(x: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
     """
     cos, sin = tables.to(x.dtype)
     return torch.addcmul(x * cos, x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2), sin)
+
+
+def heads_apart(x: torch.Tensor, size: int) -> torch.Tensor:
+    """``(batch, tokens, heads · size)`` to ``(batch, heads, tokens, size)``."""
+    return x.reshape(*x.shape[:-1], -1, size).transpose(-2, -3)
 
 
 class Attention(nn.Module):
@@ -247,7 +256,7 @@ class Attention(nn.Module):
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """``(batch, tokens, heads · size)`` to ``(batch, heads, tokens, size)``."""
-        return x.reshape(*x.shape[:-1], -1, self.head_size).transpose(-2, -3)
+        return heads_apart(x, self.head_size)
 
 
 class MLP(nn.Module):

@@ -20,12 +20,12 @@ FLOORS = [
     ("calculus", "adapters", "studies"),
     ("maps",),
     ("result", "nn"),
-    ("errors", "atomic"),
+    ("errors", "atomic", "spelling"),
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 MATHEMATICS = {
     "analyses", "atomic", "basins", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result",
-    "studies",
+    "spelling", "studies",
 }  # fmt: skip
 MODELS_AND_PICTURES = {"transformers", "tokenizers", "matplotlib", "plotly", "typer", "rich"}
 

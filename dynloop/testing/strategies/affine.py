@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dynloop.maps.base import Array
 from dynloop.maps.torch import TorchMap
-from dynloop.testing.known.coordinates import Core, fixed
+from dynloop.testing.known.coordinates import affine_layer
 from dynloop.testing.strategies.drawn import STARTS, Drawn, checked_size, seeded
 
 __all__ = ["Affine", "affine_cycles"]
@@ -99,11 +99,6 @@ def _affine(*, dim: int, layers: int, rate: float, at_rest: int, seed: int) -> A
     radius = float(np.abs(np.linalg.eigvals(reduce(lambda J, B: B @ J, A))).max())
     A[moving] *= rate / radius if radius > 1e-3 else 0.0
     name = f"affine dim {dim} layers {layers} rate {rate:g}{f' idle {at_rest}' if at_rest else ''} seed {seed}"
-    m = TorchMap([_layer(A[l], b[l]) for l in range(layers)], (dim,), name=name)
+    m = TorchMap([affine_layer(A[l], b[l]) for l in range(layers)], (dim,), name=name)
     starts = 3 * rng.standard_normal((STARTS, dim))
     return Affine(name=name, map=m, starts=starts, matrices=A, shifts=b, rate=rate if radius > 1e-3 else 0.0)
-
-
-def _layer(A: Array, b: Array) -> Core:
-    transposed, shift = fixed(A.T), fixed(b)
-    return lambda x: x @ transposed(x) + shift(x)
