@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import dynloop as dl
@@ -114,6 +114,28 @@ def test_every_row_of_the_catalogue_follows_the_dtype_and_its_seed():
 @settings(max_examples=12)
 @given(row=strategies.converging() | strategies.periodic() | strategies.divergent())
 def test_no_certain_verdict_on_a_drawn_orbit_is_wrong(row):
+    assert row.wrong(dl.classify(row.map, row.start)) == []
+
+
+def test_maps_of_every_class_are_drawn():
+    drawn, dims = set(), set()
+
+    @settings(max_examples=150, phases=[Phase.generate], derandomize=True, database=None)
+    @given(row=strategies.known_maps(max_dim=6))
+    def draw(row):
+        drawn.update(row.truth[0])
+        dims.update([row.map.dimension] if len(row.map.state_shape) == 1 else [])
+        assert np.isfinite(row.map.numpy(row.map(row.map.native(row.start[None])))).all()
+
+    draw()
+    assert drawn >= {regime.name for regime in dl.Regime} - {"UNDECIDED"}
+    assert dims == {1, 2, 3, 4, 5, 6}
+
+
+@pytest.mark.slow
+@settings(max_examples=12)
+@given(row=strategies.known_maps(max_dim=6))
+def test_no_certain_verdict_on_a_map_of_any_class_is_wrong(row):
     assert row.wrong(dl.classify(row.map, row.start)) == []
 
 

@@ -98,11 +98,13 @@ def periodic(max_period: int = 12, max_dim: int = 16, dtype: torch.dtype = torch
         raise InvalidArgumentError(f"max_period must be at least 2; got {max_period!r}")
     dim, period = st.integers(2, _checked(max_dim)), st.integers(2, max_period)
     windows = [name for name, row in WINDOWS.items() if row[3] > 1]
-    return (
-        _drawn(made.cycle, period=period, dim=dim, layers=st.integers(1, 3), dtype=dtype)
-        | _drawn(made.attention_cycle, period=period, dim=st.integers(4, 12), rate=st.floats(0.05, 0.9), dtype=dtype)
-        | _drawn(made.window, name=st.sampled_from(windows), dim=st.integers(1, max_dim), dtype=dtype)
+    plain = _drawn(made.cycle, period=period, dim=dim, layers=st.integers(1, 3), dtype=dtype) | _drawn(
+        made.window, name=st.sampled_from(windows), dim=st.integers(1, max_dim), dtype=dtype
     )
+    if max_dim < 4:
+        return plain
+    of_attention = st.integers(4, min(12, max_dim))
+    return plain | _drawn(made.attention_cycle, period=period, dim=of_attention, rate=st.floats(0.05, 0.9), dtype=dtype)
 
 
 def cycles(period: int | None = None, max_dim: int = 4, max_layers: int = 3) -> Strategy:
