@@ -72,6 +72,14 @@ class Result:
 
     Subclasses are declared with ``@dataclass(frozen=True, slots=True, eq=False, kw_only=True)`` and are found again
     by `load` through their module and name.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.result import Result
+    >>> found = dl.classify(dl.zoo.logistic(2.8), [0.3])
+    >>> isinstance(found, Result), str(found.to_dict()["regime"])
+    (True, 'VANISHING')
     """
 
     __slots__ = ()
@@ -144,10 +152,28 @@ class Result:
 def pack(record: Result) -> bytes:
     """Return the content of the ``.npz`` file of a record; equal records have equal content, whenever they are saved.
 
+    Parameters
+    ----------
+    record : Result
+        Its fields hold arrays, tensors, numbers, text, enum members, records, and tuples and dictionaries of those.
+
+    Returns
+    -------
+    bytes
+        Of a zip archive.
+
     Raises
     ------
     InvalidArgumentError
         If a field holds something that has no form in JSON.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.result import pack
+    >>> m = dl.zoo.logistic(2.8)
+    >>> pack(dl.classify(m, [0.3])) == pack(dl.classify(m, [0.3]))
+    True
     """
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     tree = _encode(record, arrays)
@@ -200,10 +226,30 @@ def load(path: str | os.PathLike[str]) -> Result:
 def unpack(data: bytes, source: str | os.PathLike[str] = "the data") -> Result:
     """Return the record that `pack` made `data` of.
 
+    Parameters
+    ----------
+    data : bytes
+        Of a zip archive.
+    source : str or path-like
+        What the message of an error calls it.
+
+    Returns
+    -------
+    Result
+        Of the class that was packed.
+
     Raises
     ------
     CheckpointError
-        If it is damaged or not a record of dynloop; the message calls it `source`.
+        If the data are damaged or not a record of dynloop.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.result import pack, unpack
+    >>> found = dl.classify(dl.zoo.logistic(2.8), [0.3])
+    >>> unpack(pack(found)).summary() == found.summary()
+    True
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
