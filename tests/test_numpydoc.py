@@ -48,7 +48,16 @@ EXCEPTIONS = {
 
 KNOWN = {name: one for name, one in (vars(builtins) | vars(errors)).items() if inspect.isclass(one)}
 PUBLIC = {name: getattr(dl, name) for name in dl.__all__ if not inspect.ismodule(getattr(dl, name))}
-ROOMS = ["result", "adapters.base", "testing", "maps.zoo", "maps.synthetic", "testing.statements", "nn"]
+ROOMS = [
+    "result",
+    "adapters.base",
+    "testing",
+    "maps.zoo",
+    "maps.synthetic",
+    "testing.statements",
+    "nn",
+    "testing.strategies",
+]
 for room in ROOMS:
     here = importlib.import_module(f"dynloop.{room}")
     members = {name: getattr(here, name) for name in here.__all__}

@@ -22,12 +22,25 @@ class Affine(Drawn):
 
     Attributes
     ----------
+    name, map, starts
+        As in `Drawn`.
     matrices : ndarray, (k, n, n)
         A_l.
     shifts : ndarray, (k, n)
         b_l.
     rate : float
         ρ of the product A_k ⋯ A_1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import given, settings
+    >>> from dynloop.testing import strategies
+    >>> @settings(max_examples=5, deadline=None)
+    ... @given(row=strategies.affine_cycles())
+    ... def check(row):
+    ...     assert np.allclose(row.map(row.limit[None]), row.limit)
+    >>> check()
     """
 
     matrices: Array
@@ -51,7 +64,7 @@ class Affine(Drawn):
 
     @property
     def limit(self) -> Array:
-        """x* = (I − DF)⁻¹ c, ``(n,)``."""
+        """The fixed point x* = (I − DF)⁻¹ c, ``(n,)``."""
         return np.asarray(self.sections[0])
 
 
@@ -68,6 +81,11 @@ def affine_cycles(
         Largest spectral radius of a loop.
     idle : bool
         Whether idle layers are drawn.
+
+    Returns
+    -------
+    strategy
+        Of `Affine`.
 
     Raises
     ------
