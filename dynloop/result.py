@@ -88,7 +88,7 @@ class Result:
         """Keep the base's `repr`: a dataclass would write its own into every class that has none."""
         super().__init_subclass__(**kwargs)
         if "__repr__" not in cls.__dict__:
-            cls.__repr__ = super(cls, cls).__repr__  # type: ignore[method-assign]
+            cls.__repr__ = super(cls, cls).__repr__  # type: ignore[method-assign] # on purpose, in place of a dataclass's
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as nested dictionaries; arrays stay arrays, enum members become their names.
@@ -98,7 +98,7 @@ class Result:
         dict
             One entry a field, in the order of the fields.
         """
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type] # every subclass is a dataclass
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the record to one ``.npz`` file (JSON and arrays, never pickle), atomically.
@@ -133,7 +133,7 @@ class Result:
 
     def __repr__(self) -> str:
         lines = [type(self).__name__]
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+        for f in dataclasses.fields(self):  # type: ignore[arg-type] # every subclass is one
             lines.append(f"  {f.name}: {_brief(getattr(self, f.name))}")
         return "\n".join(lines)
 

@@ -137,7 +137,7 @@ def _checkpoint(address: str, prompt: Any, granularity: str | None, dtype: str |
     return open_checkpoint(
         address,
         prompt=prompt,
-        granularity=granularity or "layer",  # type: ignore[arg-type]
+        granularity=granularity or "layer",  # type: ignore[arg-type] # checked there
         dtype=None if dtype is None else DTYPES[dtype],
         device=device,
     )
@@ -146,7 +146,8 @@ def _checkpoint(address: str, prompt: Any, granularity: str | None, dtype: str |
 def _zoo_map(name: str) -> Callable[..., LoopMap]:
     known = zoo_names()
     if name in known:
-        return getattr(zoo, name)  # type: ignore[no-any-return]
+        made: Callable[..., LoopMap] = getattr(zoo, name)
+        return made
     raise InvalidArgumentError(f"the zoo has no map {name!r}{did_you_mean(name, known)}; `dynloop ls` lists them")
 
 

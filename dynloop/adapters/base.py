@@ -303,9 +303,10 @@ def check_granularity(granularity: str) -> Granularity:
     >>> check_granularity("sublayer")
     'sublayer'
     """
-    for allowed in get_args(Granularity):
-        if granularity == allowed:
-            return allowed  # type: ignore[no-any-return]
+    allowed: tuple[Granularity, ...] = get_args(Granularity)
+    for one in allowed:
+        if granularity == one:
+            return one
     raise InvalidArgumentError(f"granularity must be 'layer' or 'sublayer'; got {granularity!r}")
 
 
