@@ -39,7 +39,25 @@ onlooker = ContextVar("onlooker", default=None)
 
 
 def gelu_tanh(x: torch.Tensor) -> torch.Tensor:
-    """GELU in the tanh form of Hendrycks and Gimpel (2016, arXiv 1606.08415), as in GPT-2 and ALBERT."""
+    """GELU in the tanh form of Hendrycks and Gimpel (2016, arXiv 1606.08415), as in GPT-2 and ALBERT.
+
+    Parameters
+    ----------
+    x : tensor
+        Of any shape.
+
+    Returns
+    -------
+    tensor
+        Of the shape and dtype of x.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import gelu_tanh
+    >>> [round(float(y), 4) for y in gelu_tanh(torch.tensor([-1.0, 0.0, 1.0]))]
+    [-0.1588, 0.0, 0.8412]
+    """
     return functional.gelu(x, approximate="tanh")
 
 
@@ -65,7 +83,25 @@ def attended(
 
 
 class Linear(nn.Module):
-    """``x ← x Wᵀ + b`` in the dtype of x; `weight` ``(out, in)``, `bias` ``(out,)`` or None."""
+    """A linear map ``x ← x Wᵀ + b`` in the dtype of x; `weight` ``(out, in)``, `bias` ``(out,)`` or None, both zero.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Width of what comes in, and of what goes out.
+    bias : bool
+        Whether there is a b.
+    dtype : torch.dtype, optional
+        Of the weights; torch's default if left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import Linear
+    >>> f = Linear(8, 3, dtype=torch.bfloat16)
+    >>> f(torch.ones(2, 8, dtype=torch.float64)).shape, f(torch.ones(8, dtype=torch.float64)).dtype
+    (torch.Size([2, 3]), torch.float64)
+    """
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = False, dtype: torch.dtype | None = None) -> None:
         super().__init__()
@@ -78,14 +114,40 @@ class Linear(nn.Module):
         return functional.linear(x, self.weight.to(x.dtype), bias)
 
 
-class RMSNorm(nn.Module):
-    """``x ← γ ⊙ x / √(mean(x²) + eps) + β`` over the last axis; `weight` is γ ``(width,)``, `bias` β or None."""
+class _Norm(nn.Module):
+    """What a norm of the last axis holds: γ = 1 and, if it has one, β = 0."""
 
-    def __init__(self, width: int, *, eps: float = 1e-6, bias: bool = False, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, width: int, eps: float, bias: bool, dtype: torch.dtype | None) -> None:
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(width, dtype=dtype))
         self.bias = nn.Parameter(torch.zeros(width, dtype=dtype)) if bias else None
+
+
+class RMSNorm(_Norm):
+    """The norm ``x ← γ ⊙ x / √(mean(x²) + eps) + β`` over the last axis; `weight` is γ ``(width,)``, `bias` β or None.
+
+    Parameters
+    ----------
+    width : int
+        Width of the last axis.
+    eps : float
+        Added to the mean square.
+    bias : bool
+        Whether there is a β.
+    dtype : torch.dtype, optional
+        Of the weights; torch's default if left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import RMSNorm
+    >>> RMSNorm(2, eps=0.0)(torch.tensor([[3.0, -3.0], [0.1, 0.1]])).tolist()
+    [[1.0, -1.0], [1.0, 1.0]]
+    """
+
+    def __init__(self, width: int, *, eps: float = 1e-6, bias: bool = False, dtype: torch.dtype | None = None) -> None:
+        super().__init__(width, eps, bias, dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise ``(…, width)``."""
@@ -93,14 +155,30 @@ class RMSNorm(nn.Module):
         return normed if self.bias is None else normed + self.bias.to(x.dtype)
 
 
-class LayerNorm(nn.Module):
-    """``x ← γ ⊙ (x − mean x) / √(var x + eps) + β`` over the last axis, the variance being the biased one."""
+class LayerNorm(_Norm):
+    """The norm ``x ← γ ⊙ (x − mean x) / √(var x + eps) + β`` over the last axis, the variance being the biased one.
+
+    Parameters
+    ----------
+    width : int
+        Width of the last axis.
+    eps : float
+        Added to the variance.
+    bias : bool
+        Whether there is a β; `weight` is γ ``(width,)``, `bias` β or None.
+    dtype : torch.dtype, optional
+        Of the weights; torch's default if left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import LayerNorm
+    >>> LayerNorm(2, eps=0.0)(torch.tensor([[3.0, 1.0], [-0.5, 0.5]])).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
 
     def __init__(self, width: int, *, eps: float = 1e-5, bias: bool = True, dtype: torch.dtype | None = None) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(width, dtype=dtype))
-        self.bias = nn.Parameter(torch.zeros(width, dtype=dtype)) if bias else None
+        super().__init__(width, eps, bias, dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise ``(…, width)``."""
@@ -122,6 +200,18 @@ def rotary_tables(tokens: int, size: int, *, base: float = 10000.0, dtype: torch
         θ of Su et al. (2021, arXiv 2104.09864); frequency i is ``base**(-2 i / size)``.
     dtype : torch.dtype
         Of the result; computed in float64.
+
+    Returns
+    -------
+    tensor, (2, tokens, size)
+        Shared by all calls with the same arguments: it must not be changed.
+
+    Examples
+    --------
+    >>> from dynloop.nn import rotary_tables
+    >>> cos, sin = rotary_tables(3, 4)
+    >>> cos[0].tolist(), bool((sin[:, :2] == -sin[:, 2:]).all())
+    ([1.0, 1.0, 1.0, 1.0], True)
     """
     frequencies = base ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
     angles = torch.outer(torch.arange(tokens, dtype=torch.float64), frequencies)
@@ -130,19 +220,64 @@ def rotary_tables(tokens: int, size: int, *, base: float = 10000.0, dtype: torch
 
 
 def rotate_half(x: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
-    """Turn pairs (i, i + size/2) of the last axis of ``(batch, heads, tokens, size)`` by the angles of `tables`."""
+    """Turn pairs (i, i + size/2) of the last axis by the angles of `tables`.
+
+    Parameters
+    ----------
+    x : tensor, (batch, heads, tokens, size)
+        Queries or keys.
+    tables : tensor, (2, tokens, size)
+        Cosines and signed sines, as of `rotary_tables`.
+
+    Returns
+    -------
+    tensor, (batch, heads, tokens, size)
+        In the dtype of x.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import rotary_tables, rotate_half
+    >>> x = torch.ones(1, 1, 3, 4, dtype=torch.float64)
+    >>> y = rotate_half(x, rotary_tables(3, 4))
+    >>> bool(torch.equal(y[:, :, 0], x[:, :, 0])), bool(torch.allclose(y.norm(dim=-1), x.norm(dim=-1)))
+    (True, True)
+    """
     cos, sin = tables.to(x.dtype)
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 def rotate_neighbours(x: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
-    """Turn pairs (2i, 2i + 1) of the last axis of ``(batch, heads, tokens, size)`` by the angles of `tables`.
+    """Turn pairs (2i, 2i + 1) of the last axis by the angles of `tables`.
 
-    Here the entries of `tables` follow the same layout: the cosine of an angle stands at both entries of its pair, the
-    sine with a minus at the first.
+    Parameters
+    ----------
+    x : tensor, (batch, heads, tokens, size)
+        Queries or keys.
+    tables : tensor, (2, tokens, size)
+        In the same layout: the cosine of an angle stands at both entries of its pair, the sine with a minus at the
+        first.
+
+    Returns
+    -------
+    tensor, (batch, heads, tokens, size)
+        In the dtype of x.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import rotate_neighbours
+    >>> quarter = torch.tensor([[[0.0, 0.0]], [[-1.0, 1.0]]])
+    >>> rotate_neighbours(torch.tensor([[[[1.0, 0.0]]]]), quarter).tolist()
+    [[[[0.0, 1.0]]]]
     """
     cos, sin = tables.to(x.dtype)
     return torch.addcmul(x * cos, x.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2), sin)
+
+
+def heads_apart(x: torch.Tensor, size: int) -> torch.Tensor:
+    """``(batch, tokens, heads · size)`` to ``(batch, heads, tokens, size)``."""
+    return x.reshape(*x.shape[:-1], -1, size).transpose(-2, -3)
 
 
 class Attention(nn.Module):
@@ -177,6 +312,16 @@ class Attention(nn.Module):
         such norms if left out.
     window : int, optional
         How many tokens a query reaches back, itself included; all of them if left out. Causal attention only.
+    dtype : torch.dtype, optional
+        Of the weights; torch's default if left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import Attention
+    >>> f = Attention(8, heads=2, kv_heads=1, rotary=True)
+    >>> f(torch.ones(3, 5, 8, dtype=torch.float64)).shape
+    torch.Size([3, 5, 8])
     """
 
     def __init__(
@@ -247,11 +392,30 @@ class Attention(nn.Module):
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """``(batch, tokens, heads · size)`` to ``(batch, heads, tokens, size)``."""
-        return x.reshape(*x.shape[:-1], -1, self.head_size).transpose(-2, -3)
+        return heads_apart(x, self.head_size)
 
 
 class MLP(nn.Module):
-    """``x ← W₂ act(W₁ x)``; `act` defaults to the exact GELU."""
+    """Two linear maps with an activation between them, ``x ← W₂ act(W₁ x)``.
+
+    Parameters
+    ----------
+    width, inner : int
+        Width of the state, and between the two maps.
+    act : callable
+        Entry by entry; the exact GELU if left out.
+    bias : bool
+        Whether the two maps have a bias.
+    dtype : torch.dtype, optional
+        Of the weights; torch's default if left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import MLP
+    >>> MLP(8, 32)(torch.ones(3, 5, 8)).shape
+    torch.Size([3, 5, 8])
+    """
 
     def __init__(
         self,
@@ -274,7 +438,26 @@ class MLP(nn.Module):
 
 
 class GatedMLP(nn.Module):
-    """``x ← W₂ (act(W_g x) ⊙ W₁ x)``; with `act` SiLU, the default, SwiGLU (Shazeer 2020, arXiv 2002.05202)."""
+    """A gated MLP ``x ← W₂ (act(W_g x) ⊙ W₁ x)``.
+
+    Parameters
+    ----------
+    width, inner : int
+        Width of the state, and between the maps.
+    act : callable
+        Entry by entry; SiLU if left out, which makes it SwiGLU (Shazeer 2020, arXiv 2002.05202).
+    bias : bool
+        Whether the three maps have a bias.
+    dtype : torch.dtype, optional
+        Of the weights; torch's default if left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import GatedMLP
+    >>> GatedMLP(8, 24)(torch.ones(3, 5, 8)).shape
+    torch.Size([3, 5, 8])
+    """
 
     def __init__(
         self, width: int, inner: int, *, act: Activation = functional.silu, bias: bool = False,
@@ -296,6 +479,21 @@ class NormedBranch(nn.Module):
     """One residual branch with norms at any of three places: ``x ← stream(x + after(f(before x)))``.
 
     Llama has `before` alone, OLMo-2 `after` alone, Ouro `before` and `after`, Huginn `before` and `stream`.
+
+    Parameters
+    ----------
+    f : Module
+        The branch, of ``(batch, tokens, width)`` to the same shape.
+    before, after, stream : Module, optional
+        Norms; none at a place that is left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import MLP, NormedBranch, RMSNorm
+    >>> f = NormedBranch(MLP(8, 32), before=RMSNorm(8), after=RMSNorm(8))
+    >>> f(torch.ones(3, 5, 8)).shape
+    torch.Size([3, 5, 8])
     """
 
     def __init__(
@@ -317,7 +515,21 @@ class NormedBranch(nn.Module):
 
 
 class PreNorm(nn.Module):
-    """One residual branch with its norm inside: ``x ← x + f(norm x)`` (GPT-2)."""
+    """One residual branch with its norm inside: ``x ← x + f(norm x)`` (GPT-2).
+
+    Parameters
+    ----------
+    norm, f : Module
+        Of ``(batch, tokens, width)`` to the same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import MLP, LayerNorm, PreNorm
+    >>> x = torch.ones(3, 5, 8)
+    >>> bool(torch.equal(PreNorm(LayerNorm(8), MLP(8, 32))(x), x))  # weights are zero until they are set
+    True
+    """
 
     def __init__(self, norm: nn.Module, f: nn.Module) -> None:
         super().__init__()
@@ -330,7 +542,21 @@ class PreNorm(nn.Module):
 
 
 class PostNorm(nn.Module):
-    """One residual branch with its norm on the stream: ``x ← norm(x + f x)`` (BERT, ALBERT)."""
+    """One residual branch with its norm on the stream: ``x ← norm(x + f x)`` (BERT, ALBERT).
+
+    Parameters
+    ----------
+    norm, f : Module
+        Of ``(batch, tokens, width)`` to the same shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.nn import MLP, LayerNorm, PostNorm
+    >>> norm, x = LayerNorm(8), torch.ones(3, 5, 8)
+    >>> bool(torch.equal(PostNorm(norm, MLP(8, 32))(x), norm(x)))  # weights are zero until they are set
+    True
+    """
 
     def __init__(self, norm: nn.Module, f: nn.Module) -> None:
         super().__init__()

@@ -72,6 +72,14 @@ class Result:
 
     Subclasses are declared with ``@dataclass(frozen=True, slots=True, eq=False, kw_only=True)`` and are found again
     by `load` through their module and name.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.result import Result
+    >>> found = dl.classify(dl.zoo.logistic(2.8), [0.3])
+    >>> isinstance(found, Result), str(found.to_dict()["regime"])
+    (True, 'VANISHING')
     """
 
     __slots__ = ()
@@ -80,7 +88,7 @@ class Result:
         """Keep the base's `repr`: a dataclass would write its own into every class that has none."""
         super().__init_subclass__(**kwargs)
         if "__repr__" not in cls.__dict__:
-            cls.__repr__ = super(cls, cls).__repr__  # type: ignore[method-assign]
+            cls.__repr__ = super(cls, cls).__repr__  # type: ignore[method-assign] # on purpose, in place of a dataclass's
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as nested dictionaries; arrays stay arrays, enum members become their names.
@@ -90,7 +98,7 @@ class Result:
         dict
             One entry a field, in the order of the fields.
         """
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type] # every subclass is a dataclass
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the record to one ``.npz`` file (JSON and arrays, never pickle), atomically.
@@ -125,7 +133,7 @@ class Result:
 
     def __repr__(self) -> str:
         lines = [type(self).__name__]
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+        for f in dataclasses.fields(self):  # type: ignore[arg-type] # every subclass is one
             lines.append(f"  {f.name}: {_brief(getattr(self, f.name))}")
         return "\n".join(lines)
 
@@ -144,10 +152,28 @@ class Result:
 def pack(record: Result) -> bytes:
     """Return the content of the ``.npz`` file of a record; equal records have equal content, whenever they are saved.
 
+    Parameters
+    ----------
+    record : Result
+        Its fields hold arrays, tensors, numbers, text, enum members, records, and tuples and dictionaries of those.
+
+    Returns
+    -------
+    bytes
+        Of a zip archive.
+
     Raises
     ------
     InvalidArgumentError
         If a field holds something that has no form in JSON.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.result import pack
+    >>> m = dl.zoo.logistic(2.8)
+    >>> pack(dl.classify(m, [0.3])) == pack(dl.classify(m, [0.3]))
+    True
     """
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     tree = _encode(record, arrays)
@@ -200,10 +226,30 @@ def load(path: str | os.PathLike[str]) -> Result:
 def unpack(data: bytes, source: str | os.PathLike[str] = "the data") -> Result:
     """Return the record that `pack` made `data` of.
 
+    Parameters
+    ----------
+    data : bytes
+        Of a zip archive.
+    source : str or path-like
+        What the message of an error calls it.
+
+    Returns
+    -------
+    Result
+        Of the class that was packed.
+
     Raises
     ------
     CheckpointError
-        If it is damaged or not a record of dynloop; the message calls it `source`.
+        If the data are damaged or not a record of dynloop.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.result import pack, unpack
+    >>> found = dl.classify(dl.zoo.logistic(2.8), [0.3])
+    >>> unpack(pack(found)).summary() == found.summary()
+    True
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -54,7 +54,7 @@ def starts_of(folder: Path, prompts: list[list[int]]) -> tuple[Any, torch.Tensor
     maps = [dl.open_checkpoint(folder, prompt, dtype="float64") for prompt in prompts]
     starts = torch.cat([m.start() for m in maps])
     for m in maps[1:]:
-        assert torch.equal(m(starts), maps[0](starts)), "the prompt enters the map, so these are several maps"  # noqa: S101
+        assert torch.equal(m(starts), maps[0](starts)), "the prompt enters the map, so these are several maps"  # noqa: S101 - the example checks what it says
     return maps[0], starts
 
 

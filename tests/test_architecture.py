@@ -1,8 +1,10 @@
 """The house stands as it is drawn: floors, lazy imports, public names that resolve, no rooms without an idea."""
 
 import ast
+import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,12 @@ FLOORS = [
     ("calculus", "adapters", "studies"),
     ("maps",),
     ("result", "nn"),
-    ("errors", "atomic"),
+    ("errors", "atomic", "spelling"),
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 MATHEMATICS = {
     "analyses", "atomic", "basins", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result",
-    "studies",
+    "spelling", "studies",
 }  # fmt: skip
 MODELS_AND_PICTURES = {"transformers", "tokenizers", "matplotlib", "plotly", "typer", "rich"}
 
@@ -81,6 +83,20 @@ def test_a_file_says_its_idea_first(path):
     assert text, f"{path} has no docstring"
     assert text.splitlines()[0].endswith((".", "?")), f"the first line of {path} is no sentence"
     assert "TODO" not in path.read_text(encoding="utf8")
+
+
+def suppressions(path):
+    """Lines of a file on which a comment silences ruff or mypy."""
+    with path.open("rb") as file:
+        comments = [one for one in tokenize.tokenize(file.readline) if one.type == tokenize.COMMENT]
+    return [one.string for one in comments if re.match(r"# (noqa|type: ignore)", one.string)]
+
+
+def test_every_suppression_says_why_on_its_line():
+    folders = [ROOT, *(ROOT.parent / name for name in ("tests", "examples"))]
+    files = [path for folder in folders if folder.exists() for path in sorted(folder.rglob("*.py"))]
+    reasoned = re.compile(r"# (noqa: [A-Z\d, ]+ - |type: ignore\[[a-z, -]+\] # )\w")
+    assert [(path.name, one) for path in files for one in suppressions(path) if not reasoned.match(one)] == []
 
 
 def test_every_public_name_resolves_and_is_listed():

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from dynloop.adapters.registry import demos, open_checkpoint
 from dynloop.errors import InvalidArgumentError, PromptError, UnsafeFileError
 from dynloop.maps import synthetic, zoo
 from dynloop.maps.base import LoopMap
+from dynloop.spelling import did_you_mean
 
 __all__ = ["DTYPES", "expand", "open_address", "with_prompt", "zoo_names"]
 
@@ -137,7 +137,7 @@ def _checkpoint(address: str, prompt: Any, granularity: str | None, dtype: str |
     return open_checkpoint(
         address,
         prompt=prompt,
-        granularity=granularity or "layer",  # type: ignore[arg-type]
+        granularity=granularity or "layer",  # type: ignore[arg-type] # checked there
         dtype=None if dtype is None else DTYPES[dtype],
         device=device,
     )
@@ -146,8 +146,9 @@ def _checkpoint(address: str, prompt: Any, granularity: str | None, dtype: str |
 def _zoo_map(name: str) -> Callable[..., LoopMap]:
     known = zoo_names()
     if name in known:
-        return getattr(zoo, name)  # type: ignore[no-any-return]
-    raise InvalidArgumentError(f"the zoo has no map {name!r}{_nearest(name, known)}; `dynloop ls` lists them")
+        made: Callable[..., LoopMap] = getattr(zoo, name)
+        return made
+    raise InvalidArgumentError(f"the zoo has no map {name!r}{did_you_mean(name, known)}; `dynloop ls` lists them")
 
 
 def _call(make: Callable[..., LoopMap], query: str, address: str, hidden: Iterable[str], **chosen: Any) -> LoopMap:
@@ -158,7 +159,7 @@ def _call(make: Callable[..., LoopMap], query: str, address: str, hidden: Iterab
         key, equals, text = part.partition("=")
         if key not in known:
             takes = ", ".join(known) or "no parameters"
-            raise InvalidArgumentError(f"{address}: no parameter {key!r}{_nearest(key, known)}; it takes {takes}")
+            raise InvalidArgumentError(f"{address}: no parameter {key!r}{did_you_mean(key, known)}; it takes {takes}")
         if not equals or key in given:
             raise InvalidArgumentError(f"{address}: write every parameter once, as {key}=VALUE")
         given[key] = _value(text, known[key], f"{address}: {key}")
@@ -181,8 +182,3 @@ def _value(text: str, default: Any, what: str) -> Any:
         except ValueError:
             continue
     raise InvalidArgumentError(f"{what} must be {'an integer' if type(default) is int else 'a number'}; got {text!r}")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

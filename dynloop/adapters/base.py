@@ -46,6 +46,13 @@ class Source:
         Where the files lie (a tokenizer may lie beside them); None for a live model.
     model : object or None
         The live model object, never changed.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> source = dl.open_checkpoint("demo").source
+    >>> source.config["model_type"], len(source.tensors) > 0, source.model is None
+    ('dynloop_looped_lm', True, True)
     """
 
     name: str
@@ -80,6 +87,13 @@ class Family:
     live_config : callable, optional
         ``live_config(model) -> mapping or None``: the config of a live model of this family that carries none under
         ``model.config``; None where the model is of another family.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> m = dl.open_checkpoint("demo")
+    >>> m.family.name, m.family.recognises(m.source.config, m.source.tensors.keys())
+    ('looped_lm', True)
     """
 
     name: str
@@ -176,7 +190,9 @@ class Checkpoint(TorchMap):
         Parameters
         ----------
         rng : int, Generator or None
+            Seed or generator; None draws a new seed.
         n : int
+            How many starts.
         kind : str, optional
             None: the model's own start. ``"noise"``: noise of the model's own kind, or normal noise of the size of the
             embedding. ``"embedding"``: row 0 is what the prompt contributes, the others are noise around it.
@@ -264,10 +280,33 @@ class Checkpoint(TorchMap):
 
 
 def check_granularity(granularity: str) -> Granularity:
-    """Return `granularity` if it is "layer" or "sublayer"; raise `InvalidArgumentError` otherwise."""
-    for allowed in get_args(Granularity):
-        if granularity == allowed:
-            return allowed  # type: ignore[no-any-return]
+    """Return `granularity` if it is one.
+
+    Parameters
+    ----------
+    granularity : str
+        "layer" or "sublayer".
+
+    Returns
+    -------
+    {"layer", "sublayer"}
+        The same text.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is neither.
+
+    Examples
+    --------
+    >>> from dynloop.adapters.base import check_granularity
+    >>> check_granularity("sublayer")
+    'sublayer'
+    """
+    allowed: tuple[Granularity, ...] = get_args(Granularity)
+    for one in allowed:
+        if granularity == one:
+            return one
     raise InvalidArgumentError(f"granularity must be 'layer' or 'sublayer'; got {granularity!r}")
 
 
@@ -276,6 +315,24 @@ def starts_around(own: torch.Tensor) -> Starter:
 
     Row 0 is `own` itself. Rows 1, 2, … are there for questions about many starts (path independence, basins):
     `own` plus N(0, s²) noise, s being the root mean square of `own`, or 1 where `own` is zero.
+
+    Parameters
+    ----------
+    own : tensor, state_shape
+        Where the model begins.
+
+    Returns
+    -------
+    callable
+        ``draw(generator, n) -> ndarray, (n, *state_shape)``, in float64.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from dynloop.adapters.base import starts_around
+    >>> draw = starts_around(torch.tensor([3.0, 4.0]))
+    >>> draw(np.random.default_rng(0), 5)[0]
+    array([3., 4.])
     """
     centre = own.detach().to(device="cpu", dtype=torch.float64).numpy()
     scale = float(np.sqrt(np.mean(centre**2))) or 1.0
@@ -289,10 +346,28 @@ def starts_around(own: torch.Tensor) -> Starter:
 
 
 def start_kinds(e: torch.Tensor, noise: Starter | None = None) -> dict[str, Starter]:
-    """Return the starts that a prompt's embedding e ``(*state_shape)`` gives, by kind.
+    """Return the starts that the embedding of a prompt gives, by kind.
 
-    "noise" is what the family draws, or, where its model knows no noise, N(0, s²), s being the root mean square of e.
-    "embedding" is `starts_around` e.
+    Parameters
+    ----------
+    e : tensor, state_shape
+        The embedding.
+    noise : callable, optional
+        The noise of the model, ``noise(generator, n) -> array, (n, *state_shape)``. Left out, it is N(0, s²), s being
+        the root mean square of e, or 1 where e is zero.
+
+    Returns
+    -------
+    dict of str to callable
+        "noise", and "embedding", which is `starts_around` e.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from dynloop.adapters.base import start_kinds
+    >>> kinds = start_kinds(torch.ones(3, 8))
+    >>> {kind: draw(np.random.default_rng(0), 4).shape for kind, draw in kinds.items()}
+    {'noise': (4, 3, 8), 'embedding': (4, 3, 8)}
     """
     scale = float(e.detach().double().square().mean().sqrt()) or 1.0
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dynloop.nn import Linear, attended, rotate_half
+from dynloop.nn import Linear, attended, heads_apart, rotate_half
 
 __all__ = ["TableAttention", "WeightlessRMSNorm", "float32_tables"]
 
@@ -109,4 +109,4 @@ class TableAttention(nn.Module):
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
         """``(batch, tokens, heads · size)`` to ``(batch, heads, tokens, size)``."""
-        return x.reshape(*x.shape[:-1], -1, self.head_size).transpose(-2, -3)
+        return heads_apart(x, self.head_size)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
 
 import numpy as np
 
 from dynloop.errors import InvalidArgumentError
+from dynloop.spelling import did_you_mean
 from dynloop.studies.plan import Plan
 
 __all__ = ["ANALYSES", "read_plan"]
@@ -73,7 +73,7 @@ def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:
 def _plan(read: Mapping[str, Any], where: str, beside: Path) -> Plan:
     for key in read:
         if key not in _KEYS:
-            _refuse(f"{where}: no key {key!r}{_nearest(key, _KEYS)}; a plan has {', '.join(_KEYS)}")
+            _refuse(f"{where}: no key {key!r}{did_you_mean(key, _KEYS)}; a plan has {', '.join(_KEYS)}")
     function = _function(read.get("analysis"), where)
     known = _parameters(function)
     fixed = _table(read, "settings", where)
@@ -127,7 +127,7 @@ def _function(name: Any, where: str) -> Callable[..., Any]:
 
 
 def _refuse_analysis(name: Any, where: str) -> NoReturn:
-    got = "it is missing" if name is None else f"got {name!r}{_nearest(str(name), ANALYSES)}"
+    got = "it is missing" if name is None else f"got {name!r}{did_you_mean(str(name), ANALYSES)}"
     _refuse(f"{where}: analysis must be one of {', '.join(ANALYSES)}; {got}")
 
 
@@ -146,7 +146,7 @@ def _check(name: str, value: Any, known: Mapping[str, Any], what: str) -> None:
             return
         _refuse(f"{what} must be a number, text or a list of numbers; got {value!r}")
     if name not in known:
-        _refuse(f"{what}: no setting {name!r}{_nearest(name, known)}; there are {', '.join(known)}, and map.NAME")
+        _refuse(f"{what}: no setting {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}, and map.NAME")
     kinds = [kind for kind in get_args(known[name]) or (known[name],) if kind is not type(None)]
     choices = [one for kind in kinds for one in get_args(kind)] or [kind for kind in kinds if isinstance(kind, str)]
     if choices:
@@ -232,11 +232,6 @@ def _beside(address: str, beside: Path) -> str:
             f"checkpoint: there is no folder or file at {path}; correct the path, or name one that `dynloop ls` lists"
         )
     return str(path)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _refuse(message: str) -> NoReturn:

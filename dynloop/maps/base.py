@@ -133,7 +133,7 @@ class LoopMap(ABC):
     # fmt: off
     def survey(
         self, states: Any, loops: int, largest: Array,  # noqa: ARG002 - most maps keep the series
-        *, floor: float, ceiling: float, returns: tuple[float, float], trend: bool,  # noqa: ARG002
+        *, floor: float, ceiling: float, returns: tuple[float, float], trend: bool,  # noqa: ARG002 - as above
     ) -> Survey | None:
         # fmt: on
         """Iterate `loops` times and measure as `watch` from the states themselves, but keep no series.
@@ -167,7 +167,7 @@ class LoopMap(ABC):
         saves a copy of it.
         """
 
-    def within_tokens(self, states: Any, rng: np.random.Generator) -> WithinTokens | None:  # noqa: ARG002
+    def within_tokens(self, states: Any, rng: np.random.Generator) -> WithinTokens | None:  # noqa: ARG002 - most maps have no such way
         """Return a way to carry tangents within every token of a causal map at once; None if there is none.
 
         `states` ``(batch, *s)`` and `rng` are for trying whether it gives the diagonal blocks ∂F_i/∂x_i.

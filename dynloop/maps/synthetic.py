@@ -73,11 +73,25 @@ class LoopedTransformer(nn.Module):
     norm, injection, layers, width, heads, causal, rope, gain
         As in `looped_transformer`.
 
+    Raises
+    ------
+    InvalidArgumentError
+        If an option is not one of those named, or sizes do not fit.
+
     Notes
     -----
     Weights are zero until they are drawn (`draw`) or loaded. In the ouro placement the norm inside a branch undoes any
     scale of the output projection, so there `gain` multiplies the branch behind that norm and is not divided by
     √(2·layers).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dynloop.maps.synthetic import LoopedTransformer
+    >>> block = LoopedTransformer(norm="post", injection="add", layers=2, width=16, heads=2)
+    >>> block.draw(torch.Generator().manual_seed(0))
+    >>> list(block.layers_for(torch.zeros(5, 16)))
+    ['inject', 'block 0', 'block 1']
     """
 
     def __init__(
@@ -107,7 +121,7 @@ class LoopedTransformer(nn.Module):
         self.close = RMSNorm(width) if norm == "ouro" else None
 
     def draw(self, generator: torch.Generator) -> None:
-        """Draw every linear weight from N(0, 2/(5·width)); output projections carry a further 1/√(2·layers)."""
+        """Draw every linear weight from N(0, 2/(5·width)) of `generator`, output projections times 1/√(2·layers)."""
         std = math.sqrt(2 / (5 * self.width))
         with torch.no_grad():
             for name, weight in self.named_parameters():
@@ -117,7 +131,25 @@ class LoopedTransformer(nn.Module):
                     weight.copy_(drawn / math.sqrt(2 * self.depth) if last else drawn)
 
     def layers_for(self, e: torch.Tensor | None, granularity: Granularity = "layer") -> dict[str, Callable[..., Any]]:
-        """Return the layers of one loop by name, the prompt's contribution `e` ``(tokens, width)`` held fixed."""
+        """Return the layers of one loop by name, the prompt's contribution `e` held fixed.
+
+        Parameters
+        ----------
+        e : tensor, (tokens, width), or None
+            None with injection "none".
+        granularity : {"layer", "sublayer"}
+            One factor a transformer layer, or attention and MLP apart.
+
+        Returns
+        -------
+        dict of str to callable
+            In the order of the loop.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If `granularity` is neither.
+        """
         _check(granularity, get_args(Granularity), "granularity")
         found: dict[str, Callable[..., Any]] = {}
         if self.inject is not None:

@@ -166,10 +166,6 @@ class TorchMap(LoopMap):
         l = self.check_layer(l)
         return self._with(self.layers[l : l + 1], self.layer_names[l : l + 1], f"{self.layer_names[l]} of {self.name}")
 
-    def with_layers(self, layers: Sequence[Layer]) -> TorchMap:
-        """Return a map of other layers, as many, on the same states."""
-        return self._with(layers, self.layer_names, self.name)
-
     def _with(
         self, layers: Sequence[Layer], names: Sequence[str], name: str, dtype: torch.dtype | None = None
     ) -> TorchMap:

@@ -124,14 +124,14 @@ class TorchTangent:
             out_dims=(None, 0),  # type: ignore[arg-type] # torch 2.13 cannot expand the zeros of a constant layer at 1
         )
         with torch.no_grad(), differentiable():
-            new, pushed = along(tangents)  # type: ignore[misc]
+            new, pushed = along(tangents)  # type: ignore[misc] # vmap is typed to return one tensor
         return new, pushed
 
     def pull(self, states: torch.Tensor, cotangents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return F(x) and Jᵀ·W by vmap(vjp), without a graph to the weights; W is ``(k, batch, *state_shape)``."""
         try:
             with torch.no_grad(), differentiable():
-                new, pullback = torch.func.vjp(self.loop, states)  # type: ignore[misc]
+                new, pullback = torch.func.vjp(self.loop, states)  # type: ignore[misc] # vjp may return three things, with has_aux
                 pulled = torch.func.vmap(lambda w: pullback(w)[0])(cotangents)
         except RuntimeError as error:
             said = (str(error).splitlines() or ["no reason given"])[0]

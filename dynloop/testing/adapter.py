@@ -38,6 +38,13 @@ class AdapterReport(Result):
         By rule, why it was not checked.
     map : MapReport
         What `check_map` measured on the same checkpoint.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> report = dl.testing.check_adapter(dl.open_checkpoint("demo"))
+    >>> all(gap <= report.tolerances[rule] for rule, gap in report.gaps.items())
+    True
     """
 
     checkpoint: str

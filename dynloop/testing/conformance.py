@@ -33,6 +33,13 @@ class MapReport(Result):
         By rule, why it (or part of it) was not checked.
     settings : dict
         Dtype, number of probes, the dtype in which derivatives were checked.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> report = dl.testing.check_map(dl.zoo.henon())
+    >>> report.map, all(gap <= report.tolerances[rule] for rule, gap in report.gaps.items())
+    ('henon', True)
     """
 
     map: str

@@ -14,6 +14,7 @@ from rich.text import Text
 from dynloop.orbits.records.verdict import RecordedClassification
 from dynloop.views.digits import with_error
 from dynloop.views.layout import headed, indented, one_line
+from dynloop.views.table import largest
 
 __all__ = ["render"]
 
@@ -79,11 +80,11 @@ def _groups(found: RecordedClassification) -> list[tuple[str, Any]]:
 def _cells(found: RecordedClassification, members: Any) -> dict[str, str]:
     """Return the text of every column for one group: its largest numbers."""
     values = {name: np.ravel(getattr(found.tokens, name))[members] for name in (*_COLUMNS, "rate_error")}
-    cells = {name: _number(_largest(values[name])) for name in ("floor", "step", "closure")}
+    cells = {name: _number(largest(values[name])) for name in ("floor", "step", "closure")}
     slowest = int(np.argmax(np.nan_to_num(values["rate"], nan=-1.0)))
     rate, error = float(values["rate"][slowest]), float(values["rate_error"][slowest])
     cells["rate"] = with_error(rate, error)
-    growth = _largest(values["growth"])
+    growth = largest(values["growth"])
     cells["growth"] = "–" if math.isnan(growth) else f"{growth:.4g}"
     last = int(values["settled_at"].max())
     cells["settled_at"] = "–" if last < 0 else str(last)
@@ -96,11 +97,6 @@ def _about(found: RecordedClassification) -> str:
     loops, *state = found.settings["shape"]
     how = found.settings["dtype_known"]
     return f"{loops} loops, state {' × '.join(map(str, state))}; {found.dtype}: {how}"
-
-
-def _largest(values: Any) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.max()) if known.size else math.nan
 
 
 def _number(value: float) -> str:

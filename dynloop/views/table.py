@@ -19,7 +19,7 @@ from rich.text import Text
 from dynloop.orbits.verdict import Classification, Regime
 from dynloop.views.layout import headed, indented, one_line
 
-__all__ = ["COLUMNS", "Row", "number", "render", "rows"]
+__all__ = ["COLUMNS", "Row", "largest", "number", "render", "rows"]
 
 COLUMNS = ("rate", "floor", "residual", "closure", "perimeter", "exponent", "loops")
 _STYLES = {
@@ -97,7 +97,7 @@ def rows(found: Classification) -> list[Row]:
                 period=period,
                 count=count,
                 share=count / regimes.size,
-                numbers={name: _largest(_column(found, name)[members]) for name in COLUMNS},
+                numbers={name: largest(_column(found, name)[members]) for name in COLUMNS},
                 where="" if count == regimes.size else _where(members, np.shape(found.regime), found),
                 reasons=_reasons([str(reason) for reason in np.ravel(found.reason)[members]]),
             )
@@ -155,7 +155,8 @@ def _column(found: Classification, name: str) -> np.ndarray[Any, Any]:
     return np.ravel(np.asarray(source, dtype=float))
 
 
-def _largest(values: np.ndarray[Any, Any]) -> float:
+def largest(values: np.ndarray[Any, Any]) -> float:
+    """Return the largest of the numbers that are known, nan if none is."""
     known = values[~np.isnan(values)]
     return float(known.max()) if known.size else math.nan
 

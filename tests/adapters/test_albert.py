@@ -143,7 +143,7 @@ def test_text_goes_through_the_tokenizer_beside_the_weights(tmp_path):
     backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     backend.post_processor = tokenizers.processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 1)])
     folder = changed("albert", tmp_path / "c")
-    transformers.PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]").save_pretrained(folder)  # noqa: S106
+    transformers.PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]").save_pretrained(folder)  # noqa: S106 - a token of text, no password
     m = open_checkpoint(folder, "a loop closes")
     assert m.tokens == ("[CLS]", "a", "loop", "closes")
     assert torch.equal(m.start(), open_checkpoint(folder, [1, 2, 3, 4]).start())

@@ -21,7 +21,7 @@ IDS = [3, 1, 4, 1, 5, 9]
 # -- feed-forward models, looped -------------------------------------------------------------------------------------
 
 transformers = pytest.importorskip("transformers")
-from tests.adapters.unrolled import MODELS, gap, model_of, unrolled  # noqa: E402
+from tests.adapters.unrolled import MODELS, gap, model_of, unrolled  # noqa: E402 - it needs transformers
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -110,7 +110,7 @@ class Growing(Mapper):
             for k, c in enumerate(cells, 1)
         )
 
-    def label(self, starts, *, progress=None):  # noqa: ARG002
+    def label(self, starts, *, progress=None):  # noqa: ARG002 - the signature of a mapper
         cell = np.floor(np.array(starts)[:, 0])
         labels = np.full(len(cell), -3)
         for k, c in enumerate(self.cells, 1):

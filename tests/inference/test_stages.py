@@ -150,7 +150,7 @@ def test_stages_do_not_depend_on_the_basis_of_the_stream():
     """In an orthogonal basis every number stays: the stream is turned, attention is as it was."""
     m = block(norm="none", injection="none")
     P = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(3), dtype=torch.float64))[0]
-    turned = m.with_layers([lambda x, f=f: f(x @ P.T) @ P for f in m.layers])
+    turned = dl.TorchMap([lambda x, f=f: f(x @ P.T) @ P for f in m.layers], m.state_shape, causal=m.causal)
     x = m.start(0)
     a, b = dl.inference_stages(m, x, loops=2), dl.inference_stages(turned, x @ P, loops=2)
     for name, curve in a.curves.items():

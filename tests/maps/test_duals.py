@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import dynloop as dl
+from dynloop.maps.compiled.jit import jit
+from dynloop.maps.compiled.tangents import central_tangent, dual_tangent
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
-from dynloop.maps.compiled.jit import jit  # noqa: E402
-from dynloop.maps.compiled.tangents import central_tangent, dual_tangent  # noqa: E402
 
 
 @lru_cache

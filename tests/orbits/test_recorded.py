@@ -193,13 +193,49 @@ def test_a_slow_approach_that_rounding_stopped_is_no_cycle(n, dtype):
         assert found.verdict != "periodic", found.reason
 
 
-@pytest.mark.parametrize(("n", "verdict"), [(8, "undecided"), (64, "periodic")])
-def test_small_steps_of_a_cycle_that_is_approached_are_believed_in_many_coordinates(n, verdict):
-    step, start = embedded(lambda x: -1.3 * x + x**3, [0.1], n, size=0.02)
-    found = dl.classify_trajectory(record(step, start, 256, "float32"), dtype="float32")
-    assert found.verdict == verdict, found.reason
-    if verdict == "undecided":
-        assert "rounding may have stopped a slow approach" in found.reason
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize(("r", "period"), [(3.0, 1), (1 + np.sqrt(6), 2), (3.5440903595519, 4)])
+def test_where_a_period_doubles_rounding_stops_the_approach_and_no_double_is_claimed(r, period, dtype):
+    """The orbit comes near like t^−½ and is stopped on a cycle of twice the loops that the map does not have."""
+    for loops in (64, 256, 1000):
+        for step, start in ((logistic(r), [0.37]), embedded(logistic(r), [0.62], seed=loops)):
+            found = dl.classify_trajectory(record(step, start, loops, dtype), dtype=dtype)
+            assert found.verdict != "periodic" or found.period == period, found.reason
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 0.001), ("float16", 0.02)])
+@pytest.mark.parametrize("n", [4, 64])
+def test_coordinates_that_fall_do_not_hide_a_neutral_flip(n, dtype, size):
+    """The others contract by 0.6; what is left is a flip that is too small for rounding to let it fall."""
+    seen = []
+    for seed in range(8):
+        states = record(*embedded(lambda x: -x + x**3, [size], n, seed), 96, dtype)
+        found = dl.classify_trajectory(states, dtype=dtype)
+        assert found.verdict != "periodic", found.reason
+        seen.append("rounding may have stopped a slow approach" in found.reason)
+    assert any(seen)
+
+
+def test_a_cycle_is_believed_from_where_no_approach_stops():
+    """Two states in turn, so far apart relative to their norm: below 4 eps^⅓ undecided, above it periodic."""
+    bound = 4 * EPS["float32"] ** (1 / 3)
+
+    def states(apart):
+        fall = 3 * 0.5 ** np.arange(96)[:, None] * np.ones(64)
+        return rounded(1 + fall + apart / 2 * (-1.0) ** np.arange(96)[:, None], "float32")
+
+    assert dl.classify_trajectory(states(1.1 * bound), dtype="float32").period == 2
+    assert "apart" in dl.classify_trajectory(states(0.9 * bound), dtype="float32").reason
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("rate", [0.8, 0.9])
+def test_a_state_that_stopped_for_good_long_ago_has_settled(dtype, rate):
+    """Not one of the last 512 states moves any more: noise is read off the loops before."""
+    centre, away = np.array([1.3, 1.8]), np.array([1.0, -3.9])
+    found = dl.classify_trajectory(record(lambda x: centre + rate * (x - centre), centre + away, 1200, dtype))
+    assert found.verdict == "settled", found.reason
+    assert found.rate == pytest.approx(rate, abs=0.01)
 
 
 def test_growth_by_a_factor_and_along_a_line():

@@ -140,7 +140,7 @@ def draws_of_torch(x):
 
 
 def draws_of_numpy(x):
-    np.random.random()  # noqa: NPY002
+    np.random.random()  # noqa: NPY002 - a layer that draws is what is tested
     return 0.5 * x
 
 
@@ -207,7 +207,7 @@ class WrongPower(dl.TorchMap):
 
 
 class ShortPower(dl.TorchMap):
-    def power(self, p):  # noqa: ARG002
+    def power(self, p):  # noqa: ARG002 - the signature of TorchMap.power
         return self
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 import dynloop as dl
@@ -117,6 +117,26 @@ def test_no_certain_verdict_on_a_drawn_orbit_is_wrong(row):
     assert row.wrong(dl.classify(row.map, row.start)) == []
 
 
+@pytest.mark.parametrize("regime", [one.name for one in dl.Regime if one is not dl.Regime.UNDECIDED])
+def test_maps_of_every_class_are_drawn(regime):
+    few = settings(max_examples=2000, phases=[Phase.generate], derandomize=True, database=None)
+    row = find(strategies.known_maps(max_dim=6), lambda row: regime in row.truth[0], settings=few)
+    assert np.isfinite(row.map.numpy(row.map(row.map.native(row.start[None])))).all()
+
+
+@settings(max_examples=100)
+@given(row=strategies.known_maps(max_dim=5))
+def test_maps_have_no_more_coordinates_than_asked_for(row):
+    assert row.map.dimension <= 5 or row.map.state_shape[1:] == (4,)  # tokens have a width of their own
+
+
+@pytest.mark.slow
+@settings(max_examples=12)
+@given(row=strategies.known_maps(max_dim=6))
+def test_no_certain_verdict_on_a_map_of_any_class_is_wrong(row):
+    assert row.wrong(dl.classify(row.map, row.start)) == []
+
+
 @settings(max_examples=6)
 @given(row=strategies.converging(max_dim=6), turn=st.integers(1, 3))
 def test_a_drawn_class_does_not_depend_on_the_section(row, turn):
@@ -143,6 +163,8 @@ def test_a_wrong_verdict_is_told_from_a_right_one():
         (lambda: strategies.periodic(1), "max_period must be at least 2"),
         (lambda: strategies.token_blocks(("follow",)), "one beside 'follow'"),
         (lambda: strategies.token_blocks(("ray",)), "kinds must be of"),
+        (lambda: strategies.token_blocks(max_tokens=0), "max_tokens must be an int of at least 1"),
+        (lambda: strategies.closed_loops(max_layers=1), "max_layers must be an int of at least 2"),
     ],
 )
 def test_arguments_out_of_range_are_refused(call, words):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from dynloop.errors import InvalidArgumentError
+from dynloop.spelling import nearest
 
 __all__ = ["named_module", "named_modules"]
 
@@ -63,9 +63,9 @@ def named_module(model: nn.Module, name: str, argument: str, where: str) -> nn.M
     known: dict[str, nn.Module] = dict(model.named_modules(remove_duplicate=False))
     if name and name in known:
         return known[name]
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = nearest(name, known)
     top = ", ".join(child for child, _ in model.named_children())
-    hint = f"did you mean {close[0]!r}?" if close else f"its children are {top or 'none'}"
+    hint = f"did you mean {close!r}?" if close else f"its children are {top or 'none'}"
     raise InvalidArgumentError(f"{argument} names {name!r}, and {where} has no such module; {hint}")
 
 

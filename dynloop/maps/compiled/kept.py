@@ -75,7 +75,7 @@ def keep(kernel: Compiled, *parts: Any) -> Compiled:
         try:
             digest = hashlib.sha256(_package())
             _add(digest, parts, ())
-            kernel._cache = _KeptCache(kernel.py_func, digest.hexdigest())  # type: ignore[attr-defined]
+            kernel._cache = _KeptCache(kernel.py_func, digest.hexdigest())  # type: ignore[attr-defined] # a dispatcher, whose type numba does not say
         except (_NoKeyError, RuntimeError, OSError, ValueError):  # no key, an empty cell, no folder
             pass
     return kernel

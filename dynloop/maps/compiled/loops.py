@@ -44,7 +44,7 @@ def composed(steps: tuple[Compiled, ...]) -> Compiled:
         def loop(x: Array, params: Array, out: Array, spare: Array) -> None:  # noqa: ARG001 - as below
             only(x, params, out)
 
-        return loop  # type: ignore[no-any-return]
+        return loop  # type: ignore[no-any-return] # numba has no types
     before, last = composed(steps[:-1]), steps[-1]
 
     @jit
@@ -52,7 +52,7 @@ def composed(steps: tuple[Compiled, ...]) -> Compiled:
         before(x, params, spare, out)
         last(spare, params, out)
 
-    return loop_and_one  # type: ignore[no-any-return]
+    return loop_and_one  # type: ignore[no-any-return] # numba has no types
 
 
 @lru_cache(_KEPT)

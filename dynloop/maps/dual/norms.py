@@ -82,7 +82,7 @@ def normalize(x: Dual, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Dual
 
 
 @rule("dropout", "dropout1d", "dropout2d", "alpha_dropout")
-def dropout(x: Dual, p: float = 0.5, training: bool = True, inplace: bool = False) -> Dual:  # noqa: ARG001
+def dropout(x: Dual, p: float = 0.5, training: bool = True, inplace: bool = False) -> Dual:  # noqa: ARG001 - the signature of torch's
     """Return x: a map draws nothing."""
     if training and p > 0:
         raise NoRuleError("a loop that draws random numbers is no map; call model.eval()")

@@ -181,15 +181,15 @@ def _without_rule(func: Any, args: Any, kwargs: Any) -> Any:
     along = torch.func.vmap(
         lambda *tangents: torch.func.jvp(of_values, values, tangents),
         in_dims=0,
-        out_dims=(None, 0),  # type: ignore[arg-type]
+        out_dims=(None, 0),  # type: ignore[arg-type] # None is allowed, the type says int
     )
     points = any(stack.ndim == 1 for stack in stacks)
-    reading = _NoReading() if points else nullcontext()  # type: ignore[no-untyped-call]
+    reading = _NoReading() if points else nullcontext()  # type: ignore[no-untyped-call] # torch's class has no types
     try:
         with warnings.catch_warnings(), reading:
             warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
             warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
-            out, tangents = along(*(stack[1:] for stack in stacks))  # type: ignore[misc]
+            out, tangents = along(*(stack[1:] for stack in stacks))  # type: ignore[misc] # vmap is typed to return one tensor
     except Exception as error:  # torch raises many kinds here; the caller has another way to differentiate
         raise NoRuleError(f"no derivative through {name!r}: {(str(error).splitlines() or ['?'])[0]}") from error
     if _versions(leaves) != before:
@@ -199,7 +199,7 @@ def _without_rule(func: Any, args: Any, kwargs: Any) -> Any:
     return pytree.tree_unflatten(made, pytree.tree_structure(out))
 
 
-class _NoReading(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _NoReading(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's class has no types
     """Refuses functions that read a tensor of no axes as a number, for its tangents would be lost."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -47,6 +47,13 @@ class CounterExample:
         What a naive test says, and why it is wrong.
     period : int or None
         The period that a verdict PERIODIC must give.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> row = dl.zoo.counter_example("C5")
+    >>> row.title, row.period, sorted(row.acceptable)
+    ('logistic r = 3.2', 2, ['PERIODIC', 'UNDECIDED'])
     """
 
     key: str
@@ -66,6 +73,11 @@ def counter_example(key: str) -> CounterExample:
     ----------
     key : str
         For example ``"C1"`` or ``"C5b"``.
+
+    Returns
+    -------
+    CounterExample
+        The row.
 
     Raises
     ------

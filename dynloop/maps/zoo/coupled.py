@@ -214,6 +214,11 @@ def tanh_network(N: int = 100, g: float = 1.5, seed: int = 0, delta: float = 1.0
     KernelMap
         On states ``(N,)``; starts are N(0, 1).
 
+    Raises
+    ------
+    InvalidArgumentError
+        If N is no positive integer, or g or δ no finite number.
+
     Notes
     -----
     `facts`: the fixed point 0 and its multipliers 1 − δ + δ·spec J. Source: Sompolinsky, Crisanti and Sommers, Phys.

@@ -41,7 +41,7 @@ class Ball:
     """
 
     __slots__ = ("d", "pi", "turn", "v")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # what has an == of its own has no hash
 
     def __init__(self, v: Arb, d: Slopes = None, pi: Fraction | None = None, turn: Ball | None = None) -> None:
         self.v, self.d, self.pi, self.turn = v, d, pi, turn

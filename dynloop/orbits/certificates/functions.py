@@ -172,8 +172,8 @@ UNARY: dict[str, Function] = {
     "round": _round,
     "sign": _sign,
     "square": _square,
-    "real": lambda a: as_pair(a).real,  # type: ignore[union-attr]
-    "imag": lambda a: as_pair(a).imag,  # type: ignore[union-attr]
+    "real": lambda a: as_pair(a).real,  # type: ignore[union-attr] # a number of a trace is a pair
+    "imag": lambda a: as_pair(a).imag,  # type: ignore[union-attr] # as above
 }
 BINARY: dict[str, Function] = {
     "arctan2": _arctan2,

@@ -156,7 +156,7 @@ def _products(m: LoopMap, point: Array) -> LinearOperator:
     return jacobian_products(m, point)
 
 
-def _dense(m: LoopMap, point: Array, rng: np.random.Generator) -> tuple[Callable[[Array], Array], float]:  # noqa: ARG001
+def _dense(m: LoopMap, point: Array, rng: np.random.Generator) -> tuple[Callable[[Array], Array], float]:  # noqa: ARG001 - the signature of `_free`
     """Return a solver of A s = b and ‖A⁻¹‖ from singular values."""
     A = dense_jacobian(m, point) - np.eye(m.dimension)
     if not np.isfinite(A).all():

@@ -16,7 +16,7 @@ class Pair:
     """A complex number: real and imaginary part are balls."""
 
     __slots__ = ("imag", "real")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # as in `Ball`
 
     def __init__(self, real: Ball, imag: Ball) -> None:
         self.real, self.imag = real, imag

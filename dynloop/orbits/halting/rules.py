@@ -108,7 +108,7 @@ def halting_rules(
     states, single = as_map(m).batch(starts, generator)
     m = m.in_dtype_of(states)
     if logits is None and getattr(m, "read_out", None) == "logits":
-        logits = m.decode  # type: ignore[attr-defined]
+        logits = m.decode  # type: ignore[attr-defined] # only a checkpoint has read_out
     said = classify(m, states, rng=generator) if classification is None else classification
     regimes, ends = _of_starts(m, said, len(states))
     stops = _follow(m, states, ends, regimes, limits, loops, logits, tolerances["state"], progress)

@@ -15,7 +15,7 @@ _TIMES = 3  # periods that must be on record
 _SHORTEST = 8  # returns that must be on record
 _LONGEST = 512  # loops
 _MANY = 16  # coordinates from which on rounding alone does not make motion return soon
-_PINNED = 4.0  # times eps^⅓: steps of a cycle that was on record from the start
+_PINNED = 4.0  # times eps^⅓: where a period doubles, u ← −u + κu³ (relative to ‖x‖) stops at steps of 1.6 (eps / κ)^⅓
 _CLEAR = 10.0  # how far a cycle's own steps, and returns after fewer loops, must exceed its returns
 
 
@@ -66,7 +66,7 @@ def returning(record: Series, eps: float, ceiling: float) -> Cycle | None:
         return None
     period = near[0]
     worst = float(late[period].max())
-    size = float(record.steps[-_SHORTEST:].max())
+    apart = _apart(record, period)
     finer = [p for p in near if p % period == 0 and p > period and late[p].max() < 0.5 * worst]
     distances = record.returns(period)
     bar = max(1.25 * float(np.median(late[period])), worst, 0.5 * eps)
@@ -81,12 +81,15 @@ def returning(record: Series, eps: float, ceiling: float) -> Cycle | None:
         objection = (
             f"the longer it goes on the farther it is off ({far:.1e}): a slow turn, or an approach, not a return"
         )
-    elif size < _CLEAR * max(worst, ceiling / 4):
-        objection = f"the cycle's steps of {size:.1e} are too near the floor of its dtype to tell it from rounding"
+    elif apart < _CLEAR * max(worst, ceiling / 4):
+        objection = f"its states, {apart:.1e} apart, are too near the floor of its dtype to tell it from rounding"
     elif start > 0 and came.objection:
         objection = came.objection
-    elif size < _pinned(record.states.shape[1], eps, approached=start > 0):
-        objection = f"its steps are so small ({size:.1e}) that rounding may have stopped a slow approach there"
+    elif apart < _PINNED * eps ** (1 / 3):
+        objection = (
+            f"its states are so little apart ({apart:.1e}) that rounding may have stopped a slow approach to a point, "
+            "or to a cycle of fewer loops"
+        )
     elif period > _longest(record.states.shape[1], eps, approached=start > 0):
         objection = "in the few digits of its dtype rounding makes any motion return about as soon"
     return Cycle(objection=objection, period=period, level=level, start=start, approach=came)
@@ -105,11 +108,10 @@ def _longest(coordinates: int, eps: float, *, approached: bool) -> float:
     return few if approached else few / 6
 
 
-def _pinned(coordinates: int, eps: float, *, approached: bool) -> float:
-    """Return the size below which a cycle around a neutral point may be an approach t^−½ that rounding has stopped."""
-    if approached and coordinates >= _MANY:
-        return 0.0
-    return (_PINNED / 2 if approached else _PINNED) * float(eps ** (1 / 3))
+def _apart(record: Series, period: int) -> float:
+    """Return how far the states of a cycle are from one of fewer loops: the least distance over divisors of p."""
+    late = max((_TIMES - 1) * period, _SHORTEST)
+    return min(float(record.returns(q)[-late:].max()) for q in range(1, period) if period % q == 0)
 
 
 def _rms(distances: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:

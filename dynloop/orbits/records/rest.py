@@ -99,7 +99,8 @@ def _order(stretch: Array, steps: Array, eps: float, drift: float, level: float)
     first, last = float(np.median(steps[:half])), float(np.median(steps[half:]))
     if last > 2 * max(first, 0.25 * eps) or first > 2 * max(last, 0.25 * eps):
         return f"the steps at this level still change, from {first:.1e} to {last:.1e}"
-    cosine, nearest, share = shape_of_noise(stretch[-_LONGEST:])
+    end = max(int(np.flatnonzero(steps)[-1]) + 2, _SHORTEST + 1)  # states that no longer move at all show no noise
+    cosine, nearest, share = shape_of_noise(stretch[max(0, end - _LONGEST) : end])
     if cosine > -0.05 and drift * len(steps) > eps:
         return f"successive steps at this level do not undo each other (correlation {cosine:+.2f}): motion, not noise"
     if resolved and nearest < 0.6:

@@ -10,7 +10,7 @@ import torch
 from dynloop.maps.base import Array
 from dynloop.maps.torch import TorchMap
 
-__all__ = ["Coordinates", "Core", "fixed", "hidden", "orthogonal"]
+__all__ = ["Coordinates", "Core", "affine_layer", "fixed", "hidden", "orthogonal"]
 
 Core = Callable[[torch.Tensor], torch.Tensor]
 
@@ -19,6 +19,12 @@ def fixed(array: Array) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return constants that follow the dtype of a state."""
     tensor = torch.as_tensor(np.array(array, dtype=np.float64))
     return lambda x: tensor.to(x.dtype)
+
+
+def affine_layer(A: Array, b: Array) -> Core:
+    """Return ``x ← A x + b`` of states ``(batch, n)``; A is ``(n, n)``, b ``(n,)``."""
+    transposed, shift = fixed(A.T), fixed(b)
+    return lambda x: x @ transposed(x) + shift(x)
 
 
 def orthogonal(rng: np.random.Generator, n: int) -> Array:

@@ -7,9 +7,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from dynloop.maps.base import Array
 from dynloop.maps.torch import TorchMap
-from dynloop.testing.known.coordinates import Core, fixed, hidden, orthogonal
+from dynloop.testing.known.coordinates import affine_layer, fixed, hidden, orthogonal
 from dynloop.testing.known.record import KnownMap, known
 
 __all__ = ["Kind", "affine", "conjugated", "jordan", "nilpotent", "projection"]
@@ -75,16 +74,11 @@ def affine(
     for l in range(layers):
         after = (l + 1) % layers
         A = S[after] @ G @ np.linalg.inv(S[l])
-        built.append(_affine_layer(A, points[after] - A @ points[l]))
+        built.append(affine_layer(A, points[after] - A @ points[l]))
     name = f"affine {kind} dim {dim} layers {layers} rate {rate:.4g}"
     m = TorchMap(built, (dim,), dtype=dtype, name=name)
     start = common + rng.standard_normal(dim)
     return known(name, m, start, kind.upper(), limit=common, rate=rate)
-
-
-def _affine_layer(A: Array, b: Array) -> Core:
-    transposed, shift = fixed(A.T), fixed(b)
-    return lambda x: x @ transposed(x) + shift(x)
 
 
 def conjugated(
@@ -122,7 +116,7 @@ def jordan(
     """Make one Jordan block ``rate·I + above·N``: norms grow for a long while before they fall."""
     A = rate * np.eye(dim) + above * np.eye(dim, k=1)
     name = f"Jordan block dim {dim} rate {rate:.4g} above {above:.4g}"
-    m = TorchMap([_affine_layer(A, np.zeros(dim))], (dim,), dtype=dtype, name=name)
+    m = TorchMap([affine_layer(A, np.zeros(dim))], (dim,), dtype=dtype, name=name)
     return known(name, m, rng.standard_normal(dim), "VANISHING", limit=np.zeros(dim))
 
 
@@ -136,7 +130,7 @@ def nilpotent(
         p[:] = p[0]
     matrices = [Q @ np.eye(dim, k=1) @ Q.T, *[np.eye(dim)] * (layers - 1)]
     built = [
-        _affine_layer(A, p[(l + 1) % layers] - A @ p[l]) for l, A in enumerate(matrices)
+        affine_layer(A, p[(l + 1) % layers] - A @ p[l]) for l, A in enumerate(matrices)
     ]  # fmt: skip
     name = f"nilpotent {kind} dim {dim} layers {layers}"
     m = TorchMap(built, (dim,), dtype=dtype, name=name)
@@ -159,7 +153,7 @@ def projection(
     p = rng.standard_normal((layers, dim))
     if kind == "vanishing":
         p[:] = p[0]
-    built = [_affine_layer(A, p[(l + 1) % layers] - A @ p[l]) for l in range(layers)]
+    built = [affine_layer(A, p[(l + 1) % layers] - A @ p[l]) for l in range(layers)]
     name = f"continuum {kind} dim {dim} layers {layers}"
     start = rng.standard_normal(dim)
     keep = (Q * (values == 1)) @ Q.T

@@ -119,5 +119,5 @@ def huge_token(
     if causal:
         return row
     name = f"one state: {row.name}"
-    m = TorchMap(list(row.map.layers), row.map.state_shape, dtype=dtype, name=name)  # type: ignore[attr-defined]
+    m = TorchMap(list(row.map.layers), row.map.state_shape, dtype=dtype, name=name)  # type: ignore[attr-defined] # token_chain makes a TorchMap
     return known(name, m, row.start, " ".join(row.truth[1]), period=row.period[1])

@@ -9,7 +9,7 @@ import torch
 
 from dynloop.maps.base import Array
 from dynloop.maps.torch import TorchMap
-from dynloop.testing.known.coordinates import Core, fixed, orthogonal
+from dynloop.testing.known.coordinates import Core, affine_layer, fixed, orthogonal
 from dynloop.testing.known.record import KnownMap, known
 
 __all__ = ["SCALAR", "divergent", "line", "spiral_drift", "translation", "turning", "weighted_ray"]
@@ -127,10 +127,7 @@ def divergent(
     """Make affine layers whose product has spectral radius `rate` > 1, met by the start."""
     S = [orthogonal(rng, dim) for _ in range(layers)]
     values = np.concatenate([[rate], rate * rng.uniform(0.1, 0.9, dim - 1)]) ** (1 / layers)
-    built: list[Core] = []
-    for l in range(layers):
-        transposed, b = fixed(((S[(l + 1) % layers] * values) @ S[l].T).T), fixed(rng.standard_normal(dim))
-        built.append(lambda x, transposed=transposed, b=b: x @ transposed(x) + b(x))  # type: ignore[misc]
+    built = [affine_layer((S[(l + 1) % layers] * values) @ S[l].T, rng.standard_normal(dim)) for l in range(layers)]
     name = f"divergent dim {dim} layers {layers} rate {rate:.4g}"
     start = rng.standard_normal(dim) + 5 * S[0][:, 0]
     return known(name, TorchMap(built, (dim,), dtype=dtype, name=name), start, "DIVERGENT", period=-1)

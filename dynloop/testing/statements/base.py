@@ -31,6 +31,14 @@ class Statement(ABC):
         One sentence.
     by_token : bool
         Whether it speaks of every token of a causal map by itself.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.testing.statements import statement
+    >>> t0 = statement("T0")
+    >>> t0.title, t0.check(dl.zoo.henon()).counts()
+    ('telescoping', {'holds': 1})
     """
 
     name: ClassVar[str]
@@ -49,14 +57,45 @@ class Statement(ABC):
             The map.
         orbit : Orbit
             One of its orbits (see `orbits_of`), or a token of one (`Orbit.token`).
+
+        Returns
+        -------
+        iterable of Hypothesis
+            One a hypothesis.
         """
 
     @abstractmethod
     def conclusion(self, m: LoopMap, orbit: Orbit) -> Iterable[Measured]:
-        """Measure the conclusion where the hypotheses are met; parameters as in `hypotheses`."""
+        """Measure the conclusion where the hypotheses are met.
+
+        Parameters
+        ----------
+        m : LoopMap
+            The map.
+        orbit : Orbit
+            One of its orbits, or a token of one.
+
+        Returns
+        -------
+        iterable of Measured
+            One a number; none where nothing can be measured.
+        """
 
     def judge(self, m: LoopMap, orbit: Orbit) -> Judgement:
-        """Say what the statement says of one orbit; parameters as in `hypotheses`."""
+        """Say what the statement says of one orbit.
+
+        Parameters
+        ----------
+        m : LoopMap
+            The map.
+        orbit : Orbit
+            One of its orbits, or a token of one.
+
+        Returns
+        -------
+        Judgement
+            Of the first hypothesis that fails, or is not established, else of the worst number of the conclusion.
+        """
         try:
             open_one = None
             for hypothesis in self.hypotheses(m, orbit):

@@ -25,6 +25,19 @@ _LONGEST = 4096  # loops of the approach that are followed
 class Orbit:
     """One start of a map, and what is known of the orbit from there.
 
+    Parameters
+    ----------
+    m : LoopMap
+        The map, its dtype fixed.
+    start : native array, (1, *state_shape)
+        Where the orbit begins.
+    found : Classification or None
+        Of a batch of starts; None where there is none.
+    row : int
+        Which row of `found` is this start.
+    trouble : str
+        Why there is no classification.
+
     Attributes
     ----------
     map : LoopMap
@@ -45,6 +58,14 @@ class Orbit:
         The token that is spoken of; None for all.
     trouble : str
         Why there is no classification; empty where there is one.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.testing.statements import orbits_of
+    >>> [orbit] = orbits_of(dl.zoo.logistic(3.2), [[0.3]])
+    >>> orbit.regime_text, orbit.limit.period, orbit.sections.shape
+    ('PERIODIC(2)', 2, (2, 1))
     """
 
     def __init__(self, m: LoopMap, start: Any, found: Classification | None, row: int, trouble: str = "") -> None:
@@ -102,7 +123,7 @@ class Orbit:
         return ", ".join(dict.fromkeys(names))
 
     def first(self, *wanted: Regime) -> tuple[int, Regime] | None:
-        """Return the first group up to the one that is spoken of whose regime is one of these.
+        """Return the first group up to the one that is spoken of whose regime is `wanted`, one of those named.
 
         A group without a verdict that was solved for and is attracted converges: it is passed over.
         """
@@ -112,7 +133,7 @@ class Orbit:
         return None
 
     def said_of(self, i: int) -> str:
-        """Say what the verdict on a group is, with its token where there are several."""
+        """Say what the verdict on group `i` is, with its token where there are several."""
         where = f"token {i}" if len(self.regimes) > 1 else "the orbit"
         said = f"PERIODIC({self.periods[i]})" if self.regimes[i] is Regime.PERIODIC else self.regimes[i].name
         return f"{where} is {said}: {self.reasons[i]}"
@@ -156,7 +177,7 @@ class Orbit:
             return self.map.watch(self.start, loops, self.map.native(self.limit.point[None]))
 
     def sizes(self, states: Array) -> Array:
-        """Return the norm of every row of one state, ``(rows,)``."""
+        """Return the norm of every row of `states`, one state ``(*state_shape)``: ``(rows,)``."""
         sizes: Array = row_norms(self.exact, self.exact.displacement(states, np.zeros_like(states))[None])[0]
         return sizes
 
@@ -168,14 +189,27 @@ def orbits_of(
 
     Parameters
     ----------
-    m, starts, loops, rng
-        As in `Statement.check`.
+    m : LoopMap
+        The map.
+    starts : array, (batch, *state_shape) or state_shape, optional
+        Where the orbits begin; ``m.start(rng)`` if left out.
+    loops : int, optional
+        Budget of loops per start, at least 8, as in `dynloop.classify`.
+    rng : int, Generator or None
+        For starts and the classification.
 
     Returns
     -------
     list of Orbit
         One a start. Where the map does not let itself be classified (it gives two answers for one state, or its
         derivative is silently zero) `Orbit.trouble` says so.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a start is not finite or `loops` is out of range.
+    ShapeError
+        If `starts` does not fit the map.
 
     Examples
     --------

@@ -18,7 +18,15 @@ __all__ = ["Hypothesis", "Judgement", "Measured", "Outcome", "StatementReport"]
 
 
 class Outcome(Enum):
-    """What a statement says of one orbit, or of one token of it."""
+    """What a statement says of one orbit, or of one token of it.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.testing.statements import Outcome, statement
+    >>> statement("T0").check(dl.zoo.henon()).status[0] is Outcome.APPLIES_HOLDS
+    True
+    """
 
     APPLIES_HOLDS = "holds"
     VIOLATED = "violated"
@@ -38,6 +46,15 @@ class Hypothesis:
         None where a finite computation does not establish it.
     reason : str
         What was measured, or why it is not known.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.testing.statements import orbits_of, statement
+    >>> m = dl.zoo.logistic(3.2)
+    >>> [orbit] = orbits_of(m, [[0.3]])
+    >>> [(one.name, one.holds) for one in statement("T3").hypotheses(m, orbit)][:2]
+    [('the loop is one map', True), ('the orbit converges', False)]
     """
 
     name: str
@@ -61,6 +78,12 @@ class Measured:
         Where the bound comes from.
     unclear : str
         Why the number decides nothing, where it decides nothing; else empty.
+
+    Examples
+    --------
+    >>> from dynloop.testing.statements import Measured
+    >>> Measured(quantity="closing error", value=3e-16, bound=1e-14, source="rounding").holds
+    True
     """
 
     quantity: str
@@ -115,6 +138,14 @@ class StatementReport(Result):
         One sentence.
     settings : dict
         The map, its dtype, and the regimes of the starts.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.testing.statements import statement
+    >>> report = statement("T3").check(dl.zoo.logistic(2.8), [[0.3], [0.6]])
+    >>> report.summary(), report.status.shape, report.violated
+    ('T3 dichotomy: holds', (2,), False)
     """
 
     name: str

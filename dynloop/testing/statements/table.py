@@ -46,6 +46,14 @@ class StatementTable(Result):
         The verdicts of every start, in short.
     settings : dict
         The map, its dtype, the loops.
+
+    Examples
+    --------
+    >>> import dynloop as dl
+    >>> from dynloop.testing.statements import check_statements
+    >>> table = check_statements(dl.zoo.logistic(2.5), [[0.3]], names=["T2", "T7"])
+    >>> table.summary(), table["T2"].name, table.violated
+    ('of 2 statements 1 hold, 1 not applicable', 'T2', ())
     """
 
     reports: tuple[StatementReport, ...]
@@ -86,6 +94,11 @@ def statement(name: str) -> Statement:
     ----------
     name : str
         ``"T0"`` … ``"T12"``.
+
+    Returns
+    -------
+    Statement
+        One of `STATEMENTS`.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dynloop.maps.base import Array
 from dynloop.maps.torch import TorchMap
-from dynloop.testing.known.coordinates import Core, fixed
+from dynloop.testing.known.coordinates import affine_layer
 from dynloop.testing.strategies.drawn import STARTS, Drawn, checked_size, seeded
 
 __all__ = ["Affine", "affine_cycles"]
@@ -22,12 +22,25 @@ class Affine(Drawn):
 
     Attributes
     ----------
+    name, map, starts
+        As in `Drawn`.
     matrices : ndarray, (k, n, n)
         A_l.
     shifts : ndarray, (k, n)
         b_l.
     rate : float
         ρ of the product A_k ⋯ A_1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import given, settings
+    >>> from dynloop.testing import strategies
+    >>> @settings(max_examples=5, deadline=None)
+    ... @given(row=strategies.affine_cycles())
+    ... def check(row):
+    ...     assert np.allclose(row.map(row.limit[None]), row.limit)
+    >>> check()
     """
 
     matrices: Array
@@ -51,7 +64,7 @@ class Affine(Drawn):
 
     @property
     def limit(self) -> Array:
-        """x* = (I − DF)⁻¹ c, ``(n,)``."""
+        """The fixed point x* = (I − DF)⁻¹ c, ``(n,)``."""
         return np.asarray(self.sections[0])
 
 
@@ -68,6 +81,11 @@ def affine_cycles(
         Largest spectral radius of a loop.
     idle : bool
         Whether idle layers are drawn.
+
+    Returns
+    -------
+    strategy
+        Of `Affine`.
 
     Raises
     ------
@@ -99,11 +117,6 @@ def _affine(*, dim: int, layers: int, rate: float, at_rest: int, seed: int) -> A
     radius = float(np.abs(np.linalg.eigvals(reduce(lambda J, B: B @ J, A))).max())
     A[moving] *= rate / radius if radius > 1e-3 else 0.0
     name = f"affine dim {dim} layers {layers} rate {rate:g}{f' idle {at_rest}' if at_rest else ''} seed {seed}"
-    m = TorchMap([_layer(A[l], b[l]) for l in range(layers)], (dim,), name=name)
+    m = TorchMap([affine_layer(A[l], b[l]) for l in range(layers)], (dim,), name=name)
     starts = 3 * rng.standard_normal((STARTS, dim))
     return Affine(name=name, map=m, starts=starts, matrices=A, shifts=b, rate=rate if radius > 1e-3 else 0.0)
-
-
-def _layer(A: Array, b: Array) -> Core:
-    transposed, shift = fixed(A.T), fixed(b)
-    return lambda x: x @ transposed(x) + shift(x)

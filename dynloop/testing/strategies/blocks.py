@@ -46,6 +46,11 @@ def blocks(
     dtype : torch.dtype
         Working dtype.
 
+    Returns
+    -------
+    strategy
+        Of `Drawn`.
+
     Raises
     ------
     InvalidArgumentError

@@ -37,6 +37,18 @@ class Conjugated:
         h of the start.
     matrix : ndarray, (n, n), or None
         Of h where it is linear: h(x) = matrix · x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import given, settings
+    >>> from dynloop.testing import strategies
+    >>> @settings(max_examples=5, deadline=None)
+    ... @given(row=strategies.conjugations(strategies.layered_maps(), ["linear"]))
+    ... def check(row):
+    ...     after = np.asarray(row.original.map(row.original.start[None]))[0]
+    ...     assert np.allclose(row.map(row.start[None])[0], row.matrix @ after)
+    >>> check()
     """
 
     name: str
@@ -58,6 +70,11 @@ def conjugations(rows: st.SearchStrategy[Any], kinds: Sequence[str] = KINDS) -> 
         Of `KnownMap` or `Drawn`, with states ``(n,)``.
     kinds : sequence of str
         Of changes to draw from: "orthogonal", "linear" (well conditioned), "bent" (tanh shears, a rotation, a shift).
+
+    Returns
+    -------
+    strategy
+        Of `Conjugated`.
 
     Raises
     ------

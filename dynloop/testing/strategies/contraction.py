@@ -24,8 +24,23 @@ class Contraction(Drawn):
 
     Attributes
     ----------
+    name, map, starts
+        As in `Drawn`.
     q : float
         The constant, below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import given, settings
+    >>> from dynloop.testing import strategies
+    >>> @settings(max_examples=5, deadline=None)
+    ... @given(row=strategies.contractions())
+    ... def check(row):
+    ...     x, y = row.starts[:2]
+    ...     apart = np.linalg.norm(row.map(x[None]) - row.map(y[None]))
+    ...     assert apart <= row.q * np.linalg.norm(x - y) + 1e-12
+    >>> check()
     """
 
     q: float
@@ -40,6 +55,11 @@ def contractions(max_dim: int = 4, max_layers: int = 3, max_q: float = 0.9) -> s
         Largest sizes.
     max_q : float
         Largest Lipschitz constant of a loop.
+
+    Returns
+    -------
+    strategy
+        Of `Contraction`.
 
     Raises
     ------

@@ -32,6 +32,16 @@ class Drawn:
         The map, in float64 unless it was asked for otherwise.
     starts : ndarray, (3, *state_shape)
         Where orbits may begin.
+
+    Examples
+    --------
+    >>> from hypothesis import given, settings
+    >>> from dynloop.testing import strategies
+    >>> @settings(max_examples=5, deadline=None)
+    ... @given(row=strategies.layered_maps())
+    ... def check(row):
+    ...     assert row.starts.shape == (3, row.map.dimension)
+    >>> check()
     """
 
     name: str

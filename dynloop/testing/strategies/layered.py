@@ -65,6 +65,11 @@ def layered_maps(max_dim: int = 4, max_layers: int = 4) -> st.SearchStrategy[Dra
     max_dim, max_layers : int
         Largest sizes.
 
+    Returns
+    -------
+    strategy
+        Of `Drawn`.
+
     Raises
     ------
     InvalidArgumentError
@@ -84,9 +89,35 @@ def layered_maps(max_dim: int = 4, max_layers: int = 4) -> st.SearchStrategy[Dra
 def closed_loops(max_dim: int = 4, max_layers: int = 4) -> st.SearchStrategy[Drawn]:
     """Draw loops of which `start` is a fixed point, stable or not: one more layer shifts the orbit back to it.
 
-    Parameters and errors are those of `layered_maps`; the closing shift is the last layer.
+    Parameters
+    ----------
+    max_dim : int
+        Most coordinates.
+    max_layers : int
+        Most layers, the closing shift, which is the last, included; at least 2.
+
+    Returns
+    -------
+    strategy
+        Of `Drawn`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a size is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hypothesis import given, settings
+    >>> from dynloop.testing import strategies
+    >>> @settings(max_examples=5, deadline=None)
+    ... @given(row=strategies.closed_loops())
+    ... def check(row):
+    ...     assert np.allclose(row.map(row.start[None]), row.start)
+    >>> check()
     """
-    return layered_maps(max_dim, max(1, max_layers - 1)).map(_closed)
+    return layered_maps(max_dim, checked_size("max_layers", max_layers, 2) - 1).map(_closed)
 
 
 def _layered(*, dim: int, kinds: list[str], seed: int) -> Drawn:

@@ -720,7 +720,8 @@ ATTENTION = [
     ("attention, grouped", lambda x: sdpa(heads(x), heads(x)[:, :1], heads(x)[:, 1:], enable_gqa=True), [X]),
     ("attention, wider values", lambda x, y: sdpa(x, x, y), [X, ("b", 3, 5)]),
     ("attention by hand", lambda x: ((x @ x.mT / 2).masked_fill(~LOWER, -torch.inf).softmax(-1) @ x), [X]),
-    ("nn.MultiheadAttention", functools.partial(lambda f, x: f(x, x, x)[0], nn.MultiheadAttention(4, 2, batch_first=True, dtype=D)), [X]),  # noqa: E501
+    ("nn.MultiheadAttention",
+     functools.partial(lambda f, x: f(x, x, x)[0], nn.MultiheadAttention(4, 2, batch_first=True, dtype=D)), [X]),
 ]  # fmt: skip
 
 PLAIN = [

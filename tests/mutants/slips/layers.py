@@ -37,7 +37,8 @@ def forget_in_rotate(patch):
     def wrap(right):
         def rotate(self, l):
             turned = right(self, l)
-            return turned if turned is self else turned.with_layers([*turned.layers[:-1], lambda x: x])
+            layers = [*turned.layers[:-1], lambda x: x]
+            return turned if turned is self else turned._with(layers, turned.layer_names, turned.name)
 
         return rotate
 

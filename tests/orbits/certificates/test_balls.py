@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 flint = pytest.importorskip("flint")
 
-from dynloop.orbits.certificates.backend import above, below, exact, hull, size, the_integer, workprec  # noqa: E402
-from dynloop.orbits.certificates.balls import Ball, constant  # noqa: E402
-from dynloop.orbits.certificates.functions import BINARY, UNARY  # noqa: E402
-from dynloop.orbits.certificates.pairs import Pair  # noqa: E402
-from dynloop.orbits.certificates.trace import RefusedError, UndecidedError, Watched  # noqa: E402
+from dynloop.orbits.certificates.backend import above, below, exact, hull, size, the_integer, workprec  # noqa: E402 - they need flint
+from dynloop.orbits.certificates.balls import Ball, constant  # noqa: E402 - as above
+from dynloop.orbits.certificates.functions import BINARY, UNARY  # noqa: E402 - as above
+from dynloop.orbits.certificates.pairs import Pair  # noqa: E402 - as above
+from dynloop.orbits.certificates.trace import RefusedError, UndecidedError, Watched  # noqa: E402 - as above
 
 numbers = st.floats(-4, 4).map(lambda x: round(x, 3))
 widths = st.floats(0, 1).map(lambda x: round(x, 3))
