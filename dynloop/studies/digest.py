@@ -89,7 +89,13 @@ def code_version(function: Callable[..., Any], own: str | None = None) -> str:
     module = function.__module__
     if module.split(".")[0] == "dynloop":
         return version
-    file = inspect.getsourcefile(sys.modules[module])
+    try:
+        file = inspect.getsourcefile(sys.modules[module])
+    except TypeError:  # it has no file: it is built in, or typed at a prompt
+        raise InvalidArgumentError(
+            f"function must be of a module that has a file, whose digest is part of every key; got {function!r} of "
+            f"{module}. Write it in a file, or pass code='1', a version of your own"
+        ) from None
     source = b"" if file is None else Path(file).read_bytes()
     return f"{version}, {module} {hashlib.sha256(source).hexdigest()[:16]}"
 
