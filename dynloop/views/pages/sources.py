@@ -47,6 +47,11 @@ def entries_of(results: Any) -> tuple[list[Entry], list[str] | None]:
         return [Entry(results)], None
     if isinstance(results, str | os.PathLike):
         path = Path(results)
+        if not path.exists():
+            raise CheckpointError(
+                f"there is no folder or file of results at {path}; give a folder that `dynloop … --out` wrote, or a "
+                "file that `save` wrote"
+            )
         return (_folder(path) if path.is_dir() else [_file(path, {}, {})]), None
     if not isinstance(results, Sequence):
         raise InvalidArgumentError(f"{_RULE}; got a {type(results).__name__}")
