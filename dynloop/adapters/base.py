@@ -268,7 +268,9 @@ def check_granularity(granularity: str) -> Granularity:
     for allowed in get_args(Granularity):
         if granularity == allowed:
             return allowed  # type: ignore[no-any-return]
-    raise InvalidArgumentError(f"granularity must be 'layer' or 'sublayer'; got {granularity!r}")
+    raise InvalidArgumentError(
+        f"granularity must be 'layer' or 'sublayer'; got {granularity!r}. Leave it out for 'layer'"
+    )
 
 
 def starts_around(own: torch.Tensor) -> Starter:

@@ -150,7 +150,9 @@ def continue_fractions(
     if metric not in METRICS:
         raise InvalidArgumentError(f'metric must be "hausdorff" or "centroid"; got {metric!r}')
     if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1:
-        raise InvalidArgumentError(f"samples must be a positive int, a number of starts; got {samples!r}")
+        raise InvalidArgumentError(
+            f"samples must be a positive int, a number of starts; got {samples!r}. Pass samples=1 or more"
+        )
     wanted = checked_numbers(values, "values").reshape(-1)
     if not len(wanted) or not np.isfinite(wanted).all():
         raise InvalidArgumentError(f"values must be one or more finite numbers; got {values!r}")

@@ -186,7 +186,8 @@ def grid_of(m: LoopMap, grid: Any) -> Grid:
     if not isinstance(grid, tuple | list) or len(m.state_shape) != 1:
         raise InvalidArgumentError(
             f"grid must be a tuple of 1-D arrays, one a coordinate of a state vector, or dl.plane(…); {m.name} has "
-            f"states of shape {m.state_shape} and got {type(grid).__name__}"
+            f"states of shape {m.state_shape} and got {type(grid).__name__}. "
+            + ("Pass (xs, ys), an axis each" if len(m.state_shape) == 1 else "Pass dl.plane(…), or dl.box(…)")
         )
     axes = tuple(as_numbers(axis, f"grid[{i}]") for i, axis in enumerate(grid))
     if len(axes) != m.state_shape[0]:

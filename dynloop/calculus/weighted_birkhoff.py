@@ -81,7 +81,9 @@ def weighted_birkhoff(series: Any) -> BirkhoffAverage:
     """
     values = checked_numbers(series, "series")
     if values.ndim == 0 or len(values) < 8:
-        raise ShapeError(f"series must have shape (loops, …) with 8 loops at least; got {values.shape}")
+        raise ShapeError(
+            f"series must have shape (loops, …) with 8 loops at least; got {values.shape}. Record more loops"
+        )
     if not np.isfinite(values).all():
         raise InvalidArgumentError("series holds NaN or infinity; cut it off where the orbit was lost")
     half = len(values) // 2

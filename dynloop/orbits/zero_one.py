@@ -89,7 +89,9 @@ def zero_one_test(signal: Any, *, frequencies: int = 100, rng: int | np.random.G
     """
     values = checked_numbers(signal, "signal")
     if values.ndim != 1 or len(values) < 200:
-        raise ShapeError(f"signal must have shape (loops,) with 200 loops at least; got {values.shape}")
+        raise ShapeError(
+            f"signal must have shape (loops,) with 200 loops at least; got {values.shape}. Record more loops"
+        )
     if not np.isfinite(values).all():
         raise InvalidArgumentError("signal holds NaN or infinity; cut it off where the orbit was lost")
     if isinstance(frequencies, bool) or not isinstance(frequencies, int | np.integer) or frequencies < 1:

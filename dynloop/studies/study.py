@@ -238,7 +238,9 @@ def study(
         raise InvalidArgumentError("give executor or workers, not both")
     for name, value, least in (("workers", workers, 1), ("retries", retries, 0), ("together", together, 1)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-            raise InvalidArgumentError(f"{name} must be a whole number of at least {least}; got {value!r}")
+            raise InvalidArgumentError(
+                f"{name} must be a whole number of at least {least}; got {value!r}. Leave it out"
+            )
     if timeout is not None and not timeout > 0:
         raise InvalidArgumentError(f"timeout must be a positive number of seconds; got {timeout!r}")
     folder = checked_path(out, "out", "Give the folder to write")
