@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from dynloop import atomic
+from dynloop.arguments import checked_path
 from dynloop.errors import CheckpointError, InvalidArgumentError
 
 __all__ = ["Result", "Status", "load", "pack", "unpack"]
@@ -118,9 +119,9 @@ class Result:
         CheckpointError
             If the file cannot be written; nothing is left behind.
         InvalidArgumentError
-            If a field holds something that has no form in JSON.
+            If `path` is no path, or a field holds something that has no form in JSON.
         """
-        target = Path(path)
+        target = checked_path(path, "path", "Give the path of the file to write")
         if target.suffix != ".npz":
             target = target.with_name(target.name + ".npz")
         data = pack(self)
@@ -202,6 +203,8 @@ def load(path: str | os.PathLike[str]) -> Result:
 
     Raises
     ------
+    InvalidArgumentError
+        If `path` is no path.
     CheckpointError
         If the file is missing, damaged or not a record of dynloop.
 
@@ -213,7 +216,7 @@ def load(path: str | os.PathLike[str]) -> Result:
     >>> dl.load(path).summary() == found.summary()
     True
     """
-    source = Path(path)
+    source = checked_path(path, "path", "Give the path that `save` returned")
     try:
         data = source.read_bytes()
     except FileNotFoundError:

@@ -22,12 +22,13 @@ FLOORS = [
     ("calculus", "adapters", "studies"),
     ("maps",),
     ("result", "nn"),
+    ("arguments",),
     ("errors", "atomic", "spelling"),
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 MATHEMATICS = {
-    "analyses", "atomic", "basins", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits", "result",
-    "spelling", "studies",
+    "analyses", "arguments", "atomic", "basins", "calculus", "diagrams", "errors", "inference", "maps", "nn", "orbits",
+    "result", "spelling", "studies",
 }  # fmt: skip
 MODELS_AND_PICTURES = {"transformers", "tokenizers", "matplotlib", "plotly", "typer", "rich"}
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import dynloop
 from dynloop.adapters.fingerprint import fingerprint
 from dynloop.adapters.registry import checkpoint_files
-from dynloop.cli import app
+from dynloop.cli import app, main
 from dynloop.errors import CheckpointError, DynloopWarning
 from dynloop.orbits.verdict import Regime
 from tests.views.made import made, mixed
@@ -340,3 +340,40 @@ def test_wrong_usage_is_said_in_one_line(arguments, says):
     assert line.startswith("dynloop: error: ")
     assert says in line
     assert "-h` says what can be given" in line
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("clasify", "No such command 'clasify' (did you mean 'classify'?); `dynloop -h` says what can be given"),
+        ("study rum", "No such command 'rum' (did you mean 'run'?); `dynloop study -h` says what can be given"),
+        (
+            "fixed-points zoo:henon --period 0",
+            "--period must be at least 1; got '0'; `dynloop fixed-points -h` says what can be given",
+        ),
+        (
+            "classify zoo:henon --loops x",
+            "--loops must be a valid integer; got 'x'; `dynloop classify -h` says what can be given",
+        ),
+        ("classify zoo:henon --loops", "Option '--loops' requires an argument; `dynloop classify -h` says what can"),
+        ("basins zoo:henon --extent -1", "--extent must be positive; got -1.0; `dynloop basins -h` says what can be"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_with_the_value_and_the_help(line, says, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["dynloop", *line.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"dynloop: error: {says}")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["classify", "basins"])
+def test_a_folder_that_cannot_be_made_is_named_with_its_option(command):
+    done = invoke(command, HENON, "--out", f"{os.devnull}/x")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"dynloop: error: --out: cannot make or read the folder {os.devnull}/x (not a directory); name one that can be "
+        "written to\n"
+    )

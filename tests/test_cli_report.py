@@ -31,6 +31,6 @@ def test_a_missing_result_is_named_and_no_page_is_made(tmp_path):
     done = invoke("report", tmp_path / "nowhere.npz", "--out", tmp_path / "page.html")
     assert done.exit_code == 1
     assert done.stderr.count("\n") == 1
-    assert "no result file at" in done.stderr
+    assert f"no folder or file of results at {tmp_path / 'nowhere.npz'}; give a folder that" in done.stderr
     assert not (tmp_path / "page.html").exists()
     assert invoke("report", tmp_path).exit_code == 2

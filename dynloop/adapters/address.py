@@ -181,4 +181,5 @@ def _value(text: str, default: Any, what: str) -> Any:
             return kind(text)
         except ValueError:
             continue
-    raise InvalidArgumentError(f"{what} must be {'an integer' if type(default) is int else 'a number'}; got {text!r}")
+    kind_of, such = ("an integer", "2") if type(default) is int else ("a number", "1.5")
+    raise InvalidArgumentError(f"{what} must be {kind_of}, such as {such}; got {text!r}")

@@ -307,7 +307,9 @@ def check_granularity(granularity: str) -> Granularity:
     for one in allowed:
         if granularity == one:
             return one
-    raise InvalidArgumentError(f"granularity must be 'layer' or 'sublayer'; got {granularity!r}")
+    raise InvalidArgumentError(
+        f"granularity must be 'layer' or 'sublayer'; got {granularity!r}. Leave it out for 'layer'"
+    )
 
 
 def starts_around(own: torch.Tensor) -> Starter:

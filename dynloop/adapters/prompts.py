@@ -71,7 +71,7 @@ def token_ids(
         )
     outside = array[(array < 0) | (array >= vocabulary)]
     if outside.size:
-        raise PromptError(f"{where}: {name} holds {outside[0]}; ids lie in 0 … {vocabulary - 1}")
+        raise PromptError(f"{where}: {name} holds {outside[0]}; ids lie in 0 … {vocabulary - 1}, so give others")
     return array.astype(np.int64)
 
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, get_args, get_type_hints
 
 import numpy as np
 
+from dynloop.arguments import checked_path
 from dynloop.errors import InvalidArgumentError
 from dynloop.spelling import did_you_mean
 from dynloop.studies.plan import Plan
@@ -57,7 +58,7 @@ def read_plan(source: str | os.PathLike[str] | Mapping[str, Any]) -> Plan:
     """
     if isinstance(source, Mapping):
         return _plan(source, "plan", Path())
-    path = Path(source)
+    path = checked_path(source, "source", "Give a TOML file, or a mapping of the same form")
     try:
         text = path.read_text(encoding="utf-8-sig")
         read = tomllib.loads(text)

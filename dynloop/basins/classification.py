@@ -18,7 +18,7 @@ from dynloop.basins.ranges import Range, cycle_range
 from dynloop.basins.recurrence import LOOPS, checked_loops
 from dynloop.basins.set_ranges import set_range
 from dynloop.basins.volumes import keeps_volume, set_record, volume_changes
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import Array, LoopMap, as_map
 from dynloop.orbits.floor import precision_floor
 from dynloop.orbits.regime import classify
 from dynloop.orbits.verdict import Classification, Regime
@@ -120,7 +120,7 @@ def by_classification(m: LoopMap, starts: Any, *, loops: int | None = None) -> M
     Raises
     ------
     InvalidArgumentError
-        If `loops` is out of range or a start is not finite.
+        If `m` is no map, `loops` is out of range or a start is not finite.
     ShapeError
         If `starts` does not fit the map.
 
@@ -144,6 +144,7 @@ def by_classification(m: LoopMap, starts: Any, *, loops: int | None = None) -> M
     >>> len(mapper.attractors), bool((mapper(starts) == mapper(starts[::-1])[::-1]).all())
     (4, True)
     """
+    as_map(m)
     budget = LOOPS if loops is None else checked_loops(loops)
     states, _ = m.batch(starts)
     m = m.in_dtype_of(states)

@@ -204,5 +204,7 @@ def _count(name: str, value: Any, default: int) -> int:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InvalidArgumentError(f"{name} must be a positive int, a number of starts; got {value!r}")
+        raise InvalidArgumentError(
+            f"{name} must be a positive int, a number of starts; got {value!r}. Pass {name}=1 or more"
+        )
     return int(value)

@@ -146,7 +146,8 @@ def basins(
     m = as_map(m)
     if mapper is not None and not isinstance(mapper, Mapper):
         raise InvalidArgumentError(
-            f"mapper must be a mapper of {m.name}, made by by_recurrence or its like; got {type(mapper).__name__}"
+            f"mapper must be a mapper of {m.name}, made by by_recurrence or its like; got {type(mapper).__name__}. "
+            "Leave it out for one that is made"
         )
     if mapper is not None and loops is not None:
         raise InvalidArgumentError("loops and mapper were both given; a mapper has its own budget: give it that one")

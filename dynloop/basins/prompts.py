@@ -10,6 +10,7 @@ import numpy as np
 
 from dynloop.adapters.address import with_prompt
 from dynloop.adapters.registry import open_checkpoint
+from dynloop.arguments import checked_list
 from dynloop.basins.proportions import checked_confidence, standard_error, wilson
 from dynloop.errors import InvalidArgumentError, PromptError
 from dynloop.maps.base import Array, LoopMap
@@ -145,13 +146,14 @@ def _biggest(limit: Array) -> float:
 
 
 def _maps(checkpoint: Any, prompts: Sequence[Any]) -> list[LoopMap]:
-    if isinstance(prompts, str | Mapping) or not len(prompts):
-        raise InvalidArgumentError(f"prompts must be a list of prompts or maps, at least one; got {prompts!r}")
-    if all(isinstance(one, LoopMap) for one in prompts):
-        return list(prompts)
+    given = checked_list(prompts, "prompts", "prompts or maps", "Pass [prompt], or [map] with checkpoint=None")
+    if not given:
+        raise InvalidArgumentError("prompts is empty; give at least one prompt, or one map")
+    if all(isinstance(one, LoopMap) for one in given):
+        return given
     maps: list[LoopMap] = []
     first = checkpoint if isinstance(checkpoint, LoopMap) else None
-    for i, prompt in enumerate(prompts):
+    for i, prompt in enumerate(given):
         try:
             maps.append(open_checkpoint(checkpoint, prompt) if first is None else with_prompt(first, prompt))
         except PromptError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_list
 from dynloop.basins.attractors import Attractor, Mapper
 from dynloop.basins.cloud import invariant
 from dynloop.basins.finding import extents
@@ -38,8 +39,8 @@ def by_proximity(m: LoopMap, attractors: Any, *, loops: int | None = None) -> Ma
     Raises
     ------
     InvalidArgumentError
-        If a state leads to no attractor, an attractor has no neighbourhood that was seen to shrink: a saddle; or the
-        map takes a set off itself: it is one of another map.
+        If `m` is no map or `attractors` no sequence, a state leads to no attractor, an attractor has no neighbourhood
+        that was seen to shrink: a saddle; or the map takes a set off itself: it is one of another map.
     ShapeError
         If they do not fit the map.
 
@@ -55,7 +56,8 @@ def by_proximity(m: LoopMap, attractors: Any, *, loops: int | None = None) -> Ma
     array([ 2,  1, -3])
     """
     m, budget = as_map(m), LOOPS if loops is None else checked_loops(loops)
-    given = list(attractors)
+    remedy = "Pass [attractor], or states near one each"
+    given = checked_list(attractors, "attractors", "records of attractors, or states near them", remedy)
     if not given:
         raise InvalidArgumentError("attractors is empty; give records of attractors, or states near them")
     if not all(isinstance(one, Attractor) for one in given):

@@ -170,5 +170,7 @@ def by_recurrence(m: KernelMap, starts: Any, *, loops: int = LOOPS) -> Mapper:
 def checked_loops(loops: Any) -> int:
     """Return a budget of loops if it is one; raise otherwise."""
     if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8:
-        raise InvalidArgumentError(f"loops must be an int of at least 8, the budget per start; got {loops!r}")
+        raise InvalidArgumentError(
+            f"loops must be an int of at least 8, the budget per start; got {loops!r}. Leave it out to have one chosen"
+        )
     return int(loops)

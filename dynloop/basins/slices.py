@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_list, checked_numbers
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.result import Result
@@ -151,19 +152,20 @@ def box(origin: Any, directions: Sequence[Any], extent: Any = 1.0, n: int | Sequ
     (5, 5, 5)
     """
     start = as_numbers(origin, "origin")
-    lines = [as_numbers(one, f"direction {i}") for i, one in enumerate(directions)]
+    given = checked_list(directions, "directions", "arrays, each a direction of state space", "Pass [u, v]")
+    lines = [as_numbers(one, f"direction {i}") for i, one in enumerate(given)]
     for i, one in enumerate(lines):
         if one.shape != start.shape:
             raise ShapeError(
                 f"direction {i} has shape {one.shape}, the origin {start.shape}; directions are of the shape of a state"
             )
     k = len(lines)
-    flat = np.array([one.ravel() / (np.linalg.norm(one) or 1.0) for one in lines]).reshape(k, -1)
+    flat = np.array([one.ravel() / (np.linalg.norm(one) or 1.0) for one in lines]).reshape(k, start.size)
     if k == 0 or np.linalg.matrix_rank(flat, tol=1e-8) < k:
         raise InvalidArgumentError(
             f"the {k} directions are linearly dependent or zero; give directions that span a plane or a box"
         )
-    counts = [n] * k if isinstance(n, int | np.integer) else list(n)
+    counts: list[Any] = list(n) if isinstance(n, Sequence | np.ndarray) and np.ndim(n) else [n] * k
     if len(counts) != k or not all(
         isinstance(c, int | np.integer) and not isinstance(c, bool) and c >= 2 for c in counts
     ):
@@ -184,7 +186,8 @@ def grid_of(m: LoopMap, grid: Any) -> Grid:
     if not isinstance(grid, tuple | list) or len(m.state_shape) != 1:
         raise InvalidArgumentError(
             f"grid must be a tuple of 1-D arrays, one a coordinate of a state vector, or dl.plane(…); {m.name} has "
-            f"states of shape {m.state_shape} and got {type(grid).__name__}"
+            f"states of shape {m.state_shape} and got {type(grid).__name__}. "
+            + ("Pass (xs, ys), an axis each" if len(m.state_shape) == 1 else "Pass dl.plane(…), or dl.box(…)")
         )
     axes = tuple(as_numbers(axis, f"grid[{i}]") for i, axis in enumerate(grid))
     if len(axes) != m.state_shape[0]:
@@ -200,12 +203,7 @@ def grid_of(m: LoopMap, grid: Any) -> Grid:
 
 def as_numbers(values: Any, argument: str) -> Array:
     """Return finite float64 numbers; raise otherwise."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().double().numpy()
-    try:
-        found = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidArgumentError(f"{argument} must be an array of numbers; got {type(values).__name__}") from None
+    found = checked_numbers(values, argument)
     if not np.isfinite(found).all():
         raise InvalidArgumentError(f"{argument} holds NaN or infinity; every number must be finite")
     return found

@@ -133,7 +133,7 @@ def basin_stability(
     if within not in ("ball", "sphere"):
         raise InvalidArgumentError(f'within must be "ball" or "sphere"; got {within!r}')
     if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1:
-        raise InvalidArgumentError(f"samples must be a positive int; got {samples!r}")
+        raise InvalidArgumentError(f"samples must be a positive int; got {samples!r}. Pass samples=1 or more")
     n, generator = int(samples), as_rng(rng)
     centres = points[generator.integers(0, len(points), n)]
     pushes = unit_directions(generator, n, m.state_shape)

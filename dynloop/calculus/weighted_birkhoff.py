@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_numbers
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array
 from dynloop.result import Result
@@ -63,7 +64,7 @@ def weighted_birkhoff(series: Any) -> BirkhoffAverage:
     ShapeError
         If there are fewer than 8 loops.
     InvalidArgumentError
-        If the series is not finite.
+        If the series is not finite, or not of real numbers.
 
     Notes
     -----
@@ -78,9 +79,11 @@ def weighted_birkhoff(series: Any) -> BirkhoffAverage:
     >>> bool(abs(found.value) < 1e-12), bool(found.digits > 8)
     (True, True)
     """
-    values = np.asarray(series, dtype=np.float64)
+    values = checked_numbers(series, "series")
     if values.ndim == 0 or len(values) < 8:
-        raise ShapeError(f"series must have shape (loops, …) with 8 loops at least; got {values.shape}")
+        raise ShapeError(
+            f"series must have shape (loops, …) with 8 loops at least; got {values.shape}. Record more loops"
+        )
     if not np.isfinite(values).all():
         raise InvalidArgumentError("series holds NaN or infinity; cut it off where the orbit was lost")
     half = len(values) // 2

@@ -10,6 +10,7 @@ it needs when it runs.
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated, Any
 
@@ -39,15 +40,32 @@ def main() -> None:
     try:
         sys.exit(app(prog_name="dynloop", standalone_mode=False))
     except UsageError as error:
-        said = error.format_message().removeprefix("Invalid value: ").replace("Value error, ", "").rstrip(".")
-        if "\n" in said:  # the help, where no command was given
+        if "\n" in error.format_message().strip():  # the help, where no command was given
             error.show()
         else:
-            command = error.ctx.command_path if error.ctx else "dynloop"
-            say(f"error: {said}; `{command} -h` says what can be given")
+            command = error.ctx.command_path if error.ctx else _command()
+            say(f"error: {wrong_usage(error)}; `{command} -h` says what can be given")
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)
+
+
+def wrong_usage(error: Any) -> str:
+    """Say what typer found wrong in one clause: the option, the rule and the value, or the name that was meant."""
+    said = error.format_message().strip().removeprefix("Invalid value: ").replace("Value error, ", "").rstrip(".")
+    said = re.sub(r"[.;]? Did you mean (.+)\?$", r" (did you mean \1?)", said)
+    checked = re.fullmatch(r"Invalid value for '?([^':]+)'?: Input should be ([^,]+)(?:, unable to .*)?", said)
+    of = getattr(error.__cause__, "errors", None)  # pydantic's, which newer versions of typer check by
+    if checked is None or of is None:
+        return str(said)
+    rule = checked[2].replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
+    return f"{checked[1]} must be {rule}; got {str(of()[0]['input'])!r}"
+
+
+def _command() -> str:
+    """Return the command that is being called, as far as its name can be told: an option without a value has none."""
+    known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    return " ".join(["dynloop", *(word for word in sys.argv[1:2] if word in known)])
 
 
 def _version(wanted: bool) -> None:

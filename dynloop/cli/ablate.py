@@ -50,4 +50,6 @@ def _numbers(option: str, text: str, kind: type) -> list[Any]:
     try:
         return [kind(word) for word in text.split(",")]
     except ValueError:
-        raise InvalidArgumentError(f"{option} must be numbers with commas between; got {text!r}") from None
+        raise InvalidArgumentError(
+            f"{option} must be numbers with commas between; got {text!r}. Write {option} 1,2"
+        ) from None

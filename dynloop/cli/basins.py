@@ -19,7 +19,7 @@ from dynloop.cli.cases import (
     cases,
     one_prompt_option,
 )
-from dynloop.cli.results import JsonOption, analyse_all
+from dynloop.cli.results import JsonOption, analyse_all, made_folder
 from dynloop.cli.terminal import bar, reported
 from dynloop.errors import InvalidArgumentError
 
@@ -172,9 +172,7 @@ def resumed_folder(path: Path, settings: dict[str, Any], what: list[tuple[str, A
 
     document = json.loads(json.dumps({"settings": settings, "cases": what}, default=str))
     mark = path / "basins.json"
-    if path.exists() and not path.is_dir():
-        raise InvalidArgumentError(f"--out: {path} is a file; name a new or an empty folder")
-    path.mkdir(parents=True, exist_ok=True)
+    made_folder(path)
     if not set(path.iterdir()) - set(path.glob(atomic.LEFTOVERS)):
         atomic.write(mark, (json.dumps(document) + "\n").encode())
     try:

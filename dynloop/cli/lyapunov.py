@@ -72,7 +72,8 @@ def lyapunov(
         def check(m: LoopMap, case: Case) -> None:
             if k is not None and k > m.dimension:
                 raise InvalidArgumentError(
-                    f"{case.label}: -k must be between 1 and {m.dimension}, the coordinates of its state; got {k}"
+                    f"{case.label}: -k must be between 1 and {m.dimension}, the coordinates of its state; got {k}. "
+                    "Leave it out"
                 )
             if per_token and not m.causal:
                 raise InvalidArgumentError(

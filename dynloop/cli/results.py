@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dynloop.orbits.verdict import Classification
     from dynloop.testing.statements import StatementTable
 
-__all__ = ["JsonOption", "OutOption", "analyse_all", "empty_folder"]
+__all__ = ["JsonOption", "OutOption", "analyse_all", "empty_folder", "made_folder"]
 
 Found = TypeVar("Found", "Basins", "Classification", "LyapunovSpectrum", "FixedPoints", "StatementTable")
 
@@ -109,9 +110,21 @@ def _write(path: Path, text: str) -> None:
 
 def empty_folder(path: Path) -> Path:
     """Return the folder, made if need be; raise `InvalidArgumentError` where something is in it already."""
-    if path.is_dir() and any(path.iterdir()):
+    if any(made_folder(path).iterdir()):
         raise InvalidArgumentError(f"--out: {path} is not empty; name a new or an empty folder")
-    if path.exists() and not path.is_dir():
-        raise InvalidArgumentError(f"--out: {path} is a file; name a new or an empty folder")
-    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def made_folder(path: Path) -> Path:
+    """Return the folder, made if need be; raise `InvalidArgumentError` where it cannot be made or read."""
+    try:
+        if path.exists() and not path.is_dir():
+            raise InvalidArgumentError(f"--out: {path} is a file; name a new or an empty folder")
+        path.mkdir(parents=True, exist_ok=True)
+        os.scandir(path).close()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InvalidArgumentError(
+            f"--out: cannot make or read the folder {path} ({why}); name one that can be written to"
+        ) from None
     return path

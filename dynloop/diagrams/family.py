@@ -115,7 +115,9 @@ def _made(family: Callable[[Any], LoopMap], values: Array, starts: Any, rng: Any
 def _checked_values(values: Any) -> Array:
     found = np.asarray(values)
     if found.ndim != 1 or not len(found):
-        raise InvalidArgumentError(f"values must be a sequence of one or more values; got shape {found.shape}")
+        raise InvalidArgumentError(
+            f"values must be a sequence of one or more values; got shape {found.shape}. Pass [value, …]"
+        )
     if found.dtype.kind in "biuf":
         found = found.astype(np.float64)
         if not np.isfinite(found).all():

@@ -201,7 +201,9 @@ def ablate(
         _check_names(factors)
     used = _seeds(seeds)
     if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8:
-        raise InvalidArgumentError(f"loops must be an int of at least 8, the budget of a run; got {loops!r}")
+        raise InvalidArgumentError(
+            f"loops must be an int of at least 8, the budget of a run; got {loops!r}. Leave it out for 512"
+        )
     settings = [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
     jobs = [(setting, seed) for setting in settings for seed in used]
     fixed = (int(loops), polish, options)
@@ -335,7 +337,9 @@ def _seeds(seeds: Any) -> list[int]:
     listed = list(found) if np.iterable(found) and not isinstance(found, str) else []
     whole = all(isinstance(s, int | np.integer) and not isinstance(s, bool) and s >= 0 for s in listed)
     if not listed or not whole or len(set(listed)) < len(listed):
-        raise InvalidArgumentError(f"seeds must be a positive int, or distinct ints of at least 0; got {seeds!r}")
+        raise InvalidArgumentError(
+            f"seeds must be a positive int, or distinct ints of at least 0; got {seeds!r}. Leave it out for 5"
+        )
     return [int(s) for s in listed]
 
 

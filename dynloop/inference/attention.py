@@ -102,7 +102,9 @@ def attention_stability(
     m = m.in_dtype_of(states)
     times = np.arange(0, loops, every)
     if len(times) < 2:
-        raise InvalidArgumentError(f"loops must span two records at least; got loops={loops} with every={every}")
+        raise InvalidArgumentError(
+            f"loops must span two records at least; got loops={loops} with every={every}. Give more loops"
+        )
     record = _Record(m, 4 if maps else 2 if pairwise else 0, len(times))
     watcher = Watcher(m)
     for t in range(int(times[-1]) + 1):
@@ -255,4 +257,6 @@ def _check(loops: int, every: int, hold: int, tol: float) -> None:
             raise InvalidArgumentError(f"{name} must be a positive int; got {value!r}")
     real = isinstance(tol, int | float | np.integer | np.floating) and not isinstance(tol, bool)
     if not real or not 0 <= tol < np.inf:
-        raise InvalidArgumentError(f"tol must be a number of at least 0, a Frobenius distance; got {tol!r}")
+        raise InvalidArgumentError(
+            f"tol must be a number of at least 0, a Frobenius distance; got {tol!r}. Pass tol=1e-3"
+        )

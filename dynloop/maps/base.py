@@ -6,6 +6,7 @@ are written once, on NumPy arrays.
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
@@ -13,10 +14,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dynloop.arguments import checked_function
 from dynloop.errors import InvalidArgumentError, NoStartError, ShapeError
 from dynloop.maps.measured import Stretch, Survey, Watch
 
-__all__ = ["Array", "LoopMap", "Starter", "WithinTokens", "as_map", "as_rng"]
+__all__ = ["Array", "LoopMap", "Starter", "WithinTokens", "as_map", "as_rng", "checked_shape"]
 
 Array = npt.NDArray[Any]
 Starter = Callable[[np.random.Generator, int], Any]
@@ -85,7 +87,7 @@ class LoopMap(ABC):
         start: Starter | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        self.state_shape = _checked_shape(state_shape)
+        self.state_shape = checked_shape(state_shape)
         self.layer_names = tuple(layer_names)
         self.causal = bool(causal)
         if self.causal and len(self.state_shape) < 2:
@@ -95,6 +97,8 @@ class LoopMap(ABC):
         self.periods = _checked_periods(periods, self.state_shape)
         self.name = name or f"a {self.kind}"
         self.facts: Mapping[str, Any] = dict(facts or {})
+        if start is not None:
+            checked_function(start, "start", "start(generator, n) of states (n, *state_shape)", 2)
         self._start = start
 
     # -- what a kind of map supplies ------------------------------------------------------------------------------
@@ -342,18 +346,19 @@ def check_power(p: int, argument: str = "p") -> int:
     return int(p)
 
 
-def _tail(shape: Sequence[int]) -> str:
-    return ", ".join(map(str, shape))
-
-
-def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of a state as a tuple of ints; raise `ShapeError` otherwise."""
     try:
-        checked = tuple(int(s) for s in shape)
+        checked = tuple(operator.index(s) for s in shape)
     except TypeError:
         raise ShapeError(f"state_shape must be a tuple of ints such as (2,); got {shape!r}") from None
     if not checked or min(checked) < 1:
         raise ShapeError(f"state_shape needs one or more positive sizes; got {checked}. Pass (1,) for a scalar map.")
     return checked
+
+
+def _tail(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))
 
 
 def _checked_periods(periods: Sequence[float | None] | None, shape: tuple[int, ...]) -> Array | None:

@@ -137,7 +137,9 @@ def interpolate(m0: TorchMap, m1: TorchMap, *, ends: tuple[float, float] = (0.0,
 
 def _checked_block(m: Any, argument: str) -> None:
     if not isinstance(m, TorchMap):
-        raise InvalidArgumentError(f"{argument} must be a TorchMap; got {type(m).__name__}")
+        raise InvalidArgumentError(
+            f"{argument} must be a TorchMap; got {type(m).__name__}. Make one by TorchMap([f, …], shape)"
+        )
 
 
 def _finite(value: Any) -> float:

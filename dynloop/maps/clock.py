@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from dynloop.arguments import checked_function
 from dynloop.errors import InvalidArgumentError
-from dynloop.maps.base import Array
+from dynloop.maps.base import Array, checked_shape
 from dynloop.maps.torch import TorchMap
 
 __all__ = ["with_clock"]
@@ -49,7 +50,9 @@ def with_clock(
     Raises
     ------
     InvalidArgumentError
-        If `period` is no int of at least 2.
+        If `period` is no int of at least 2, or `loop` or `start` is no function of two arguments.
+    ShapeError
+        If `state_shape` is no tuple of positive ints.
 
     Notes
     -----
@@ -66,11 +69,15 @@ def with_clock(
     >>> found.names().tolist()
     ['PERIODIC(2)']
     """
+    checked_function(loop, "loop", "loop(x, t) of states and the number of a loop", 2)
     if isinstance(period, bool) or not isinstance(period, int) or period < 2:
         raise InvalidArgumentError(
-            f"period must be an int of at least 2, the loops after which the schedule begins again; got {period!r}"
+            f"period must be an int of at least 2, the loops after which the schedule begins again; got {period!r}. "
+            "Where loops do not differ, pass TorchMap([loop], state_shape)"
         )
-    shape = tuple(state_shape)
+    shape = checked_shape(state_shape)
+    if start is not None:
+        checked_function(start, "start", "start(generator, n) of states (n, *state_shape)", 2)
     size = int(np.prod(shape))
 
     def step(states: torch.Tensor) -> torch.Tensor:

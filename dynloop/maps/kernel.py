@@ -87,7 +87,9 @@ class KernelMap(LoopMap):
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim < 1:
-            raise InvalidArgumentError(f"dim must be a positive int, the number of coordinates; got {dim!r}")
+            raise InvalidArgumentError(
+                f"dim must be a positive int, the number of coordinates; got {dim!r}. Pass dim=1 for a scalar map"
+            )
         steps = as_steps(step, "step")
         if jacobian is not None and tangent is not None:
             raise InvalidArgumentError("jacobian and tangent are two forms of one thing; leave out one of them")

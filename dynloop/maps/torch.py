@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -386,10 +386,11 @@ def _checked_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
         raise InvalidArgumentError(
             "layers must be a sequence of callables, one a layer; got a single callable. Wrap it: TorchMap([f], …)."
         )
-    checked = tuple(layers)
+    checked = tuple(layers) if isinstance(layers, Iterable) else ()
     wrong = [f for f in checked if not callable(f)]
     if not checked or wrong:
-        what = f"{type(wrong[0]).__name__}, which is not callable" if wrong else "an empty sequence"
+        empty = "an empty sequence" if isinstance(layers, Iterable) else type(layers).__name__
+        what = f"{type(wrong[0]).__name__}, which is not callable" if wrong else empty
         raise InvalidArgumentError(
             f"layers must be a non-empty sequence of callables; got {what}. Pass TorchMap([f, g], …)."
         )

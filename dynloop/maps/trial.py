@@ -23,7 +23,10 @@ def as_steps(functions: Any, argument: str, count: int | None = None) -> tuple[A
     found = (functions,) if callable(functions) else tuple(functions) if isinstance(functions, Sequence) else ()
     if not found or not all(callable(f) for f in found):
         form = "(x, V, params, out, W)" if argument == "tangent" else "(x, params, out)"
-        raise InvalidArgumentError(f"{argument} must be a function {argument}{form} or a sequence of them")
+        raise InvalidArgumentError(
+            f"{argument} must be a function {argument}{form} or a sequence of them; got "
+            f"{type(functions).__name__}. Write it with def"
+        )
     if count is not None and len(found) != count:
         raise InvalidArgumentError(f"{argument} has {len(found)} functions for {count} steps; give one a step")
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import NoTwinError
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import Array, LoopMap, as_map
 
 __all__ = ["measured_floor", "precision_floor"]
 
@@ -31,13 +31,20 @@ def precision_floor(m: LoopMap, states: Any) -> Array:
     ndarray, (batch, rows)
         Relative floor of every row (token) of every state.
 
+    Raises
+    ------
+    InvalidArgumentError
+        If `m` is no map.
+    ShapeError
+        If `states` do not fit it.
+
     Examples
     --------
     >>> import dynloop as dl
     >>> dl.precision_floor(dl.zoo.henon(), [[0.6, 0.2]]) < 1e-14
     array([[ True]])
     """
-    states = m.native(states)
+    states = as_map(m).native(states)
     m = m.in_dtype_of(states)
     try:
         twin = None if m.precision <= np.finfo(np.float64).eps else m.twin()

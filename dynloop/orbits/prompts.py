@@ -12,6 +12,7 @@ import numpy as np
 from dynloop.adapters.address import with_prompt
 from dynloop.adapters.jsonl import read_prompts
 from dynloop.adapters.registry import open_checkpoint
+from dynloop.arguments import checked_list
 from dynloop.errors import InvalidArgumentError, PromptError
 from dynloop.maps.base import Array, LoopMap, as_rng
 from dynloop.orbits.regime import classify
@@ -181,7 +182,8 @@ def _read(prompts: Any) -> list[tuple[str, Any]]:
     if isinstance(prompts, str | os.PathLike):
         read = [(f"{os.fspath(prompts)}, line {number}", prompt) for number, prompt in read_prompts(prompts)]
     else:
-        read = [(f"prompts[{i}]", prompt) for i, prompt in enumerate(prompts)]
+        given = checked_list(prompts, "prompts", "prompts, or the path of a JSONL file of them", "Pass [prompt]")
+        read = [(f"prompts[{i}]", prompt) for i, prompt in enumerate(given)]
     if not read:
         raise PromptError("prompts is empty; give at least one prompt, or the path of a JSONL file of them")
     return read

@@ -109,8 +109,8 @@ def _checked(states: Any, what: str = "states") -> tuple[Array, str]:
         )
     if array.ndim < 2 or len(array) < _LEAST or 0 in array.shape:
         raise ShapeError(
-            f"{what} must have shape (loops, *state_shape) with {_LEAST} loops at least; got {array.shape}"
-            + (". One number a loop is states[:, None]" if array.ndim == 1 else "")
+            f"{what} must have shape (loops, *state_shape) with {_LEAST} loops at least; got {array.shape}. "
+            + ("Pass states[:, None], one number a loop" if array.ndim == 1 else "Record more loops")
         )
     if not np.isfinite(array).all():
         bad = int(np.argmax(~np.isfinite(array).reshape(len(array), -1).all(axis=1)))

@@ -180,7 +180,9 @@ def _checked(loops: int | None) -> int:
     if loops is None:
         loops = DEFAULT_LOOPS
     if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8:
-        raise InvalidArgumentError(f"loops must be an int of at least 8, the budget per start; got {loops!r}")
+        raise InvalidArgumentError(
+            f"loops must be an int of at least 8, the budget per start; got {loops!r}. Leave it out to have one chosen"
+        )
     return int(loops)
 
 

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from dynloop.arguments import checked_kind
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.verdict import Classification, Evidence, Regime
@@ -19,14 +20,10 @@ def checked_resume(m: LoopMap, earlier: Classification, loops: int | None, polis
     Raises
     ------
     InvalidArgumentError
-        If `earlier` is of another map, or no loops are left.
+        If `earlier` is no classification, or of another map, or no loops are left.
     """
-    if not isinstance(earlier, Classification):
-        raise InvalidArgumentError(
-            f"resume must be a Classification; got {type(earlier).__name__}. Give what classify returned"
-        )
-    made = earlier.settings
     checked_map(m, earlier, "resume")
+    made = earlier.settings
     if polish not in ("auto", made["polish"]):
         raise InvalidArgumentError(
             f"resume was made with polish={made['polish']!r}; got {polish!r}. Leave it out, or begin anew"
@@ -43,7 +40,8 @@ def checked_resume(m: LoopMap, earlier: Classification, loops: int | None, polis
 
 
 def checked_map(m: LoopMap, made: Classification, argument: str) -> None:
-    """Raise `InvalidArgumentError` if a classification was made with a map of another name or shape."""
+    """Raise `InvalidArgumentError` if `made` is no classification, or of a map of another name or shape."""
+    checked_kind(made, Classification, argument, "Give what classify returned")
     mine = {"map": m.name, "layers": m.layer_names, "causal": m.causal, "state_shape": m.state_shape}
     for name, value in mine.items():
         its = made.settings.get(name)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dynloop.errors import NoTwinError
-from dynloop.maps.base import Array, LoopMap
+from dynloop.maps.base import Array, LoopMap, as_map
 from dynloop.orbits.floor import row_norms
 from dynloop.orbits.regime import classify
 from dynloop.orbits.resuming import checked_map, last_states
@@ -108,7 +108,7 @@ def classify_sections(m: LoopMap, found: Classification) -> SectionClassificatio
     Raises
     ------
     InvalidArgumentError
-        If `found` is of another map.
+        If `m` is no map, or `found` no classification of it.
 
     Notes
     -----
@@ -125,7 +125,7 @@ def classify_sections(m: LoopMap, found: Classification) -> SectionClassificatio
       before pull: 1 CYCLIC, residual at most 0.0e+00
       before push: 1 CYCLIC, residual at most 0.0e+00
     """
-    checked_map(m, found, "found")
+    checked_map(as_map(m), found, "found")
     m = m.in_dtype(found.settings["dtype"])
     try:
         exact = m if found.settings["polish"] == "never" else m.twin()

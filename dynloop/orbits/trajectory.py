@@ -115,7 +115,9 @@ def trajectory(
     """
     for name, value, least in (("loops", loops, 1), ("transient", transient, 0), ("every", every, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {value!r}")
+            raise InvalidArgumentError(
+                f"{name} must be an int of at least {least}; got {value!r}. Pass {name}={least} or more"
+            )
     states, single = as_map(m).batch(starts)
     m = m.in_dtype_of(states)
     if transient:

@@ -20,7 +20,9 @@ def checked_polish(polish: Any) -> str:
     if isinstance(polish, type) and issubclass(polish, np.floating | float):
         name = np.dtype(polish).name
     if name not in ("auto", "never", *_DTYPES):
-        raise InvalidArgumentError(f"polish must be 'auto', 'never', float64 or float32; got {polish!r}")
+        raise InvalidArgumentError(
+            f"polish must be 'auto', 'never', float64 or float32; got {polish!r}. Leave it out for 'auto'"
+        )
     return name
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_numbers
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, as_rng
 from dynloop.result import Result
@@ -70,7 +71,7 @@ def zero_one_test(signal: Any, *, frequencies: int = 100, rng: int | np.random.G
     ShapeError
         If the signal is not one-dimensional, or too short.
     InvalidArgumentError
-        If it is not finite, or `frequencies` is no positive int.
+        If it is not finite or not of real numbers, or `frequencies` is no positive int.
 
     Notes
     -----
@@ -86,9 +87,11 @@ def zero_one_test(signal: Any, *, frequencies: int = 100, rng: int | np.random.G
     >>> bool(dl.zero_one_test(orbit).K > 0.95)
     True
     """
-    values = np.asarray(signal, dtype=np.float64)
+    values = checked_numbers(signal, "signal")
     if values.ndim != 1 or len(values) < 200:
-        raise ShapeError(f"signal must have shape (loops,) with 200 loops at least; got {values.shape}")
+        raise ShapeError(
+            f"signal must have shape (loops,) with 200 loops at least; got {values.shape}. Record more loops"
+        )
     if not np.isfinite(values).all():
         raise InvalidArgumentError("signal holds NaN or infinity; cut it off where the orbit was lost")
     if isinstance(frequencies, bool) or not isinstance(frequencies, int | np.integer) or frequencies < 1:

@@ -69,8 +69,10 @@ def address_of(function: Callable[..., Any]) -> str:
     for part in (name or "").split("."):
         found = getattr(found, part, None)
     if found is not function or not callable(function):
+        named = name or type(function).__name__
         raise InvalidArgumentError(
-            f"function must be defined at the top of a module, so that another process can import it; got {function!r}"
+            f"function must be defined at the top of a module, so that another process can import it; got {named}. "
+            "Write it there with def"
         )
     return f"{module}:{name}"
 
@@ -89,7 +91,13 @@ def code_version(function: Callable[..., Any], own: str | None = None) -> str:
     module = function.__module__
     if module.split(".")[0] == "dynloop":
         return version
-    file = inspect.getsourcefile(sys.modules[module])
+    try:
+        file = inspect.getsourcefile(sys.modules[module])
+    except TypeError:  # it has no file: it is built in, or typed at a prompt
+        raise InvalidArgumentError(
+            f"function must be of a module that has a file, whose digest is part of every key; got "
+            f"{function.__qualname__} of {module}. Write it in a file, or pass code='1', a version of your own"
+        ) from None
     source = b"" if file is None else Path(file).read_bytes()
     return f"{version}, {module} {hashlib.sha256(source).hexdigest()[:16]}"
 

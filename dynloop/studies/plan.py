@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dynloop.arguments import checked_kind, checked_list
 from dynloop.errors import InvalidArgumentError, StoreError
 from dynloop.studies.digest import address_of, canonical, code_version, files_digest, files_of, plain, signature
 
@@ -77,6 +78,8 @@ class Plan:
         fixed: Mapping[str, Any] | None = None,
         inputs: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
+        if fixed is not None:
+            checked_kind(fixed, Mapping, "fixed", "Write {'name': value, …}")
         self.function, self.address, self.code = function, address, code
         self.fixed = {name: plain(value, name) for name, value in (fixed or {}).items()}
         self.axes = {name: [plain(v, name) for v in values] for name, values in (axes or {}).items()}
@@ -130,14 +133,16 @@ class Plan:
         (2, {'loops': 500, 'checkpoint': 'zoo:henon', 'map.a': 1.4})
         """
         listed = {}
-        for name, values in axes.items():
-            listed[name] = [values] if isinstance(values, str | Mapping) else list(values)
+        remedy = "Write {'name': [value, …]}"
+        for name, values in checked_kind(axes, Mapping, "axes", remedy).items():
+            single = isinstance(values, str | Mapping)
+            listed[name] = [values] if single else checked_list(values, f"axes[{name!r}]", "values", "Write [value, …]")
             if not listed[name]:
                 raise InvalidArgumentError(f"axes[{name!r}] is empty; give one value or more, or leave the axis out")
-        twice = sorted(set(listed) & set(fixed or ()))
+        plan = cls(function, address_of(function), code_version(function, code), axes=listed, fixed=fixed)
+        twice = sorted(set(listed) & set(plan.fixed))
         if twice:
             raise InvalidArgumentError(f"{twice[0]!r} is an axis and fixed too; give it once")
-        plan = cls(function, address_of(function), code_version(function, code), axes=listed, fixed=fixed)
         _check_call(function, plan.names)
         plan._read_files(files)
         return plan
@@ -156,7 +161,9 @@ class Plan:
 
         `function`, `files` and `code` are as in `grid`.
         """
-        rows = list(cells)
+        rows = checked_list(cells, "cells", "mappings of names to values", "Write [{'name': value, …}, …]")
+        for i, row in enumerate(rows):
+            checked_kind(row, Mapping, f"cells[{i}]", "Write {'name': value, …}")
         if not rows:
             raise InvalidArgumentError("cells is empty; give the parameters of one cell or more")
         plan = cls(function, address_of(function), code_version(function, code), rows=rows, fixed=fixed)
@@ -292,7 +299,11 @@ class Plan:
 def _check_call(function: Callable[..., Any], names: Iterable[str]) -> None:
     """Refuse parameters that the function does not take, before anything runs."""
     try:
-        inspect.signature(function).bind(**dict.fromkeys(names))
+        signature = inspect.signature(function)
+    except ValueError:  # what is written in C may have none
+        return
+    try:
+        signature.bind(**dict.fromkeys(names))
     except TypeError as error:
         raise InvalidArgumentError(f"{function.__module__}:{function.__name__} cannot be called so: {error}") from None
 

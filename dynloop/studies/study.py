@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dynloop.arguments import checked_kind, checked_path
 from dynloop.errors import InvalidArgumentError, StoreError
 from dynloop.studies import pools
 from dynloop.studies.files import RESULTS
@@ -36,6 +37,8 @@ class Study:
 
     Raises
     ------
+    InvalidArgumentError
+        If `folder` is no path.
     StoreError
         If it holds no study.
 
@@ -50,7 +53,7 @@ class Study:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = checked_path(folder, "folder", "Give the folder that `study` wrote, its `out`")
         self.plan: Plan = read_plan(self.folder)
 
     def _read(self) -> Reading:
@@ -236,19 +239,19 @@ def study(
     >>> [round(value, 1) for value in done.table().columns["exponent"]]
     [-0.2, 0.4]
     """
-    if not isinstance(plan, Plan):
-        raise InvalidArgumentError(
-            f"plan must be a dynloop.Plan; got a {type(plan).__name__}. Make it with dl.read_plan"
-        )
+    checked_kind(plan, Plan, "plan", "Make one with dynloop.read_plan(…) or dynloop.Plan.grid(…)")
     if plan.function is None:
         raise InvalidArgumentError("plan was read back from a study and names its code only; make it again as you did")
     if executor is not None and workers is not None:
         raise InvalidArgumentError("give executor or workers, not both")
     for name, value, least in (("workers", workers, 1), ("retries", retries, 0), ("together", together, 1)):
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-            raise InvalidArgumentError(f"{name} must be a whole number of at least {least}; got {value!r}")
+            raise InvalidArgumentError(
+                f"{name} must be a whole number of at least {least}; got {value!r}. Leave it out"
+            )
     if timeout is not None and not timeout > 0:
         raise InvalidArgumentError(f"timeout must be a positive number of seconds; got {timeout!r}")
+    folder = checked_path(out, "out", "Give the folder to write")
     make: Callable[[], Executor] | None = None
     if workers is not None:
         make, executor = partial(pools.process_pool, workers), None
@@ -260,7 +263,7 @@ def study(
                 f"executor must be a concurrent.futures.Executor; got a {type(executor).__name__}"
             )
         make, executor = executor, None
-    store = Store(Path(out), plan, verify=verify)
+    store = Store(folder, plan, verify=verify)
     try:
         run(
             plan, plan.function, store, executor=executor, make=make, retries=retries, timeout=timeout,

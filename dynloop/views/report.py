@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dynloop import atomic
+from dynloop.arguments import checked_path
 from dynloop.errors import CheckpointError
 from dynloop.views.pages.page import page
 from dynloop.views.pages.sources import entries_of
@@ -38,7 +39,7 @@ def report(results: Any, path: str | os.PathLike[str], *, title: str | None = No
     Raises
     ------
     InvalidArgumentError
-        If there is no result, or something is none.
+        If there is no result, something is none, or `path` is no path.
     CheckpointError
         If a file is missing, damaged or no result, or the page cannot be written; nothing is left behind.
     MissingPackageError
@@ -57,9 +58,9 @@ def report(results: Any, path: str | os.PathLike[str], *, title: str | None = No
     >>> dl.report(found, os.path.join(tempfile.mkdtemp(), "report.html")).name
     'report.html'
     """
+    target = checked_path(path, "path", "Give the path of the page to write")
     entries, titles = entries_of(results)
     text = page(entries, titles, title=title, command=command)
-    target = Path(path)
     try:
         atomic.write(target, text.encode(errors="backslashreplace"))
     except OSError as error:

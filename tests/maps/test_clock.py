@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import dynloop as dl
-from dynloop.errors import InvalidArgumentError
+from dynloop.errors import InvalidArgumentError, ShapeError
 
 ADDED = (1.0, -2.0, 0.5)
 
@@ -49,3 +49,16 @@ def test_the_derivative_is_that_of_the_loop_at_hand_and_none_of_the_clock():
 def test_a_schedule_has_two_loops_at_least(period):
     with pytest.raises(InvalidArgumentError, match="period must be an int of at least 2"):
         dl.with_clock(schedule, period, (1,))
+
+
+@pytest.mark.parametrize("loop", [3, None, "f", lambda x: x])
+def test_a_loop_is_a_function_of_the_states_and_of_the_time(loop):
+    with pytest.raises(InvalidArgumentError, match=r"loop must be a function loop\(x, t\)"):
+        dl.with_clock(loop, 2, (1,))
+
+
+def test_a_start_is_a_function_and_a_shape_a_tuple():
+    with pytest.raises(InvalidArgumentError, match=r"start must be a function start\(generator, n\)"):
+        dl.with_clock(schedule, 3, (1,), start=[0.0])
+    with pytest.raises(ShapeError, match="state_shape must be a tuple of ints"):
+        dl.with_clock(schedule, 3, 1)

@@ -62,27 +62,35 @@ def test_the_ghost_of_a_fold_is_no_limit(gap, centre):
     assert "ghost of a fold" in str(found.reason)
 
 
-@pytest.mark.parametrize("above", [1e-4, 1e-5, 1e-6, 1e-7])
+@pytest.mark.parametrize("above", [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7])
 def test_just_beyond_a_pitchfork_the_middle_is_not_the_limit(above):
     found = classified(lambda x: (1 + above) * x - x**3, 0.5)
     if found.regime[()] is dl.Regime.VANISHING:
         assert abs(found.states[0]) == pytest.approx(np.sqrt(above), rel=1e-3)
     else:
         assert found.regime[()] is dl.Regime.UNDECIDED
+        assert above < 1e-4  # nearer to the pitchfork the budget ends before the limit is told from the middle
 
 
-@pytest.mark.parametrize("above", [1e-4, 1e-5, 1e-6])
+@pytest.mark.parametrize("above", [1e-2, 1e-3, 1e-4, 1e-5, 1e-6])
 def test_just_beyond_a_flip_the_middle_is_not_the_limit(above):
     found = classified(lambda x: -(1 + above) * x + x**3, 0.5)
     assert found.regime[()] in (dl.Regime.PERIODIC, dl.Regime.UNDECIDED)
+    if found.regime[()] is dl.Regime.PERIODIC:
+        assert found.period[()] == 2
+        assert abs(found.states[0]) == pytest.approx(np.sqrt(above), rel=1e-3)
+    else:
+        assert above < 1e-3
 
 
-@pytest.mark.parametrize("rate", [0.9999, 0.99999, -0.99999])
+@pytest.mark.parametrize("rate", [0.99, 0.999, -0.999, 0.9999, 0.99999, -0.99999])
 def test_a_slow_geometric_decay_with_a_cubic_is_not_called_algebraic(rate):
     found = classified(lambda x: rate * x - np.sign(rate) * x**3, 0.5)
     assert found.regime[()] in (dl.Regime.VANISHING, dl.Regime.UNDECIDED)
     if found.regime[()] is dl.Regime.VANISHING:
         assert found.rate[()] == pytest.approx(abs(rate), rel=1e-9)
+    else:
+        assert abs(rate) > 0.999
 
 
 def test_a_half_stable_point_on_the_way_is_not_passed_over():

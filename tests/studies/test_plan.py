@@ -114,3 +114,27 @@ def test_columns_are_the_parameters_of_the_cells(sizes):
         assert plan.column(name) == [cell.parameters[name] for cell in plan]
     rows = Plan(None, "m:f", "1", rows=[{"a": 1}, {"q": 2}], fixed={"q": 7})
     assert (rows.column("a"), rows.column("q")) == ([1, None], [7, 2])
+
+
+def test_a_function_whose_code_has_no_file_needs_a_version_of_its_own():
+    with pytest.raises(InvalidArgumentError, match=r"function must be of a module that has a file.*print.*code='1'"):
+        Plan.grid(print, {})
+    assert len(Plan.grid(print, {"sep": ["-"]}, code="1")) == 1
+    assert len(Plan.grid(dict, {"a": [1, 2]}, code="1")) == 2  # it has no signature to check against
+
+
+@pytest.mark.parametrize(("axes", "fixed", "said"), [
+    (3, None, r"axes must be a Mapping; got int\. Write {'name'"),
+    ({"x": 3}, None, r"axes\['x'\] must be a list of values; got 3"),
+    ({"x": [1]}, 3, "fixed must be a Mapping; got int"),
+])  # fmt: skip
+def test_axes_are_lists_by_name(axes, fixed, said):
+    with pytest.raises(InvalidArgumentError, match=said):
+        Plan.grid(cells.square, axes, fixed=fixed)
+
+
+def test_listed_cells_are_mappings():
+    with pytest.raises(InvalidArgumentError, match="cells must be a list of mappings of names to values; got 3"):
+        Plan.listed(cells.square, 3)
+    with pytest.raises(InvalidArgumentError, match=r"cells\[1\] must be a Mapping; got int"):
+        Plan.listed(cells.square, [{"x": 1}, 2])

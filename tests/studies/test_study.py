@@ -239,7 +239,7 @@ def test_wrong_folders_and_plans_are_refused(tmp_path):
         dl.study(plan, tmp_path / "mine")
     with pytest.raises(StoreError, match="holds no study"):
         dl.Study(tmp_path)
-    with pytest.raises(InvalidArgumentError, match=r"plan must be a dynloop\.Plan; got a dict"):
+    with pytest.raises(InvalidArgumentError, match=r"plan must be a Plan; got dict\. Make one with dynloop\.read_plan"):
         dl.study({}, tmp_path / "out")
     done = dl.study(plan, tmp_path / "out")
     with pytest.raises(InvalidArgumentError, match="names its code only"):

@@ -23,9 +23,13 @@ def finite(name: str, **values: float) -> tuple[float, ...]:
     """
     for argument, value in values.items():
         if isinstance(value, bool | complex | str) or not isinstance(value, int | float | np.number):
-            raise InvalidArgumentError(f"{argument} of {name} must be a real number; got {value!r}")
+            raise InvalidArgumentError(
+                f"{argument} of {name} must be a real number; got {value!r}. Leave it out for the usual one"
+            )
         if not math.isfinite(value):
-            raise InvalidArgumentError(f"{argument} of {name} must be finite; got {value!r}")
+            raise InvalidArgumentError(
+                f"{argument} of {name} must be finite; got {value!r}. Leave it out for the usual one"
+            )
     return tuple(float(value) for value in values.values())
 
 

@@ -56,7 +56,7 @@ def newton(coefficients: Sequence[complex] = (1, 0, 0, -1)) -> KernelMap:
     if P.size < 3 or P[0] == 0 or not np.isfinite(P).all():
         raise InvalidArgumentError(
             "coefficients of newton must be finite, of degree 2 or more, and start with the highest power, not 0; "
-            f"got {coefficients!r}"
+            f"got {coefficients!r}. Pass (1, 0, 0, -1) for z³ − 1"
         )
     roots = np.roots(P)
     points = [np.array([z.real, z.imag]) for z in roots]

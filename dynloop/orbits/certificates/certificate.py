@@ -156,7 +156,7 @@ def certify(
     if kind not in (None, "proof", "estimate"):
         raise InvalidArgumentError(f'kind must be "proof", "estimate" or None for the best to be had; got {kind!r}')
     if isinstance(digits, bool) or not isinstance(digits, int | np.integer) or not 1 <= digits <= 100:
-        raise InvalidArgumentError(f"digits must be an int from 1 to 100; got {digits!r}")
+        raise InvalidArgumentError(f"digits must be an int from 1 to 100; got {digits!r}. Leave it out for 20")
     if kind is None:
         kind = "proof" if isinstance(m, KernelMap) and m.dimension <= PROVABLE else "estimate"
     if kind == "estimate":
@@ -309,5 +309,6 @@ def _listed(values: Array) -> str:
 
 def _wrong_shape(m: LoopMap, shape: tuple[int, ...], p: int) -> ShapeError:
     return ShapeError(
-        f"point must be one state {m.state_shape} or the {p} states of a cycle {(p, *m.state_shape)}; got {shape}"
+        f"point must be one state {m.state_shape} or the {p} states of a cycle {(p, *m.state_shape)}; got {shape}. "
+        "Give it that shape, or the period of the cycle"
     )

@@ -219,7 +219,9 @@ def orbits_of(
     ['PERIODIC(2)']
     """
     if loops is not None and (isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8):
-        raise InvalidArgumentError(f"loops must be an int of at least 8, the budget per start; got {loops!r}")
+        raise InvalidArgumentError(
+            f"loops must be an int of at least 8, the budget per start; got {loops!r}. Leave it out to have one chosen"
+        )
     generator = as_rng(rng)
     states, _ = as_map(m).batch(starts, generator)
     m = m.in_dtype_of(states)

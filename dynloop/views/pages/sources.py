@@ -46,24 +46,29 @@ def entries_of(results: Any) -> tuple[list[Entry], list[str] | None]:
             entries += own
             titles += [str(title)] * len(own)
         if not entries:
-            raise InvalidArgumentError(f"results is empty; {_RULE}")
+            raise InvalidArgumentError("results is empty; give one result or more")
         return entries, titles
     if isinstance(results, Result):
         return [Entry(results)], None
     if isinstance(results, str | os.PathLike):
         path = Path(results)
+        if not path.exists():
+            raise CheckpointError(
+                f"there is no folder or file of results at {path}; give a folder that `dynloop … --out` wrote, or a "
+                "file that `save` wrote"
+            )
         return (_folder(path) if path.is_dir() else [_file(path, {}, {})]), None
     if not isinstance(results, Sequence):
-        raise InvalidArgumentError(f"{_RULE}; got a {type(results).__name__}")
+        raise InvalidArgumentError(f"{_RULE}; got {type(results).__name__}. Give what an analysis returned")
     entries = [entry for one in results for entry in _one(one)]
     if not entries:
-        raise InvalidArgumentError(f"results is empty; {_RULE}")
+        raise InvalidArgumentError("results is empty; give one result or more")
     return entries, None
 
 
 def _one(result: Any) -> list[Entry]:
     if not isinstance(result, Result | str | os.PathLike):
-        raise InvalidArgumentError(f"{_RULE}; got a {type(result).__name__}")
+        raise InvalidArgumentError(f"{_RULE}; got {type(result).__name__}. Give what an analysis returned")
     return entries_of(result)[0]
 
 

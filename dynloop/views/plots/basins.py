@@ -10,7 +10,7 @@ from dynloop.basins.attractors import DIVERGED, UNDECIDED, UNMATCHED
 from dynloop.basins.grid import Basins
 from dynloop.errors import InvalidArgumentError
 from dynloop.views.palette import SERIES
-from dynloop.views.plots.axes import axes_for
+from dynloop.views.plots.axes import axes_for, only
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def draw_basins(found: Basins, *, ax: Axes | None = None, **options: Any) -> Axe
     Raises
     ------
     InvalidArgumentError
-        If the grid has not two axes.
+        If `found` is no `Basins`, or its grid has not two axes.
     MissingPackageError
         If matplotlib is not installed.
 
@@ -64,6 +64,7 @@ def draw_basins(found: Basins, *, ax: Axes | None = None, **options: Any) -> Axe
     >>> len(dl.draw_basins(found).get_legend().get_texts())
     3
     """
+    only(found, Basins, "dynloop.basins(m, grid)")
     if found.labels.ndim != 2:
         raise InvalidArgumentError(
             f"labels have {found.labels.ndim} axes and a picture has two; draw a plane of them, dl.plane(…)"

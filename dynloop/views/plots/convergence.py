@@ -65,7 +65,7 @@ def draw_convergence(
     >>> dl.draw_convergence(found).get_yscale()
     'log'
     """
-    only(found, Trajectory, "draw_convergence", "dynloop.trajectory(m, starts, loops)")
+    only(found, Trajectory, "dynloop.trajectory(m, starts, loops)")
     of = recording(found)
     steps = relative_steps(of, period)
     least, said = floor_of(of, floor)

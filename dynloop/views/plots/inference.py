@@ -12,7 +12,7 @@ from dynloop.inference.curves import ATTENTION, InferenceStages
 from dynloop.inference.stability import AttentionStability
 from dynloop.orbits.verdict import Regime
 from dynloop.views.palette import LOOKS
-from dynloop.views.plots.axes import axes_for
+from dynloop.views.plots.axes import axes_for, only
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def draw_attention(
     Raises
     ------
     InvalidArgumentError
-        If there are no distances, or no such head.
+        If `found` is of another kind, there are no distances, or no such head.
     MissingPackageError
         If matplotlib is not installed.
 
@@ -63,14 +63,15 @@ def draw_attention(
     >>> ax.images[0].get_array().shape
     (16, 16)
     """
+    only(found, AttentionStability, "dynloop.attention_stability(m)")
     if found.distances is None:
         raise InvalidArgumentError("found has no distances; call attention_stability with pairwise=True")
     distances = found.distances if found.distances.ndim == 5 else found.distances[None]
     for name, value, size in zip(
         ("start", "attention", "head"), (start, attention, head), distances.shape, strict=False
     ):
-        if not 0 <= value < size:
-            raise InvalidArgumentError(f"{name} must be between 0 and {size - 1}; got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < size:
+            raise InvalidArgumentError(f"{name} must be an int between 0 and {size - 1}; got {value!r}")
     ax = axes_for(ax)
     half = (found.times[1] - found.times[0]) / 2
     extent = (found.times[0] - half, found.times[-1] + half) * 2
@@ -112,7 +113,7 @@ def draw_stages(
     Raises
     ------
     InvalidArgumentError
-        If there is no such curve.
+        If `found` or `feed_forward` is of another kind, or there is no such curve.
     MissingPackageError
         If matplotlib is not installed.
 
@@ -124,7 +125,10 @@ def draw_stages(
     >>> len(ax.lines)
     4
     """
-    for one in (found, *(() if feed_forward is None else (feed_forward,))):
+    remedy = "dynloop.inference_stages(m)"
+    given = {"found": found} if feed_forward is None else {"found": found, "feed_forward": feed_forward}
+    for argument, one in given.items():
+        only(one, InferenceStages, remedy, argument)
         if metric not in one.curves:
             raise InvalidArgumentError(f"metric must be one of {', '.join(one.curves)}; got {metric!r}")
     ax = axes_for(ax)
@@ -166,6 +170,8 @@ def draw_ablation(found: Ablation, *, ax: Axes | None = None, **options: Any) ->
 
     Raises
     ------
+    InvalidArgumentError
+        If `found` is no `Ablation`.
     MissingPackageError
         If matplotlib is not installed.
 
@@ -176,6 +182,7 @@ def draw_ablation(found: Ablation, *, ax: Axes | None = None, **options: Any) ->
     >>> len(dl.draw_ablation(found).patches)
     1
     """
+    only(found, Ablation, "dynloop.ablate(…)")
     ax = axes_for(ax)
     rows = np.arange(len(found.norm))
     left = np.zeros(len(rows))

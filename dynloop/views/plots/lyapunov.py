@@ -60,7 +60,7 @@ def draw_lyapunov(
     >>> dl.draw_lyapunov(found).get_ylabel()
     'Lyapunov exponent (nats per loop)'
     """
-    only(found, LyapunovSpectrum, "draw_lyapunov", "dynloop.lyapunov_spectrum(m, start)")
+    only(found, LyapunovSpectrum, "dynloop.lyapunov_spectrum(m, start)")
     exponents = found.exponents
     if np.isnan(exponents).all():
         raise InvalidArgumentError("found has no known exponent: the orbit stopped being finite; see its status")

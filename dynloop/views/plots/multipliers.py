@@ -62,7 +62,7 @@ def draw_multipliers(
     >>> [text.get_text() for text in dl.draw_multipliers(found).get_legend().get_texts()]
     ['1 inside', '1 outside']
     """
-    only(found, (Spectrum, FixedPoints), "draw_multipliers", "dynloop.multipliers(m, state)")
+    only(found, (Spectrum, FixedPoints), "dynloop.multipliers(m, state)")
     values, errors = known_multipliers(found, row)
     if not len(values):
         raise InvalidArgumentError("found has no known multiplier, so there is nothing to draw; see its status")

@@ -67,7 +67,7 @@ def draw_orbit(
     >>> dl.draw_orbit(found).get_xlabel()
     'coordinate 0'
     """
-    only(found, Trajectory, "draw_orbit", "dynloop.trajectory(m, starts, loops)")
+    only(found, Trajectory, "dynloop.trajectory(m, starts, loops)")
     drawn = orbit_points(found, start=start, token=token)
     ax = axes_for(ax)
     (x, y), times = drawn.points.T, drawn.times

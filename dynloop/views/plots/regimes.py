@@ -59,7 +59,7 @@ def draw_regimes(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['PERIODIC']
     """
-    only(found, (Classification, PromptSummary), "draw_regimes", "dynloop.classify(m) or dynloop.classify_prompts(…)")
+    only(found, (Classification, PromptSummary), "dynloop.classify(m) or dynloop.classify_prompts(…)")
     rows, labels = verdict_rows(found)
     if shares is None:
         shares = len(rows) > _ROWS

@@ -14,7 +14,7 @@ from dynloop.errors import InvalidArgumentError
 from dynloop.orbits.branches.record import Branch
 from dynloop.orbits.verdict import Regime
 from dynloop.views.palette import ACCENT, INK, LOOKS
-from dynloop.views.plots.axes import axes_for
+from dynloop.views.plots.axes import axes_for, only
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def draw_branch(
     Raises
     ------
     InvalidArgumentError
-        If a state has no such coordinate.
+        If `found` is no `Branch`, or a state has no such coordinate.
     MissingPackageError
         If matplotlib is not installed.
 
@@ -67,8 +67,9 @@ def draw_branch(
     >>> ax.get_xlabel()
     'parameter'
     """
-    ax = axes_for(ax)
+    only(found, Branch, "dynloop.continue_fixed_point(family, point, values)")
     index = _coordinate(coordinate, found.points.shape[2:])
+    ax = axes_for(ax)
     where: Any = (..., *index)
     points, stable = found.points[where], found.unstable == 0
     known = np.array([name != "unknown" for name in found.stability])
@@ -112,7 +113,7 @@ def draw_orbit_diagram(
     Raises
     ------
     InvalidArgumentError
-        If a state has no such coordinate, or the values are no numbers.
+        If `found` is of another kind, a state has no such coordinate, or the values are no numbers.
     MissingPackageError
         If matplotlib is not installed.
 
@@ -123,15 +124,15 @@ def draw_orbit_diagram(
     >>> len(ax.lines[0].get_xdata())
     8
     """
-    ax = axes_for(ax)
+    only(found, OrbitDiagram, "dynloop.orbit_diagram(family, values)")
     index = _coordinate(coordinate, found.states.shape[2:])
+    values = _numbers(found.values)
+    ax = axes_for(ax)
     where: Any = (..., *index)
     points = found.states[where]
     size = float(np.clip(2e4 / points.size, 0.2, 2.0))
     style = {"linestyle": "none", "marker": ".", "markersize": size, "markeredgewidth": 0, "color": INK, **options}
-    ax.plot(
-        np.repeat(_numbers(found.values), points.shape[1]), points.ravel(), rasterized=points.size > 10_000, **style
-    )
+    ax.plot(np.repeat(values, points.shape[1]), points.ravel(), rasterized=points.size > 10_000, **style)
     ax.set(xlabel="parameter", ylabel=f"coordinate {', '.join(map(str, index))}")
     return ax
 
@@ -156,7 +157,7 @@ def draw_exponent_diagram(found: ExponentDiagram, *, ax: Axes | None = None, **o
     Raises
     ------
     InvalidArgumentError
-        If the values are no numbers.
+        If `found` is of another kind, or the values are no numbers.
     MissingPackageError
         If matplotlib is not installed.
 
@@ -167,8 +168,9 @@ def draw_exponent_diagram(found: ExponentDiagram, *, ax: Axes | None = None, **o
     >>> ax.get_ylabel()
     'Lyapunov exponent (nats per loop)'
     """
-    ax = axes_for(ax)
+    only(found, ExponentDiagram, "dynloop.exponent_diagram(family, values)")
     values = _numbers(found.values)
+    ax = axes_for(ax)
     finite = np.where(np.isfinite(found.exponents), found.exponents, np.nan)
     ax.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     for j in range(finite.shape[1]):
@@ -203,7 +205,7 @@ def draw_period_diagram(found: PeriodDiagram, *, ax: Axes | None = None, **optio
     Raises
     ------
     InvalidArgumentError
-        If the values are no numbers.
+        If `found` is of another kind, or the values are no numbers.
     MissingPackageError
         If matplotlib is not installed.
 
@@ -214,8 +216,9 @@ def draw_period_diagram(found: PeriodDiagram, *, ax: Axes | None = None, **optio
     >>> ax.get_yscale()
     'log'
     """
-    ax = axes_for(ax)
+    only(found, PeriodDiagram, "dynloop.period_diagram(family, values)")
     values, known = _numbers(found.values), found.period > 0
+    ax = axes_for(ax)
     style = {"linestyle": "none", "marker": ".", "markersize": 3, "color": INK, **options}
     ax.plot(values[known], found.period[known], **style)
     ax.set_yscale("log", base=2)
@@ -247,6 +250,8 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
 
     Raises
     ------
+    InvalidArgumentError
+        If `found` is no `RegimeDiagram`.
     MissingPackageError
         If matplotlib is not installed.
 
@@ -257,6 +262,7 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['VANISHING', 'PERIODIC']
     """
+    only(found, RegimeDiagram, "dynloop.regime_diagram(family, values)")
     ax = axes_for(ax)
     numbers = found.values.dtype.kind == "f"
     places = found.values if numbers else np.arange(len(found.values), dtype=np.float64)
@@ -278,9 +284,13 @@ def draw_regime_diagram(found: RegimeDiagram, *, ax: Axes | None = None, **optio
 
 
 def _coordinate(coordinate: int | tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    index = (coordinate,) if isinstance(coordinate, int) else tuple(coordinate)
-    if len(index) != len(shape) or not all(-n <= i < n for i, n in zip(index, shape, strict=True)):
-        raise InvalidArgumentError(f"coordinate must index a state of shape {shape}; got {coordinate!r}")
+    index = tuple(coordinate) if isinstance(coordinate, tuple | list) else (coordinate,)
+    if len(index) != len(shape) or not all(
+        isinstance(i, int | np.integer) and -n <= i < n for i, n in zip(index, shape, strict=True)
+    ):
+        raise InvalidArgumentError(
+            f"coordinate must index a state of shape {shape}; got {coordinate!r}. Pass an int below each size"
+        )
     return index
 
 

@@ -26,8 +26,10 @@ def test_distances_of_a_head_are_an_image():
     np.testing.assert_array_equal(image.get_array(), found.distances[0, 1, 1])
     assert image.get_extent() == [-1, 7, -1, 7]
     assert ax.get_title() == "block 1, head 1"
-    with pytest.raises(InvalidArgumentError, match="head must be between 0 and 1; got 2"):
+    with pytest.raises(InvalidArgumentError, match="head must be an int between 0 and 1; got 2"):
         dl.draw_attention(found, head=2)
+    with pytest.raises(InvalidArgumentError, match="attention must be an int between 0 and 2; got 'first'"):
+        dl.draw_attention(found, attention="first")
     with pytest.raises(InvalidArgumentError, match="pairwise=True"):
         dl.draw_attention(dl.attention_stability(M, loops=3, pairwise=False))
 
@@ -45,6 +47,8 @@ def test_stage_curves_are_lines_with_bands():
     assert both.lines[0].get_xdata()[-1] == 1
     with pytest.raises(InvalidArgumentError, match="metric must be one of concentration"):
         dl.draw_stages(found, "kl")
+    with pytest.raises(InvalidArgumentError, match="feed_forward must be an InferenceStages; got TorchMap"):
+        dl.draw_stages(found, feed_forward=M)
 
 
 @pytest.mark.slow

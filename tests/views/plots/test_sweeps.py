@@ -77,6 +77,8 @@ def test_errors():
     found = dl.orbit_diagram(dl.zoo.logistic(), R, loops=2)
     with pytest.raises(InvalidArgumentError, match=r"coordinate must index a state of shape \(1,\); got 1"):
         dl.draw_orbit_diagram(found, coordinate=1)
+    with pytest.raises(InvalidArgumentError, match=r"coordinate must index a state of shape .*; got 'x'"):
+        dl.draw_orbit_diagram(found, coordinate="x")
     named = dl.period_diagram(lambda _: dl.zoo.logistic(3.2), ["one"])
     with pytest.raises(InvalidArgumentError, match="values must be numbers to be an axis"):
         dl.draw_period_diagram(named)
