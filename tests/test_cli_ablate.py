@@ -32,7 +32,7 @@ def test_the_document():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--gain", "high"], "--gain must be numbers with commas between; got 'high'"),
+        (["--gain", "high"], "--gain must be numbers with commas between; got 'high'. Write --gain 1,2"),
         (["--norm", "pre,odd"], "norm must be one of pre, post, huginn, ouro, none; got 'odd'"),
     ],
 )
