@@ -70,7 +70,7 @@ def octaves(q: Inquiry, b: int) -> None:
         more, said = _loops_to_floor(q, b, rows) if falling else (np.nan, "")
         solved = None
         if still_growing[g] or (falling and law != "drift"):
-            solved = coming_slowly(q, b, patient=not falling or bool(np.isfinite(more)))
+            solved = coming_slowly(q, b, patient=bool(np.isfinite(more)))
         if solved is None and still_growing[g]:
             solved = leaving_slowly(q, b)
         if solved is not None:

@@ -108,9 +108,9 @@ def classify(
     >>> found.regime[0].name, int(found.period[0])
     ('PERIODIC', 2)
 
-    >>> slow = dl.TorchMap([lambda x: 0.9999 * x + 1e-4], (1,))
-    >>> found = dl.classify(slow, [[0.0]], loops=64)
-    >>> found.regime[0].name, dl.classify(slow, resume=found, loops=65536).regime[0].name
+    >>> slow = dl.zoo.logistic(2.9995)
+    >>> found = dl.classify(slow, [[0.3]], loops=64)
+    >>> found.regime[0].name, dl.classify(slow, resume=found, loops=4096).regime[0].name
     ('UNDECIDED', 'VANISHING')
     """
     polish, generator = checked_polish(polish), as_rng(rng)

@@ -41,8 +41,7 @@ class Unfinished(Result):
     Examples
     --------
     >>> import dynloop as dl
-    >>> slow = dl.TorchMap([lambda x: 0.9999 * x + 1e-4], (1,))
-    >>> rest = dl.classify(slow, [[0.0]], loops=64).unfinished
+    >>> rest = dl.classify(dl.zoo.logistic(2.9995), [[0.3]], loops=64).unfinished
     >>> rest.starts.tolist(), rest.loops, rest.states.shape
     ([0], 64, (1, 1))
     """

@@ -73,8 +73,8 @@ def test_chaos_and_undecided_are_carried_with_no_residual():
     assert found.regime.tolist() == [Regime.CHAOTIC]
     assert np.isnan(found.residual).all()
     assert np.isnan(found.nearest).all()
-    slow = dl.TorchMap([lambda x: 0.9999 * x + 1e-4, lambda x: x + 0], (1,))
-    found = dl.classify_sections(slow, dl.classify(slow, [[0.0]], loops=32))
+    slow = dl.TorchMap([lambda x: x - 1e-3 * x**3, lambda x: x + 0], (1,))
+    found = dl.classify_sections(slow, dl.classify(slow, [[1.0]], loops=32))
     assert verdicts(found, 1) == ["UNDECIDED"]
 
 
