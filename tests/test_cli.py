@@ -136,7 +136,7 @@ def test_version():
 FAILURES = [
     (["zoo:henn"], "did you mean henon"),
     (["zoo:henon?c=1"], "it takes a, b"),
-    (["zoo:henon?a=x"], "must be a number; got 'x'"),
+    (["zoo:henon?a=x"], "must be a number, such as 1.5; got 'x'"),
     (["zoo:henon?a=1&a=2"], "every parameter once"),
     (["zoo:henon?a"], "every parameter once"),
     (["zoo:henon", "--dtype", "float32"], "leave --dtype"),
