@@ -207,14 +207,14 @@ def _increment(m: LoopMap, states: Array, s: float, select: Array) -> tuple[Arra
     """
     x = np.where(select, s * states, states)
     now = _step(m, x)
-    norms = row_norms(m, x)
+    norms, scaled = row_norms(m, x), select.reshape(len(x), m.rows, -1).any(axis=2)
     loops = 1
     while loops < _RELAX:
         x, loops = x + now, loops + 1
         before, now = now, _step(m, x)
         change, size = row_norms(m, now - before), row_norms(m, now)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moves = size * np.maximum(1e-6, size / norms)  # a ray that still turns does not rest more than that
+        with np.errstate(divide="ignore", invalid="ignore"):  # a ray that turns rests no more than it moves on
+            moves = size * np.where(scaled, np.fmax(1e-6, size / norms), 1e-6)
         if not np.any(change > np.maximum(moves, 1e2 * _EPS * norms)):
             break
     return now, loops

@@ -9,13 +9,13 @@ nothing of it.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import eig
 
 from dynloop.calculus.jacobian import dense_jacobian
 from dynloop.calculus.weighted_birkhoff import weighted_birkhoff
 from dynloop.errors import DerivativeError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.floor import row_norms
+from dynloop.orbits.leading_multiplier import leading_multiplier
 
 __all__ = ["lasting_growth"]
 
@@ -23,7 +23,6 @@ _SIZE = 1e120  # to which states are brought; its square does not overflow
 _FIRST, _LEAST = 128, 512  # loops of the first look; loops that are always allowed
 _SURE = 8  # times n (1 + 1/γ) loops of growth rule out a transient
 _DENSE = 512  # most coordinates of which all multipliers are asked
-_EPS = float(np.finfo(np.float64).eps)
 
 
 def lasting_growth(m: LoopMap, state: Array, select: Array, growing: Array, loops: int, *, tangents: bool) -> bool:
@@ -105,12 +104,8 @@ def _has_multiplier(m: LoopMap, x: Array, select: Array, growth: Array, error: A
     rests = np.abs(later - x)[select].max() <= 1e-9 * _SIZE
     if not size > 0 or not (rests or np.linalg.norm(K - J) <= 1e-9 * size):
         return False
-    values, left, right = eig(J, left=True, right=True)
-    top = int(np.argmax(np.abs(values)))
-    condition = 1 / max(abs(np.vdot(left[:, top], right[:, top])), np.finfo(float).tiny)
-    doubt = 1e2 * len(J) * _EPS * size * condition
-    modulus = float(np.abs(values[top]))
-    if not doubt < 0.1 * (modulus - 1):
+    top = leading_multiplier(J)
+    if not top.doubt < 0.1 * (top.modulus - 1):
         return False
-    allowed = np.minimum(np.maximum(error, 1e-6), 0.1 * np.log(modulus))
-    return bool(np.all(np.abs(np.log(modulus) - growth) <= allowed))
+    allowed = np.minimum(np.maximum(error, 1e-6), 0.1 * np.log(top.modulus))
+    return bool(np.all(np.abs(np.log(top.modulus) - growth) <= allowed))

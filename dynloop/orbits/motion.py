@@ -96,7 +96,9 @@ def _slowly(q: Inquiry, b: int, one: LeadingExponent, *, longest: bool) -> Findi
     """Solve for a point or cycle that an orbit comes to, or leaves, too slowly for its steps to show it."""
     if not (one.negative or (longest and one.zero)):
         return None
-    found = coming_slowly(q, b, patient=bool(one.negative)) or creeping_in(q, b) or leaving_slowly(q, b)
+    found = coming_slowly(q, b, patient=bool(one.negative)) or creeping_in(q, b)
+    if found is None and not one.negative:
+        found = leaving_slowly(q, b)
     return found and found.knowing(**_numbers(one))
 
 

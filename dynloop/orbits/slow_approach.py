@@ -39,7 +39,7 @@ _ANGLES = 0, 1, 5  # rounds after which the orbit gives a direction in which a p
 _LEAST, _AGREES = 0.1, 0.1  # share of the linear rate that every scale must show; how far the innermost may be off it
 _APART = 1.25  # most by which rates at neighbouring scales may differ, as a ratio
 _BESIDE = 0.25  # most by which neighbours may be apart in the end, of their distance: they are on one curve
-_RESONANT, _GUARD = 16, 1e-4  # denominators of turns at which phases matter; how near a turn may come to one
+_RESONANT, _PAST = 16, 4.0  # denominators of turns at which phases matter, and turns by which each must be slipped past
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -49,6 +49,7 @@ class _Linear:
 
     inverse: Array  # rows are left eigenvectors, the slow ones first
     rate: float  # log modulus of the slow multiplier
+    turn: float  # its argument, in turns
     turns: bool  # whether it is one of a complex pair
 
     def sizes(self, gaps: Array) -> Array:
@@ -159,7 +160,7 @@ def _approach(orbit: LoopMap, layers: int, x: Array, point: Array, rounds: int) 
         return None
     if linear.turns:
         off = np.abs(rate / linear.rate - 1) > _AGREES
-        if off.any() or _meets_a_resonance(float(turn.min()), float(turn.max())):
+        if off.any() or _meets_a_resonance(float(turn.min()), float(turn.max()), _PAST / rounds):
             return None
     else:
         ends = found.ends.reshape(*shape, -1)
@@ -192,7 +193,7 @@ def _linear_part(orbit: LoopMap, point: Array) -> _Linear | None:
     doubt = 1e2 * len(J) * _EPS * float(np.linalg.norm(J, 2)) * condition
     if rate >= -10 * doubt or rest > min(_FAST, float(np.exp(_FASTER * rate))):
         return None
-    return _Linear(np.linalg.inv(vectors), rate, turns)
+    return _Linear(np.linalg.inv(vectors), rate, float(np.angle(values[0]) / (2 * np.pi)), turns)
 
 
 def _later(orbit: LoopMap, x: Array, rounds: tuple[int, ...]) -> Array:
@@ -217,11 +218,15 @@ def _measured(orbit: LoopMap, linear: _Linear, states: Array, point: Array, roun
     logs = np.diff(np.log(sizes), axis=0)
     if not np.isfinite(logs).all():
         return None
-    change, turns = weighted_birkhoff(logs), weighted_birkhoff(np.diff(phases, axis=0) % 1.0)
-    return _Rates(rate=change.value, error=change.error, turn=turns.value, ends=gaps)
+    beyond = (np.diff(phases, axis=0) - linear.turn + 0.5) % 1.0 - 0.5  # what a round turns more than the linear part
+    change, turn = weighted_birkhoff(logs), linear.turn + weighted_birkhoff(beyond).value
+    return _Rates(rate=change.value, error=change.error, turn=turn, ends=gaps)
 
 
-def _meets_a_resonance(low: float, high: float) -> bool:
-    """Say whether a fraction of small denominator lies between two turns, or just beside."""
+def _meets_a_resonance(low: float, high: float, slip: float) -> bool:
+    """Say whether a fraction p/q of small denominator lies between two turns, or is slipped past by less than `slip`.
+
+    A turn slips past a fraction by its q-fold less p, a loop.
+    """
     q = np.arange(1, _RESONANT + 1)
-    return bool(np.any(np.floor((high + _GUARD) * q) >= np.ceil((low - _GUARD) * q)))
+    return bool(np.any(np.floor(high * q + slip) >= np.ceil(low * q - slip)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import eig
 
 from dynloop.calculus.jacobian import dense_jacobian
 from dynloop.maps.base import Array, LoopMap
 from dynloop.orbits.finding import Finding
 from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.leading_multiplier import leading_multiplier
 from dynloop.orbits.solvers.polish import polish
 from dynloop.orbits.verdict import Regime
 from dynloop.result import Status
@@ -55,38 +55,32 @@ def leaving_slowly(q: Inquiry, b: int) -> Finding | None:
     J = dense_jacobian(m, point)
     if not np.isfinite(J).all():
         return None
-    values, left, right = eig(J, left=True, right=True)
-    top = int(np.argmax(np.abs(values)))
-    factor = float(np.abs(values[top]))
-    condition = 1 / max(abs(np.vdot(left[:, top], right[:, top])), np.finfo(float).tiny)
-    if not factor - 1 > 1e3 * len(J) * _EPS * float(np.linalg.norm(J, 2)) * condition:
+    top = leading_multiplier(J)
+    if not top.modulus - 1 > 10 * top.doubt:
         return None
     away = m.displacement(x, point)
     distance = float(np.linalg.norm(away))
-    if not abs(np.vdot(left[:, top], away.reshape(-1))) > _THERE * distance:
+    if not abs(np.vdot(top.left, away.reshape(-1))) > _THERE * distance:
         return None
-    if not _is_affine(m, point, J, away, _AFFINE * (factor - 1), q.rng):
+    if not _is_affine(m, point, J, away, _AFFINE * (top.modulus - 1), q.rng):
         return None
     return Finding(
-        regime=Regime.DIVERGENT, numbers={"growth": factor},
+        regime=Regime.DIVERGENT, numbers={"growth": top.modulus},
         reason=f"the map is affine as far as it was seen ({_DIRECTIONS + 1} directions, from here to overflow), with "
-        f"an unstable fixed point at the distance {distance:.3g}, which the orbit leaves by a factor {factor:.10g} per "
-        "loop; T2 does not apply: the orbit does not converge",
+        f"an unstable fixed point at the distance {distance:.3g}, which the orbit leaves by a factor "
+        f"{top.modulus:.10g} per loop; T2 does not apply: the orbit does not converge",
     )  # fmt: skip
 
 
 def _is_affine(m: LoopMap, point: Array, J: Array, away: Array, allowed: float, rng: np.random.Generator) -> bool:
     """Say whether F(x* + d) − x* = J·d to a relative error, for d along the orbit and at random, at every scale."""
     drawn = rng.standard_normal((_DIRECTIONS, *point.shape))
-    drawn *= np.linalg.norm(away) / np.linalg.norm(drawn.reshape(_DIRECTIONS, -1), axis=1).reshape(
-        -1, *[1] * point.ndim
-    )
-    for direction in (away, *drawn):
+    size = np.linalg.norm(away)
+    for direction in (away, *(d * (size / np.linalg.norm(d)) for d in drawn)):
         steps = _SCALES.reshape(-1, *[1] * point.ndim) * direction
         gaps = m.displacement(m.numpy(m(m.native(point + steps))), point).reshape(len(steps), -1)
-        flat = steps.reshape(len(steps), -1)
-        size = np.linalg.norm(flat, axis=1)
-        rounding = 64 * m.layer_count * _EPS * np.linalg.norm(J, 2) * (size + np.linalg.norm(point))
-        if not np.all(np.linalg.norm(gaps - flat @ J.T, axis=1) <= allowed * size + rounding):
+        flat, length = steps.reshape(len(steps), -1), size * _SCALES
+        rounding = 64 * m.layer_count * _EPS * np.linalg.norm(J, 2) * (length + np.linalg.norm(point))
+        if not np.all(np.linalg.norm(gaps - flat @ J.T, axis=1) <= allowed * length + rounding):
             return False
     return True

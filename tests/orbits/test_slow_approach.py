@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import dynloop as dl
+from dynloop.orbits.slow_approach import _meets_a_resonance
 from dynloop.testing.known import divergent, late_flip, slow_rate, slow_spiral, weak_flip
 
 VANISHING, UNDECIDED = dl.Regime.VANISHING, dl.Regime.UNDECIDED
@@ -144,6 +145,24 @@ def _jordan_beside_growth(z):
 def test_a_point_that_does_not_take_the_orbit(rule, start):
     """Found by a review of 2026-11: on the line to the point all led inwards, and the orbit went elsewhere."""
     assert dl.classify(dl.TorchMap([rule], (len(start),)), start).regime[()] is UNDECIDED
+
+
+@pytest.mark.parametrize("turn", [1 / 3, -1 / 3, 2 / 5, 0.5, 1e-5, -1e-5, 0.99999, 3 / 16])
+def test_turns_by_simple_fractions_are_resonant_of_either_sign(turn):
+    assert _meets_a_resonance(turn, turn, 1e-3)
+    assert _meets_a_resonance(turn - 0.02, turn + 0.02, 0.0)
+
+
+@pytest.mark.parametrize("turn", [np.sqrt(2) % 1, np.sqrt(5) % 1, -(np.sqrt(3) % 1), 1 / 17])
+def test_other_turns_are_not(turn):
+    assert not _meets_a_resonance(turn, turn + 1e-4, 1e-3)
+
+
+@pytest.mark.parametrize("angle", [5e-4, -5e-4, 2 * np.pi / 3 + 2e-4])
+def test_a_spiral_that_hardly_slips_past_a_fraction_is_left_open(angle):
+    """Its phases do not average out; here they happen not to matter, which nothing shows."""
+    found = dl.classify(turning(lambda r2: torch.full_like(r2, 1 - 1e-6), angle), [1.0, 0.0])
+    assert found.regime[()] is UNDECIDED
 
 
 @pytest.mark.slow
