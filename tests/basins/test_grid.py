@@ -64,6 +64,7 @@ def test_henon_has_one_attractor_and_escape():
     assert np.array_equal(found.labels.ravel() == 1, bounded)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("r", "period"), [(2.5, 1), (3.2, 2), (3.5, 4), (3.83, 3)])
 def test_the_logistic_map_has_one_cycle(r, period):
     m = dl.zoo.logistic(r)

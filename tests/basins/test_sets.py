@@ -143,6 +143,7 @@ def test_angles_need_not_be_reduced(reduced):
     assert labels.tolist() == np.where(starts[:, 1] < 0, 1, 2).tolist()
 
 
+@pytest.mark.slow
 def test_a_set_of_six_coordinates_captures():
     """A circle that is attracted to, in six coordinates: too many cells."""
 

@@ -26,6 +26,7 @@ def test_a_power_law_is_solved_for(power, limit):
     assert abs(found.states[0] - limit) <= 1e-3 * limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["C18", "C18b"])
 def test_the_fixtures_are_decided(key):
     row = dl.zoo.counter_example(key)

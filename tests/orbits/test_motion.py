@@ -101,6 +101,7 @@ def test_first_returns_of_each_token_and_of_none():
         assert (gap[0] < 1e-11) == (expected > 0)
 
 
+@pytest.mark.slow
 def test_returns_of_all_tokens_are_looked_for_once(monkeypatch):
     """Bug of 2026-11: every token that turned by a fraction iterated all of them through 10 000 loops again."""
     turn = TURN * 987 / 2584
@@ -142,6 +143,7 @@ def test_a_torus_beside_a_chaotic_token_is_not_called_chaotic_and_a_driven_token
     assert "moves in a few lines while an earlier token is chaotic" in found.reason[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("a", [2.01, 2.05, 2.1, 2.12, 2.15, 2.17])
 def test_the_circle_of_the_delayed_logistic_map_is_quasiperiodic(a):
     """Bug of 2026-11: from a = 2.12 small lines were counted as noise."""

@@ -59,6 +59,7 @@ def test_a_rate_near_one_or_near_minus_one(dim):
     assert found.rate[()] == pytest.approx(0.9999, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_cycle_of_two_that_draws_weakly():
     row = weak_flip(np.random.default_rng(0), above=1e-5)
     found = dl.classify(row.map, row.start)
@@ -158,7 +159,9 @@ def test_other_turns_are_not(turn):
     assert not _meets_a_resonance(turn, turn + 1e-4, 1e-3)
 
 
-@pytest.mark.parametrize("angle", [5e-4, -5e-4, 2 * np.pi / 3 + 2e-4])
+@pytest.mark.parametrize(
+    "angle", [-5e-4, *(pytest.param(a, marks=pytest.mark.slow) for a in (5e-4, 2 * np.pi / 3 + 2e-4))]
+)
 def test_a_spiral_that_hardly_slips_past_a_fraction_is_left_open(angle):
     """Its phases do not average out; here they happen not to matter, which nothing shows."""
     found = dl.classify(turning(lambda r2: torch.full_like(r2, 1 - 1e-6), angle), [1.0, 0.0])

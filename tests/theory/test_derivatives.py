@@ -63,6 +63,7 @@ def test_jacobians_are_limits_of_differences(row):
     differences(row.map, row.starts)
 
 
+@pytest.mark.slow
 @cases(185, m=kernels(), seed=SEEDS)
 def test_jacobians_of_compiled_layers_are(m, seed):
     differences(m, np.random.default_rng(seed).uniform(-1, 1, (1, 2)))

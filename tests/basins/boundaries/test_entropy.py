@@ -40,6 +40,7 @@ def test_newton_has_the_reference_values():
     assert (found.boxes, found.labels, found.left_out, found.unknown) == (2500, 3, 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_grebogi_has_the_reference_values():
     found = dl.basin_entropy(
         dl.basins(dl.zoo.grebogi(), (np.linspace(0, 2 * np.pi, 300), np.linspace(-0.5, 0.5, 300))), 6
