@@ -6,6 +6,7 @@ are written once, on NumPy arrays.
 
 from __future__ import annotations
 
+import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -219,12 +220,12 @@ class LoopMap(ABC):
     @property
     def dimension(self) -> int:
         """The number n of coordinates of a state."""
-        return int(np.prod(self.state_shape))
+        return math.prod(self.state_shape)
 
     @property
     def rows(self) -> int:
         """How many rows a state is measured by (see `Watch`)."""
-        return int(np.prod(self.state_shape[:-1])) if len(self.state_shape) > 1 else 1
+        return math.prod(self.state_shape[:-1]) if len(self.state_shape) > 1 else 1
 
     def __call__(self, states: Any) -> Any:
         """Apply one loop: ``(batch, *state_shape)`` to the same shape, in the map's own array type."""

@@ -13,7 +13,8 @@ from dynloop.maps.compiled import jit
 from dynloop.maps.compiled.captures import capture_loop, recurrence_loop
 from dynloop.maps.compiled.loops import apply_loop, push_loop, stretch_loop, watch_loop
 from dynloop.maps.compiled.memory import memory
-from dynloop.maps.compiled.surveys import NUMBERS, survey_loop
+from dynloop.maps.compiled.reading import NUMBERS
+from dynloop.maps.compiled.surveys import survey_loop
 from dynloop.maps.compiled.sweeps import period_loop, record_loop
 from dynloop.maps.compiled.tangents import Tangent
 from dynloop.maps.compiled.ways import tangents_of
@@ -105,18 +106,24 @@ class KernelMap(LoopMap):
             self.params = np.array(params, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError):
             raise InvalidArgumentError(f"params must be a sequence of numbers; got {params!r}") from None
-        self._table = self.params[None]  # (1, parameters), or a row for each state of a batch
+        self._hold(steps, jacobians, pushes, self.params[None])
+        try_out(steps[: self._cycle], self.layer_names, self.dimension, self.params)
+        if derivatives := self._jacobians or self._pushes:
+            kind = "jacobian" if self._jacobians else "tangent"
+            compare_derivatives(self, self._steps[: self._cycle], derivatives, kind, self.params)
+
+    def _hold(
+        self, steps: Sequence[Any], jacobians: Sequence[Any] | None, pushes: Sequence[Any] | None, table: Array
+    ) -> None:
+        """Keep the layers and their derivatives, compiled, and the parameters."""
+        self._table = table  # (1, parameters), or a row for each state of a batch
         self._steps = tuple(jit(f) for f in steps)
         self._jacobians = None if jacobians is None else tuple(jit(f) for f in jacobians)
         self._pushes = None if pushes is None else tuple(jit(f) for f in pushes)
         self._cycle = _shortest_cycle(self._steps, self._jacobians or self._pushes or self._steps)
         self._tangents: tuple[Tangent, ...] | None = None
         self._pushed = 0  # numbers, until now
-        self._wrap = np.full(dim, np.nan) if self.periods is None else self.periods
-        try_out(steps[: self._cycle], self.layer_names, self.dimension, self.params)
-        if derivatives := self._jacobians or self._pushes:
-            kind = "jacobian" if self._jacobians else "tangent"
-            compare_derivatives(self, self._steps[: self._cycle], derivatives, kind, self.params)
+        self._wrap = np.full(self.dimension, np.nan) if self.periods is None else self.periods
 
     # -- the map -------------------------------------------------------------------------------------------------
 
@@ -162,17 +169,16 @@ class KernelMap(LoopMap):
         return self._with([l], self.layer_names[l : l + 1], f"{self.layer_names[l]} of {self.name}")
 
     def _with(self, order: Sequence[int], names: Sequence[str], name: str) -> KernelMap:
-        """Return a map of these layers in this order."""
+        """Return a map of these layers in this order; they have been tried out."""
         periods = None if self.periods is None else [None if np.isnan(p) else float(p) for p in self.periods]
         steps, jacobians, pushes = (
             None if known is None else [known[l] for l in order]
             for known in (self._steps, self._jacobians, self._pushes)
         )
-        made = KernelMap(
-            steps or (), self.dimension, params=self.params, jacobian=jacobians, tangent=pushes, periods=periods,
-            name=name, layer_names=names, start=self._start,
-        )  # fmt: skip
-        made._table = self._table
+        made = KernelMap.__new__(KernelMap)
+        LoopMap.__init__(made, self.state_shape, names, periods=periods, name=name, start=self._start)
+        made.params = self.params
+        made._hold(steps or (), jacobians, pushes, self._table)
         return made
 
     def with_table(self, table: Array) -> KernelMap:

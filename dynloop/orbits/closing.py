@@ -36,7 +36,7 @@ def closing_in(q: Inquiry, starts: Array, limits: Limits) -> None:
             findings = limits.conclude(q.ready_tangents(), candidate)
             if findings is None or any(f.regime is Regime.UNDECIDED for f in findings):
                 continue
-            if _contracts(q, Limit.of(q.ready_tangents(), findings, least), np.array([b]))[0]:
+            if _contracts(q, Limit.of(q.ready_tangents(), findings), np.array([b]))[0]:
                 q.put(b, range(q.groups), [f.noting(_NOTE) for f in findings])
             return
 

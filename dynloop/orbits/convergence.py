@@ -51,6 +51,10 @@ def conclude(m: LoopMap, found: Candidate, *, neutral: float = _NEUTRAL) -> list
     solved = polish(m, found.state, period=p, rows=found.groups if partial else None, largest=largest)
     if solved.status is not Status.SOLVED:
         return None
+    gaps = {q: _return_gap(m, solved.point, q, found) for q in divides(p)}
+    owns = _own_periods(m, gaps, solved, found)
+    if (least := int(np.lcm.reduce(owns))) < p:  # the candidate was a multiple
+        return None if least == 1 else conclude(m, replace(found, period=least), neutral=neutral)
     radius, error = _radii(m, solved.point, p, found.groups)
     distance = relative_distance(m, found, solved.point)
     if np.any((distance_ahead(m, found, solved.point) if found.ahead else distance) > close_enough(m, found, radius)):
@@ -68,8 +72,11 @@ def conclude(m: LoopMap, found: Candidate, *, neutral: float = _NEUTRAL) -> list
         return None
     if np.any(radius < 1 - slack) and repels_beside_a_kink(m, solved.point, p, found.groups):
         return None if p > 1 else [_at_a_kink(float(r), float(solved.residual.max())) for r in radius]
-    name = _fixed_point if p == 1 else _cycle
-    findings = name(m, found, solved, radius, slack, distance, continuum=continuum)
+    findings: list[Finding] | None
+    if p == 1:
+        findings = _fixed_point(m, found, solved, radius, slack, distance, continuum=continuum)
+    else:
+        findings = _cycle(m, found, solved, radius, slack, distance, gaps, owns, continuum=continuum)
     if findings is None:
         return None
     spread = error if p == 1 else (radius + error) ** (1 / p) - radius ** (1 / p)
@@ -142,19 +149,24 @@ def named(kind: str, numbers: dict[str, Any], rate: float, how: str) -> Finding:
     )
 
 
+def _own_periods(m: LoopMap, gaps: dict[int, Array], solved: Polished, found: Candidate) -> list[int]:
+    """Return after how many loops each group returns to within rounding, given the gaps after every divisor of p."""
+    noise = 1e3 * np.maximum(by_group(m, solved.residual, found.groups), 4 * _EPS)
+    return [next((q for q in gaps if gaps[q][g] <= noise[g]), found.period) for g in range(found.groups)]
+
+
 def _cycle(
-    m: LoopMap, found: Candidate, solved: Polished, radius: Array, neutral: Array, distance: Array, *, continuum: bool
-) -> list[Finding] | None:
+    m: LoopMap, found: Candidate, solved: Polished, radius: Array, neutral: Array, distance: Array,
+    gaps: dict[int, Array], owns: list[int], *, continuum: bool,
+) -> list[Finding] | None:  # fmt: skip
     """Say which groups return after how many loops, on a solved cycle that is not unstable."""
     p = found.period
     residual = by_group(m, solved.residual, found.groups)
-    gaps = {q: _return_gap(m, solved.point, q, found) for q in divides(p)}
-    noise = 1e3 * np.maximum(residual, 4 * _EPS)
     findings: list[Finding] = []
     for g in range(found.groups):
         if not (radius[g] < 1 - neutral[g] or continuum):
             return None
-        own = next((q for q in divides(p) if gaps[q][g] <= noise[g]), p)
+        own = owns[g]
         numbers = {"residual": residual[g], "spectral_radius": radius[g], "distance": distance[g]}
         rate = radius[g] ** (1 / p)
         stable = f"spectral radius of DF^{p} {_below_one(float(radius[g]))}"
@@ -174,8 +186,6 @@ def _cycle(
                 f"sooner (least gap {least:.1e}); T2 does not apply: the orbit does not converge",
             )  # fmt: skip
         findings.append(replace(finding, point=solved.point).knowing(**numbers))
-    if all(f.regime is not Regime.PERIODIC for f in findings):
-        return None  # every divisor returned: the candidate was a multiple
     return findings
 
 

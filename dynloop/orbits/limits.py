@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -30,9 +31,14 @@ class Limit:
     findings: list[Finding]
 
     @classmethod
-    def of(cls, m: LoopMap, findings: list[Finding], period: int) -> Limit:
+    def of(cls, m: LoopMap, findings: list[Finding]) -> Limit:
         """Return the limit that was found, with all points of its cycle."""
-        return cls(_cycle(m, findings[0], period), findings)
+        return cls(_cycle(m, findings[0], math.lcm(*(f.period for f in findings))), findings)
+
+    def fits(self, period: int, groups: int) -> bool:
+        """Say whether orbits that return after `period` loops may have it: a cycle of its divisor, but no point."""
+        p = len(self.cycle)
+        return len(self.findings) == groups and period % p == 0 and (period == 1) == (p == 1)
 
     @property
     def radius(self) -> Array:
@@ -53,7 +59,7 @@ class Limits:
     def conclude(self, m: LoopMap, found: Candidate) -> list[Finding] | None:
         """Say what a candidate is: `convergence.conclude`, or what it said of an orbit with the same limit."""
         for limit in self._known:
-            if len(limit.cycle) == found.period and len(limit.findings) == found.groups:
+            if limit.fits(found.period, found.groups):
                 (distance,), (which,), (near,) = _nearness(
                     m, limit, found.state[None], found.floor[None], np.array([found.largest.max()])
                 )
@@ -64,7 +70,7 @@ class Limits:
                     ]
         fresh = conclude(m, found)
         if fresh and _attracts(fresh) and (found.period == 1 or not m.causal):
-            self._known.append(Limit.of(m, fresh, found.period))
+            self._known.append(Limit.of(m, fresh))
         return fresh
 
     def settle(
@@ -92,8 +98,7 @@ class Limits:
         seen = 0
         while len(starts):
             for limit in self._known[seen:]:
-                fits_period = period % len(limit.cycle) == 0 and (period == 1) == (len(limit.cycle) == 1)
-                if fits_period and len(limit.findings) == q.groups and len(starts):
+                if limit.fits(period, q.groups) and len(starts):
                     starts = _shared(q, limit, starts, floor, fits, note)
             seen = len(self._known)
             if len(starts):
@@ -112,7 +117,7 @@ class Limits:
         rest = starts[1:]
         if not found or not _attracts(found):
             return rest
-        limit, largest = Limit.of(q.ready_tangents(), found, 1), q.watcher.largest[rest].max(axis=1)
+        limit, largest = Limit.of(q.ready_tangents(), found), q.watcher.largest[rest].max(axis=1)
         ahead = np.full((len(rest), q.m.rows), FLOOR_AHEAD)
         return rest[~_nearness(q.ready_tangents(), limit, q.final[rest], ahead, largest)[2]]
 

@@ -47,6 +47,26 @@ def test_on_any_map_of_the_family(a, b, seed, loops):
         np.testing.assert_allclose(getattr(compiled, name), getattr(plain, name), rtol=1e-9, err_msg=name)
 
 
+def linear(x, params, out):
+    """Turn every coordinate into the next, shrunk by the parameters, which may differ by row."""
+    n = x.shape[0]
+    for j in range(n):
+        out[j] = params[j % 2] * x[(j + 1) % n] + 0.1 * x[j]
+
+
+@pytest.mark.parametrize("dim", [1, 2, 8, 9, 70])
+@pytest.mark.parametrize("rows", [1, 4, 7])
+def test_any_number_of_coordinates_and_rows(dim, rows):
+    """Paths of few coordinates are kept and measured after it, four rows at once; the others as they go."""
+    m = dl.KernelMap(linear, dim, params=(0.5, 0.9))
+    rng = np.random.default_rng(dim)
+    for own in (m, m.power(3), m.with_table(rng.uniform(0.3, 0.99, (rows, 2)))):
+        compiled, plain = both(own, rng.standard_normal((rows, dim)), 33)
+        np.testing.assert_array_equal(compiled.states, plain.states)
+        for name in SAME:
+            np.testing.assert_allclose(getattr(compiled, name), getattr(plain, name), rtol=1e-12, err_msg=name)
+
+
 @pytest.mark.slow
 def test_angles_are_wrapped():
     m = dl.zoo.ring()

@@ -5,6 +5,7 @@ import pytest
 
 import dynloop as dl
 from dynloop.orbits import limits
+from dynloop.orbits.candidate import Candidate
 from dynloop.orbits.convergence import conclude
 
 FIELDS = ("regime", "period", "rate", "dichotomy")
@@ -31,6 +32,31 @@ def test_a_flip_that_returns_nearer_after_two_rounds_is_the_shorter_cycle():
     assert set(found.period.tolist()) == {2}
     multiplier = dl.spectral_radius(dl.zoo.henon(a=0.9), found.states[0], period=2)
     np.testing.assert_allclose(found.evidence.spectral_radius, multiplier, rtol=1e-6)
+
+
+def test_an_orbit_that_seems_to_return_after_a_multiple_is_solved_for_its_least_period(monkeypatch):
+    """Some of many starts are first seen to return after 4 loops: all share the one cycle of 2, and its multiplier."""
+    m, solved = dl.zoo.henon(a=0.9), []
+    monkeypatch.setattr(limits, "conclude", lambda m, found: solved.append(found.period) or conclude(m, found))
+    found = dl.classify(m, m.start(0, 10_000))
+    assert len(solved) == 1
+    assert set(found.period.tolist()) == {2}
+    multiplier = dl.spectral_radius(m, found.states[0], period=2)
+    np.testing.assert_allclose(found.evidence.spectral_radius, multiplier, rtol=1e-6)
+
+
+@pytest.mark.parametrize("period", [2, 4, 6])
+def test_a_multiple_of_the_period_says_the_same(period):
+    m = dl.zoo.henon(a=0.9)
+    state = dl.trajectory(m, m.start(0, 1), 1, transient=2000).states[-1, 0]
+    one, number = np.ones(1), np.full(1, np.nan)
+    candidate = Candidate(
+        state=state, groups=1, floor=1e-15 * one, largest=one, rate=number, rate_error=number, period=period
+    )
+    (finding,) = conclude(m, candidate)
+    assert (finding.regime, finding.period) == (dl.Regime.PERIODIC, 2)
+    assert "DF^2 " in finding.reason
+    np.testing.assert_allclose(finding.numbers["spectral_radius"], dl.spectral_radius(m, state, period=2), rtol=1e-6)
 
 
 def test_a_cycle_is_solved_ahead_of_its_orbit():
