@@ -157,14 +157,14 @@ def _shared(
     """Record a limit for the starts that are near to it, and fit; return those that are not near."""
     largest = q.watcher.largest[starts].max(axis=1)
     noise = q.floor[starts] if floor is None else np.full((len(starts), q.m.rows), floor)
-    distance, which, near = _nearness(q.ready_tangents(), limit, q.final[starts], noise, largest)
+    distance, which, near = _nearness(q.ready_tangents(), limit, q.final.take(starts, axis=0), noise, largest)
     good = near.copy()
     if fits is not None:
         if floor is not None and len(limit.cycle) == 1:
             good[~near] = near[~near] = _coming(q, limit, starts[~near])
         good[near] = fits(limit, starts[near])
     rows = starts[good]
-    q.final[rows] = limit.cycle[which[good]]
+    q.final[rows] = limit.cycle.take(which[good], axis=0)
     for g, finding in enumerate(limit.findings):
         said = replace(finding.noting(note) if note else finding, point=None)
         q.share(rows, g, said, distance=distance[good, g])
