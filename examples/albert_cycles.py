@@ -13,9 +13,9 @@ holds for is the orbit that was iterated after the transient was dropped; a very
 except where the verdict rests on a solved cycle and its multipliers.
 
 What was seen, by the number of the prompt: 0 a stable 5-cycle, 3 one of 26 (0.98 per loop, so that it takes a long
-transient), 9 returns after 51 loops to rounding, 4 a closed curve without return (15 lines carry all but 1e-7 of the
-power; largest exponent 0.0004 ± 0.0002; the classifier leaves it UNDECIDED, since it holds weak harmonics for a
-background), 1 chaos (largest exponent 0.065 ± 0.008). A prompt takes half a minute to two minutes on one free core.
+transient), 9 a stable cycle of 51 loops (0.986 per loop), 4 a torus, QUASIPERIODIC (49 lines at multiples of one
+frequency, 0.1792224 per loop, predict either half of 1024 loops from the other to 1e-6; largest exponent 0.0004 ±
+0.0002), 1 chaos (largest exponent 0.075 ± 0.006). A prompt takes one to five minutes on one core.
 
 Run ``pip install 'dynloop[examples]'``, then ``python examples/albert_cycles.py FOLDER``. Written to FOLDER: ``albert``
 (the checkpoint; ``dynloop classify FOLDER/albert`` works too), ``first_loops.png`` and ``orbits.png``.
