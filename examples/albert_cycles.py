@@ -91,7 +91,7 @@ def orbits(states: np.ndarray[Any, Any], titles: list[str]) -> Figure:
     for b, (plane, returns, spectrum) in enumerate(figure.subplots(count, 3, squeeze=False)):
         two, x = two_components(states[:, b]), states[:, b].reshape(len(states), -1)
         plane.plot(*two.T, ".", ms=2)
-        plane.set(xlabel="1st principal component", ylabel="2nd", title=titles[b])
+        plane.set(xlabel="1st principal component", ylabel="2nd", title=titles[b].replace(", ", ",\n"))
         gap = np.linalg.norm(x[1:] - x[0], axis=1) / np.linalg.norm(x[0])
         returns.semilogy(np.arange(1, len(x)), np.maximum(gap, 1e-17), lw=0.8)
         returns.set(xlabel="loops later", ylabel="relative distance", title="distance to the first state")
