@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dynloop.errors import InvalidArgumentError
 
-__all__ = ["checked_function", "checked_kind", "checked_list", "checked_numbers", "checked_path"]
+__all__ = ["checked_function", "checked_int", "checked_kind", "checked_list", "checked_numbers", "checked_path"]
 
 Kind = TypeVar("Kind")
 
@@ -27,6 +27,28 @@ def checked_kind(value: Any, kinds: type[Kind] | tuple[type[Kind], ...], argumen
     raise InvalidArgumentError(
         f"{argument} must be {article} {' or '.join(names)}; got {type(value).__name__}. {remedy}"
     )
+
+
+def checked_int(
+    value: Any, argument: str, least: int | None = None, most: int | None = None, *, meaning: str = "", remedy: str = ""
+) -> int:
+    """Return `value` if it is an int, NumPy's or Python's but no bool, from `least` to `most`; raise otherwise.
+
+    The message says what the int means where `meaning` does; without a remedy it is to pass the least one.
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        number = int(value)
+        if (least is None or number >= least) and (most is None or number <= most):
+            return number
+    if most is not None:
+        rule = f"an int from {least} to {most}"
+    elif least == 1:
+        rule = "a positive int"
+    else:
+        rule = "an int" if least is None else f"an int of at least {least}"
+    first = 0 if least is None else least
+    said = remedy or f"Pass {argument}={first}" + (" or more" if most is None and least is not None else "")
+    raise InvalidArgumentError(f"{argument} must be {rule}{meaning and f', {meaning}'}; got {_said(value)}. {said}")
 
 
 def checked_list(values: Any, argument: str, what: str, remedy: str) -> list[Any]:
@@ -84,5 +106,6 @@ def checked_function(value: Any, argument: str, form: str, count: int) -> Callab
 
 def _said(value: Any) -> str:
     """Say a number or a short text as it is written, everything else by its type: messages are one line."""
+    value = value.item() if isinstance(value, np.generic) else value
     shown = repr(value) if isinstance(value, str | int | float | None) else ""
     return shown if 0 < len(shown) <= 60 else type(value).__name__

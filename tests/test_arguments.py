@@ -7,7 +7,14 @@ import pytest
 import torch
 
 import dynloop as dl
-from dynloop.arguments import checked_function, checked_kind, checked_list, checked_numbers, checked_path
+from dynloop.arguments import (
+    checked_function,
+    checked_int,
+    checked_kind,
+    checked_list,
+    checked_numbers,
+    checked_path,
+)
 from dynloop.errors import DynloopError, InvalidArgumentError, ShapeError
 
 WRONG = {"number": 3, "none": None, "text": "nonsense", "empty": [], "mapping": {}, "object": object()}
@@ -65,6 +72,39 @@ def test_kinds():
     assert checked_kind(True, (int, str), "a", "Do") is True
     with pytest.raises(InvalidArgumentError, match=r"^a must be an Ellipse or Circle; got int\. Draw one$"):
         checked_kind(3, (type("Ellipse", (), {}), type("Circle", (), {})), "a", "Draw one")
+
+
+@pytest.mark.parametrize("kind", [int, np.int8, np.uint16, np.int64])
+def test_ints(kind):
+    found = checked_int(kind(3), "a", 3, 3)
+    assert found == 3
+    assert type(found) is int
+    assert checked_int(kind(0), "a") == checked_int(kind(0), "a", 0) == 0
+    assert checked_int(-2, "a") == checked_int(np.int8(-2), "a", -2) == -2
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text", "said"),
+    [
+        ((1,), {}, "a positive int; got {}. Pass a=1 or more"),
+        ((8,), {"meaning": "the budget"}, "an int of at least 8, the budget; got {}. Pass a=8 or more"),
+        ((5, 7), {"meaning": "days"}, "an int from 5 to 7, days; got {}. Pass a=5"),
+        ((1, 1), {"remedy": "Leave it out"}, "an int from 1 to 1; got {}. Leave it out"),
+        ((), {}, "an int; got {}. Pass a=0"),
+    ],
+)
+def test_what_is_no_int_in_its_bounds(bounds, text, said):
+    outside = [(0, "0"), (np.int64(-3), "-3"), (-(10**70), "int")] if bounds else []
+    if len(bounds) == 2:
+        outside += [(bounds[1] + 1, str(bounds[1] + 1)), (np.uint8(200), "200")]
+    for wrong, shown in (
+        *outside, (True, "True"), (np.True_, "True"), (8.0, "8.0"), (np.float64(8), "8.0"), ("8", "'8'"),
+        (None, "None"), (np.zeros((3, 3), int), "ndarray"), (np.array(8), "ndarray"), (torch.tensor(8), "Tensor"),
+        ([8], "list"), (8j, "complex"), (float("nan"), "nan"),
+    ):  # fmt: skip
+        with pytest.raises(InvalidArgumentError) as error:
+            checked_int(wrong, "a", *bounds, **text)
+        assert str(error.value) == f"a must be {said.format(shown)}"
 
 
 def test_lists():

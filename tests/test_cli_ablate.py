@@ -30,6 +30,40 @@ def test_the_document():
 
 
 @pytest.mark.parametrize(
+    ("out", "why"),
+    [
+        ("nowhere/found.npz", "cannot write {} (no such file or directory)"),
+        ("file/found", "cannot write {} (not a directory)"),
+        ("x" * 300, "cannot write {} (file name too long)"),
+        ("folder.npz", "{} is a folder"),
+        ("folder", "{}.npz is a folder"),
+        ("/", "{} is a folder"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_a_run(out, why, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.npz").mkdir()
+    monkeypatch.setattr("dynloop.inference.ablation.ablate", lambda **options: pytest.fail("a run was made"))
+    before = sorted(tmp_path.iterdir())
+    done = invoke("--out", tmp_path / out)
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"dynloop: error: --out: {why.format(tmp_path / out)}; name a file")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_stands_at_the_path_stays_until_the_record_is_whole(tmp_path):
+    (tmp_path / "found.npz").write_text("earlier")
+    done = invoke(*SMALL, "--norm", "odd", "--injection", "concat", "--seeds", 1, "--out", tmp_path / "found")
+    assert done.exit_code == 1
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+    done = invoke(*SMALL, "--injection", "concat", "--seeds", 1, "--out", tmp_path / "found")
+    assert done.exit_code == 0, done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["found.npz"]
+    assert dl.load(tmp_path / "found.npz").table() + "\n" == done.stdout
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--gain", "high"], "--gain must be numbers with commas between; got 'high'. Write --gain 1,2"),

@@ -14,6 +14,7 @@ from dynloop.adapters.captured.names import named_modules
 from dynloop.adapters.captured.opening import FAMILY, Wish
 from dynloop.adapters.live import check_present, config_of, unwrapped
 from dynloop.adapters.working import as_device, as_dtype
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 
 __all__ = ["FAMILY", "capture_block"]
@@ -120,8 +121,7 @@ def capture_block(
             "code that comes with a checkpoint is never run."
         )
     check_present(model)
-    if isinstance(batch_axis, bool) or not isinstance(batch_axis, int) or batch_axis < 0:
-        raise InvalidArgumentError(f"batch_axis must be an int ≥ 0; got {batch_axis!r}. Leave it out for batch first.")
+    batch_axis = checked_int(batch_axis, "batch_axis", 0, remedy="Leave it out for batch first.")
     where = f"live {type(model).__name__}"
     names, _ = named_modules(model, block, where)
     own = {id(module): name for name, module in model.named_modules()}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
+from dynloop.arguments import checked_int
 from dynloop.basins.attractors import DIVERGED, UNDECIDED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.cloud import sample
 from dynloop.basins.clusters import LEAST, clusters, reach, scale
@@ -158,9 +159,8 @@ def by_features(
     array([3, 2, 1])
     """
     m = as_map(m)
-    for name, value, least in (("transient", transient, 1), ("loops", loops, 2)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {value!r}")
+    transient = checked_int(transient, "transient", 1, remedy="Leave it out for 1024")
+    loops = checked_int(loops, "loops", 2, remedy="Leave it out for 256")
     states, _ = m.batch(starts)
     if len(states) < LEAST:
         raise InvalidArgumentError(
@@ -168,7 +168,7 @@ def by_features(
         )
     m = m.in_dtype_of(states)
     few = chosen(m.numpy(states), _LEARNT)
-    return FeatureMapper(m, few, features or moments(m), int(transient), int(loops))
+    return FeatureMapper(m, few, features or moments(m), transient, loops)
 
 
 def _index(m: LoopMap, found: list[Attractor], one: Attractor, label: Array) -> int:

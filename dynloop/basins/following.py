@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.arguments import checked_numbers
+from dynloop.arguments import checked_int, checked_numbers
 from dynloop.basins.attractors import Attractor, Mapper
 from dynloop.basins.drawn import REST, Drawn, handed_out
 from dynloop.basins.finding import extents
@@ -149,10 +149,7 @@ def continue_fractions(
     """
     if metric not in METRICS:
         raise InvalidArgumentError(f'metric must be "hausdorff" or "centroid"; got {metric!r}')
-    if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1:
-        raise InvalidArgumentError(
-            f"samples must be a positive int, a number of starts; got {samples!r}. Pass samples=1 or more"
-        )
+    samples = checked_int(samples, "samples", 1, meaning="a number of starts")
     wanted = checked_numbers(values, "values").reshape(-1)
     if not len(wanted) or not np.isfinite(wanted).all():
         raise InvalidArgumentError(f"values must be one or more finite numbers; got {values!r}")

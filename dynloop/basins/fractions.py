@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.basins.attractors import Attractor
 from dynloop.basins.drawn import REST, Drawn, handed_out
 from dynloop.basins.proportions import checked_confidence, looks, standard_error, wilson
@@ -203,8 +204,4 @@ def basin_fractions(
 def _count(name: str, value: Any, default: int) -> int:
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InvalidArgumentError(
-            f"{name} must be a positive int, a number of starts; got {value!r}. Pass {name}=1 or more"
-        )
-    return int(value)
+    return checked_int(value, name, 1, meaning="a number of starts")

@@ -10,7 +10,7 @@ import numpy as np
 
 from dynloop.adapters.address import with_prompt
 from dynloop.adapters.registry import open_checkpoint
-from dynloop.arguments import checked_list
+from dynloop.arguments import checked_int, checked_list
 from dynloop.basins.proportions import checked_confidence, standard_error, wilson
 from dynloop.errors import InvalidArgumentError, PromptError
 from dynloop.maps.base import Array, LoopMap
@@ -121,12 +121,11 @@ def path_independence_of_prompts(
     (1.0, [1.0, 1.0])
     """
     checked_confidence(confidence)
-    if isinstance(starts, bool) or not isinstance(starts, int | np.integer) or starts < 2:
-        raise InvalidArgumentError(f"starts must be an int of 2 or more, the starts to compare; got {starts!r}")
+    starts = checked_int(starts, "starts", 2, meaning="the starts to compare", remedy="Leave it out for 8")
     maps = _maps(checkpoint, prompts)
     results = []
     for m in maps:
-        results.append(path_independence(m, m.start(rng, int(starts)), loops=loops, rng=rng))
+        results.append(path_independence(m, m.start(rng, starts), loops=loops, rng=rng))
         if progress is not None:
             progress(len(results), len(maps))
     verdicts = np.array([found.verdict for found in results])

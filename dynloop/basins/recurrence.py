@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.basins.attractors import UNDECIDED, UNMATCHED, Attractor, Mapper, Progress, numbered, one_map
 from dynloop.basins.balls import Balls, balls, joined
 from dynloop.basins.finding import chosen, extents, find_attractors
@@ -169,8 +170,4 @@ def by_recurrence(m: KernelMap, starts: Any, *, loops: int = LOOPS) -> Mapper:
 
 def checked_loops(loops: Any) -> int:
     """Return a budget of loops if it is one; raise otherwise."""
-    if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8:
-        raise InvalidArgumentError(
-            f"loops must be an int of at least 8, the budget per start; got {loops!r}. Leave it out to have one chosen"
-        )
-    return int(loops)
+    return checked_int(loops, "loops", 8, meaning="the budget per start", remedy="Leave it out to have one chosen")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.basins.attractors import UNDECIDED, Attractor
 from dynloop.basins.given import Learner
 from dynloop.basins.proportions import checked_confidence, standard_error, wilson
@@ -132,9 +133,7 @@ def basin_stability(
         raise InvalidArgumentError(f"sizes must be positive, finite numbers; got {sizes!r}")
     if within not in ("ball", "sphere"):
         raise InvalidArgumentError(f'within must be "ball" or "sphere"; got {within!r}')
-    if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 1:
-        raise InvalidArgumentError(f"samples must be a positive int; got {samples!r}. Pass samples=1 or more")
-    n, generator = int(samples), as_rng(rng)
+    n, generator = checked_int(samples, "samples", 1), as_rng(rng)
     centres = points[generator.integers(0, len(points), n)]
     pushes = unit_directions(generator, n, m.state_shape)
     if within == "ball":

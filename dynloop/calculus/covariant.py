@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from dynloop.arguments import checked_int
 from dynloop.calculus.averages import time_average
 from dynloop.calculus.tangent import check_derivative, random_frames
-from dynloop.errors import InvalidArgumentError, ShapeError
+from dynloop.errors import ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.result import Result, Status
 
@@ -142,10 +143,10 @@ def covariant_vectors(
 
 def _check(n: int, **numbers: Any) -> None:
     for name, value in numbers.items():
-        least, most = 0 if name in ("transient", "backward") else 1, n if name == "k" else np.inf
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
-            rule = f"between 1 and the dimension {n}" if name == "k" else f"at least {least}"
-            raise InvalidArgumentError(f"{name} must be an int, {rule}; got {value!r}")
+        if name == "k":
+            checked_int(value, name, 1, n, meaning="the dimension", remedy="Leave it out for all")
+        else:
+            checked_int(value, name, 1 if name == "loops" else 0, remedy="Leave it out for 200")
 
 
 def _forward(m: LoopMap, states: Any, frames: Any, loops: int, backward: int) -> tuple[Array, list[Array], list[Array]]:

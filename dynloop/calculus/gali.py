@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.calculus.tangent import check_derivative, random_frames
-from dynloop.errors import InvalidArgumentError, ShapeError
+from dynloop.errors import ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.result import Result, Status
 
@@ -108,11 +109,10 @@ def gali(
     -1.924847
     """
     n = as_map(m).dimension
-    for name, value, least in (("k", k, 2), ("loops", loops, 4), ("transient", transient, 0)):
-        most = n if name == "k" else np.inf
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
-            rule = f"between {least} and the dimension {n}" if name == "k" else f"at least {least}"
-            raise InvalidArgumentError(f"{name} must be an int, {rule}; got {value!r}")
+    remedy = "Leave it out for 2" if n > 1 else "Give a map on two coordinates or more"
+    k = checked_int(k, "k", 2, n, meaning="the dimension", remedy=remedy)
+    loops = checked_int(loops, "loops", 4, remedy="Leave it out for 1000")
+    transient = checked_int(transient, "transient", 0, remedy="Leave it out for 100")
     generator = as_rng(rng)
     states, single = m.batch(start, generator, argument="start")
     if not single and len(states) > 1:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.calculus.averages import halves_disagree, straying, time_average
 from dynloop.calculus.dimension import entropy_bound, kaplan_yorke_dimension
 from dynloop.calculus.layer_growth import LayerGrowth
@@ -226,11 +227,11 @@ class _Options:
             if k is not None and k != len(frame):
                 raise InvalidArgumentError(f"k is {k} but frame holds {len(frame)} tangents; leave k out")
             k = len(frame)
-        if k is not None and (isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= n):
-            raise InvalidArgumentError(f"k must be between 1 and the dimension {n}; got {k!r}. Leave it out for all.")
-        for name, value, least in (("loops", loops, 2), ("transient", transient, 0), ("qr_every", qr_every, 1)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {value!r}")
+        if k is not None:
+            k = checked_int(k, "k", 1, n, meaning="the dimension", remedy="Leave it out for all.")
+        loops = checked_int(loops, "loops", 2, remedy="Leave it out for 1000")
+        transient = checked_int(transient, "transient", 0, remedy="Leave it out for 100")
+        qr_every = checked_int(qr_every, "qr_every", 1, remedy="Leave it out for 1")
         if per_token and not m.causal:
             raise InvalidArgumentError(f"per_token needs a causal map; {m.name} is not. Leave per_token out.")
         if per_token and (per_layer or frame is not None):

@@ -9,12 +9,12 @@ import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from dynloop.arguments import checked_int
 from dynloop.calculus.arnoldi import RESTARTS, tolerance
 from dynloop.calculus.eigenvalues import block_eigenvalues
 from dynloop.calculus.jacobian import DENSE, checked_state, dense_jacobian, diagonal_blocks, jacobian_products
 from dynloop.calculus.singular import singular_values
 from dynloop.calculus.spectrum import blocks_fit, point_multipliers
-from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, as_rng
 from dynloop.result import Result, Status
 
@@ -122,10 +122,7 @@ def normality(m: LoopMap, state: Any, *, probes: int = 64, rng: int | np.random.
     >>> round(found.spectral_radius, 9), round(found.norm, 9), round(found.departure, 9)
     (1.923738858, 2.047835278, 0.7)
     """
-    if isinstance(probes, bool) or not isinstance(probes, int | np.integer) or probes < 2:
-        raise InvalidArgumentError(
-            f"probes must be an int of at least 2, for an error; got {probes!r}. Pass probes=64."
-        )
+    probes = checked_int(probes, "probes", 2, meaning="for an error", remedy="Pass probes=64.")
     generator = as_rng(rng)
     m, states = checked_state(m, state)
     if m.dimension <= DENSE:

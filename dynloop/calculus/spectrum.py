@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.calculus.arnoldi import leading_eigenvalues
 from dynloop.calculus.cycle import cycle_multipliers
 from dynloop.calculus.eigenvalues import Eigenvalues, block_eigenvalues
 from dynloop.calculus.jacobian import DENSE, checked_state, diagonal_blocks, jacobian_products, one_state
-from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, check_power
 from dynloop.result import Result, Status
 
@@ -197,9 +197,7 @@ def blocks_fit(m: LoopMap) -> bool:
 
 def checked_count(k: int) -> int:
     """Return `k` if it is a positive int; raise otherwise."""
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InvalidArgumentError(f"k must be a positive int, how many values to return; got {k!r}. Pass k=1 for one.")
-    return int(k)
+    return checked_int(k, "k", 1, meaning="how many values to return", remedy="Pass k=1 for one.")
 
 
 def _spectrum(found: Eigenvalues | None, k: int, status: Status, period: int) -> Spectrum:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dynloop.cli.results import JsonOption
+from dynloop.cli.results import JsonOption, writable_record
 from dynloop.cli.terminal import bar, reported
 from dynloop.errors import InvalidArgumentError
 
@@ -24,7 +25,7 @@ def ablate(
     heads: Annotated[int, typer.Option(min=1, help="Attention heads.")] = 4,
     tokens: Annotated[int, typer.Option(min=1, help="Length of the prompt.")] = 12,
     as_json: JsonOption = False,
-    out: Annotated[str | None, typer.Option(help="Save the record in this file.", metavar="FILE.npz")] = None,
+    out: Annotated[Path | None, typer.Option(help="Save the record in this file.", metavar="FILE.npz")] = None,
 ) -> None:
     """Classify looped transformers with random weights in every combination of norm, injection, depth and gain."""
     with reported(relief="smaller blocks"):
@@ -37,12 +38,13 @@ def ablate(
             "layers": _numbers("--layers", layers, int),
             "gain": _numbers("--gain", gain, float),
         }
+        target = None if out is None else writable_record(out)
         with bar("ablate", "runs") as progress:
             found = run(
                 **factors, seeds=seeds, loops=loops, width=width, heads=heads, tokens=tokens, progress=progress
             )  # fmt: skip
-        if out is not None:
-            found.save(out)
+        if target is not None:
+            found.save(target)
         print(dumps(found.to_dict()) if as_json else found.table())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from dynloop.orbits.verdict import Classification
     from dynloop.testing.statements import StatementTable
 
-__all__ = ["JsonOption", "OutOption", "analyse_all", "empty_folder", "made_folder"]
+__all__ = ["JsonOption", "OutOption", "analyse_all", "empty_folder", "made_folder", "writable_record"]
 
 Found = TypeVar("Found", "Basins", "Classification", "LyapunovSpectrum", "FixedPoints", "StatementTable")
 
@@ -128,3 +129,21 @@ def made_folder(path: Path) -> Path:
             f"--out: cannot make or read the folder {path} ({why}); name one that can be written to"
         ) from None
     return path
+
+
+def writable_record(path: Path) -> Path:
+    """Return the path of a record, ``.npz`` added if need be; raise `InvalidArgumentError` where none can be written.
+
+    A file without a name is opened in the folder: nothing is left there, and what stands at the path stays.
+    """
+    try:
+        target = path if path.suffix == ".npz" or not path.name else path.with_name(f"{path.name}.npz")
+        if target.is_dir():
+            raise InvalidArgumentError(f"--out: {target} is a folder; name a file")
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise InvalidArgumentError(
+            f"--out: cannot write {path} ({why}); name a file in a folder that can be written to"
+        ) from None
+    return target

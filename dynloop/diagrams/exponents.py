@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.calculus.averages import halves_disagree, straying, time_average
 from dynloop.calculus.lyapunov import lyapunov_spectrum, rounding_error, turning_bias
 from dynloop.calculus.tangent import random_frames
-from dynloop.diagrams.family import FamilyLike, Member, members, statuses, whole_numbers
+from dynloop.diagrams.family import FamilyLike, Member, members, statuses
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, as_rng
 from dynloop.maps.kernel import KernelMap
@@ -104,7 +105,9 @@ def exponent_diagram(
     >>> found.exponents[:, 0].round(2)  # ln 0.16 / 2 and ln 2
     array([-0.92,  0.69])
     """
-    whole_numbers(k=(k, 1), loops=(loops, 2), transient=(transient, 0))
+    k = checked_int(k, "k", 1)
+    loops = checked_int(loops, "loops", 2, remedy="Leave it out for 1024")
+    transient = checked_int(transient, "transient", 0, remedy="Leave it out for 1000")
     gather = -(-loops // _RECORDS)
     loops = gather * -(-loops // gather)
     values, made = members(family, values, parameter=parameter, starts=starts, rng=rng)

@@ -14,7 +14,7 @@ from dynloop.maps.family import FamilyLike, checked_map, checked_parameter
 from dynloop.maps.kernel import KernelMap
 from dynloop.result import Status
 
-__all__ = ["FamilyLike", "Member", "members", "statuses", "whole_numbers"]
+__all__ = ["FamilyLike", "Member", "members", "statuses"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,10 +143,3 @@ def statuses(otherwise: Status, *cases: tuple[Any, Status]) -> Array:
     for mask, status in reversed(cases):
         found[mask] = status
     return found
-
-
-def whole_numbers(**numbers: tuple[Any, int]) -> None:
-    """Refuse what is no int of at least the number beside it."""
-    for name, (value, least) in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {value!r}")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.diagrams.family import FamilyLike, Member, members, statuses, whole_numbers
+from dynloop.arguments import checked_int
+from dynloop.diagrams.family import FamilyLike, Member, members, statuses
 from dynloop.maps.base import Array
 from dynloop.maps.kernel import KernelMap
 from dynloop.result import Result, Status
@@ -100,7 +101,8 @@ def orbit_diagram(
     array([[0.6   , 0.6   ],
            [0.7995, 0.513 ]])
     """
-    whole_numbers(loops=(loops, 1), transient=(transient, 0))
+    loops = checked_int(loops, "loops", 1, remedy="Leave it out for 200")
+    transient = checked_int(transient, "transient", 0, remedy="Leave it out for 1000")
     values, made = members(family, values, parameter=parameter, starts=starts, rng=rng)
     states = None
     for member in made:

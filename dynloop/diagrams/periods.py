@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.diagrams.family import FamilyLike, Member, members, statuses, whole_numbers
+from dynloop.arguments import checked_int
+from dynloop.diagrams.family import FamilyLike, Member, members, statuses
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
 from dynloop.maps.kernel import KernelMap
@@ -97,7 +98,8 @@ def period_diagram(
     >>> dl.period_diagram(dl.zoo.logistic(), [2.5, 3.2, 3.5, 3.55, 4.0, 4.1]).period
     array([ 1,  2,  4,  8, -1, -1])
     """
-    whole_numbers(transient=(transient, 0), longest=(longest, 1))
+    transient = checked_int(transient, "transient", 0, remedy="Leave it out for 1000")
+    longest = checked_int(longest, "longest", 1, remedy="Leave it out for 64")
     if not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
         raise InvalidArgumentError(f"tolerance must be a number between 0 and 1; got {tolerance!r}")
     values, made = members(family, values, parameter=parameter, starts=starts, rng=rng)

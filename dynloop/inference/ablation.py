@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.inference.single_run import NUMBERS, Run, run
 from dynloop.maps.base import Array, LoopMap
@@ -200,13 +201,10 @@ def ablate(
     if make is None:
         _check_names(factors)
     used = _seeds(seeds)
-    if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8:
-        raise InvalidArgumentError(
-            f"loops must be an int of at least 8, the budget of a run; got {loops!r}. Leave it out for 512"
-        )
+    loops = checked_int(loops, "loops", 8, meaning="the budget of a run", remedy="Leave it out for 512")
     settings = [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
     jobs = [(setting, seed) for setting in settings for seed in used]
-    fixed = (int(loops), polish, options)
+    fixed = (loops, polish, options)
     done: list[Run] = []
     for one in _runs(make or _random, jobs, fixed, executor):
         done.append(one)

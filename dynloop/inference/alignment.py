@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.inference.curves import InferenceStages, shaped
 from dynloop.maps.base import Array, as_rng
@@ -208,8 +209,7 @@ def _checked(looped: Any, feed_forward: Any, metrics: Sequence[str] | None, perm
             "feed_forward must have one loop; got "
             f"{len(next(iter(feed_forward.curves.values())))}. Measure it with inference_stages(m, loops=1)."
         )
-    if isinstance(permutations, bool) or not isinstance(permutations, int | np.integer) or permutations < 1:
-        raise InvalidArgumentError(f"permutations must be a positive int; got {permutations!r}")
+    checked_int(permutations, "permutations", 1, remedy="Leave it out for 9999")
     both = [name for name in looped.curves if name in feed_forward.curves]
     used = tuple(both if metrics is None else metrics)
     missing = [name for name in used if name not in both]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.inference.attention_metrics import mixing
 from dynloop.inference.bound import Constants, allowed, constants
@@ -252,9 +253,8 @@ def torch_map(m: Any) -> TorchMap:
 
 
 def _check(loops: int, every: int, hold: int, tol: float) -> None:
-    for name, value in (("loops", loops), ("every", every), ("hold", hold)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise InvalidArgumentError(f"{name} must be a positive int; got {value!r}")
+    for name, value, usual in (("loops", loops, 64), ("every", every, 1), ("hold", hold, 3)):
+        checked_int(value, name, 1, remedy=f"Leave it out for {usual}")
     real = isinstance(tol, int | float | np.integer | np.floating) and not isinstance(tol, bool)
     if not real or not 0 <= tol < np.inf:
         raise InvalidArgumentError(

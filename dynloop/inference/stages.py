@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.inference import attention_metrics as of_maps
 from dynloop.inference import stream_metrics as of_streams
@@ -215,10 +216,9 @@ def _check(
                 f"blocks must have the same layers; {m.name} has {m.layer_count}, {maps[0].name} {maps[0].layer_count}"
                 ", or other names. Analyse them apart, and compare with dynloop.align_stages."
             )
-    if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 1:
-        raise InvalidArgumentError(f"loops must be a positive int; got {loops!r}. A feed-forward model takes loops=1.")
-    if token is not None and (isinstance(token, bool) or not isinstance(token, int | np.integer)):
-        raise InvalidArgumentError(f"sink_token must be an int, or None for any token; got {token!r}")
+    checked_int(loops, "loops", 1, remedy="A feed-forward model takes loops=1.")
+    if token is not None:
+        checked_int(token, "sink_token", meaning="or None for any token", remedy="Leave it out for the first")
     real = isinstance(threshold, int | float | np.integer | np.floating) and not isinstance(threshold, bool)
     if not real or not 0 < threshold <= 1:
         raise InvalidArgumentError(f"sink_threshold must be a number in (0, 1]; got {threshold!r}")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dynloop.arguments import checked_function
+from dynloop.arguments import checked_function, checked_int
 from dynloop.errors import InvalidArgumentError, NoStartError, ShapeError
 from dynloop.maps.measured import Stretch, Survey, Watch
 
@@ -266,8 +266,7 @@ class LoopMap(ABC):
 
     def drawn(self, starter: Starter, rng: int | np.random.Generator | None, n: int) -> Any:
         """Draw `n` starts ``(n, *state_shape)`` by ``starter(generator of rng, n)``, `n` being checked."""
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise InvalidArgumentError(f"n must be a positive int; got {n!r}. Pass n=1 for one start.")
+        n = checked_int(n, "n", 1, remedy="Pass n=1 for one start.")
         return self.native(starter(as_rng(rng), n), "start")
 
     def batch(
@@ -320,9 +319,7 @@ class LoopMap(ABC):
 
     def check_layer(self, l: int) -> int:
         """Return `l` modulo the number of layers; refuse what is no integer."""
-        if isinstance(l, bool) or not isinstance(l, int | np.integer):
-            raise InvalidArgumentError(f"l must be an int, the layer to start before; got {l!r}")
-        return int(l) % self.layer_count
+        return checked_int(l, "l", meaning="the layer to start before") % self.layer_count
 
     def __repr__(self) -> str:
         layers = ", ".join(self.layer_names[:6]) + (", …" if self.layer_count > 6 else "")
@@ -341,11 +338,7 @@ def as_map(m: Any) -> LoopMap:
 
 def check_power(p: int, argument: str = "p") -> int:
     """Return `p`, given as `argument`, if it is a positive int; raise otherwise."""
-    if isinstance(p, bool) or not isinstance(p, int | np.integer) or p < 1:
-        raise InvalidArgumentError(
-            f"{argument} must be a positive int, the number of loops; got {p!r}. Pass {argument}=1 for F itself."
-        )
-    return int(p)
+    return checked_int(p, argument, 1, meaning="the number of loops", remedy=f"Pass {argument}=1 for F itself.")
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dynloop.arguments import checked_function
-from dynloop.errors import InvalidArgumentError
+from dynloop.arguments import checked_function, checked_int
 from dynloop.maps.base import Array, checked_shape
 from dynloop.maps.torch import TorchMap
 
@@ -70,11 +69,10 @@ def with_clock(
     ['PERIODIC(2)']
     """
     checked_function(loop, "loop", "loop(x, t) of states and the number of a loop", 2)
-    if isinstance(period, bool) or not isinstance(period, int) or period < 2:
-        raise InvalidArgumentError(
-            f"period must be an int of at least 2, the loops after which the schedule begins again; got {period!r}. "
-            "Where loops do not differ, pass TorchMap([loop], state_shape)"
-        )
+    period = checked_int(
+        period, "period", 2, meaning="the loops after which the schedule begins again",
+        remedy="Where loops do not differ, pass TorchMap([loop], state_shape)",
+    )  # fmt: skip
     shape = checked_shape(state_shape)
     if start is not None:
         checked_function(start, "start", "start(generator, n) of states (n, *state_shape)", 2)

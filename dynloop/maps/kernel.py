@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, Starter, check_power
 from dynloop.maps.compiled import jit
@@ -87,10 +88,7 @@ class KernelMap(LoopMap):
         start: Starter | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim < 1:
-            raise InvalidArgumentError(
-                f"dim must be a positive int, the number of coordinates; got {dim!r}. Pass dim=1 for a scalar map"
-            )
+        dim = checked_int(dim, "dim", 1, meaning="the number of coordinates", remedy="Pass dim=1 for a scalar map")
         steps = as_steps(step, "step")
         if jacobian is not None and tangent is not None:
             raise InvalidArgumentError("jacobian and tangent are two forms of one thing; leave out one of them")

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.torch import TorchMap
 from dynloop.nn import MLP, Attention, Linear, RMSNorm
@@ -109,7 +110,7 @@ class LoopedTransformer(nn.Module):
         super().__init__()
         _check(norm, NORMS, "norm")
         _check(injection, INJECTIONS, "injection")
-        _check_sizes(layers, width, heads, rope, gain)
+        layers, width, heads = _checked_sizes(layers, width, heads, rope, gain)
         self.injection, self.width, self.depth = injection, width, layers
         # the output projections carry 1/√(2·layers); `draw` scales them, so that trained weights stand as they are
         self.inject = None if injection == "none" else Inject(width, injection)
@@ -236,15 +237,14 @@ def looped_transformer(
     >>> m.layer_names
     ('block 0', 'block 1', 'norm')
     """
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
-        raise InvalidArgumentError(f"tokens must be a positive int, the prompt length; got {tokens!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise InvalidArgumentError(f"seed must be an int; got {seed!r}. Pass seed=0.")
+    tokens = checked_int(tokens, "tokens", 1, meaning="the prompt length", remedy="Leave it out for 12")
+    seed = checked_int(seed, "seed", remedy="Pass seed=0.")
     block = LoopedTransformer(
         norm=norm, injection=injection, layers=layers, width=width, heads=heads, causal=causal, rope=rope, gain=gain
     ).double()
     generator = torch.Generator().manual_seed(seed)
     block.draw(generator)
+    layers, width = block.depth, block.width
     e = torch.randn(tokens, width, generator=generator, dtype=torch.float64)
     block.requires_grad_(requires_grad=False)
     block.to(dtype)
@@ -266,10 +266,12 @@ def _check(value: str, allowed: tuple[str, ...], argument: str) -> None:
         raise InvalidArgumentError(f"{argument} must be one of {', '.join(allowed)}; got {value!r}")
 
 
-def _check_sizes(layers: int, width: int, heads: int, rope: bool, gain: float) -> None:
-    for argument, value in (("layers", layers), ("width", width), ("heads", heads)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InvalidArgumentError(f"{argument} must be a positive int; got {value!r}")
+def _checked_sizes(layers: int, width: int, heads: int, rope: bool, gain: float) -> tuple[int, int, int]:
+    layers, width, heads = (
+        checked_int(layers, "layers", 1),
+        checked_int(width, "width", 1),
+        checked_int(heads, "heads", 1),
+    )
     if width % heads:
         raise InvalidArgumentError(
             f"heads must divide width; got heads={heads}, width={width}. Choose width={heads * -(-width // heads)}."
@@ -280,3 +282,4 @@ def _check_sizes(layers: int, width: int, heads: int, rope: bool, gain: float) -
         )
     if not math.isfinite(gain):
         raise InvalidArgumentError(f"gain must be a finite number; got {gain!r}")
+    return layers, width, heads

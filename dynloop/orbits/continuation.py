@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap
 from dynloop.maps.family import FamilyLike
@@ -294,9 +295,8 @@ def _checked_options(
     period: int, k: int, direction: int, first: float, smallest: float, largest: float, budget: int,
     name: str = "direction",
 ) -> Steps:  # fmt: skip
-    for argument, number in (("period", period), ("k", k), ("budget", budget)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise InvalidArgumentError(f"{argument} must be a positive int; got {number!r}")
+    for argument, number, usual in (("period", period, 1), ("k", k, 6), ("budget", budget, 2000)):
+        checked_int(number, argument, 1, remedy=f"Leave it out for {usual}")
     if direction not in (1, -1):
         raise InvalidArgumentError(f"{name} must be 1 or -1; got {direction!r}")
     try:

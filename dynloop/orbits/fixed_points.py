@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from dynloop.arguments import checked_int
 from dynloop.calculus.jacobian import DENSE
 from dynloop.calculus.spectrum import Spectrum, blocks_fit, point_multipliers
 from dynloop.calculus.tangent import check_derivative
@@ -142,8 +143,7 @@ def find_fixed_points(
 
 def _check(period: int, k: int | None, method: str, tol: float | None) -> None:
     for name, value in (("period", period), ("k", 1 if k is None else k)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise InvalidArgumentError(f"{name} must be a positive int; got {value!r}. Pass {name}=1 for one.")
+        checked_int(value, name, 1, remedy=f"Pass {name}=1 for one.")
     if method not in get_args(Method):
         raise InvalidArgumentError(f"method must be 'auto', 'newton' or 'anderson'; got {method!r}")
     if tol is not None and not (isinstance(tol, int | float | np.floating) and 0 < tol < 1):

@@ -12,8 +12,8 @@ import numpy as np
 from dynloop.adapters.address import with_prompt
 from dynloop.adapters.jsonl import read_prompts
 from dynloop.adapters.registry import open_checkpoint
-from dynloop.arguments import checked_list
-from dynloop.errors import InvalidArgumentError, PromptError
+from dynloop.arguments import checked_int, checked_list
+from dynloop.errors import PromptError
 from dynloop.maps.base import Array, LoopMap, as_rng
 from dynloop.orbits.regime import classify
 from dynloop.orbits.verdict import Classification
@@ -140,10 +140,7 @@ def classify_prompts(
     ([3, 4], 2)
     """
     read = _read(prompts)
-    if isinstance(starts, bool) or not isinstance(starts, int | np.integer) or starts < 1:
-        raise InvalidArgumentError(
-            f"starts must be an int of at least 1, the number of starts a prompt; got {starts!r}"
-        )
+    starts = checked_int(starts, "starts", 1, meaning="the number of starts a prompt")
     maps = _opened(checkpoint, read, {"granularity": granularity, "dtype": dtype, "device": device})
     results = []
     for m in maps:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.maps.measured import Watch
@@ -178,12 +179,8 @@ def _resumed(
 
 def _checked(loops: int | None) -> int:
     if loops is None:
-        loops = DEFAULT_LOOPS
-    if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8:
-        raise InvalidArgumentError(
-            f"loops must be an int of at least 8, the budget per start; got {loops!r}. Leave it out to have one chosen"
-        )
-    return int(loops)
+        return DEFAULT_LOOPS
+    return checked_int(loops, "loops", 8, meaning="the budget per start", remedy="Leave it out to have one chosen")
 
 
 def _decide(q: Inquiry, progress: Progress | None) -> None:

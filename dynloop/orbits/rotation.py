@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.calculus.weighted_birkhoff import weighted_birkhoff
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map
@@ -106,9 +107,8 @@ def rotation_number(
     """
     if len(as_map(m).state_shape) != 1:
         raise ShapeError(f"rotation numbers are of maps on vectors; {m.name} has states of shape {m.state_shape}")
-    for name, number, least in (("loops", loops, 16), ("transient", transient, 0)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-            raise InvalidArgumentError(f"{name} must be an int of at least {least}; got {number!r}")
+    loops = checked_int(loops, "loops", 16, remedy="Leave it out for 2000")
+    transient = checked_int(transient, "transient", 0, remedy="Leave it out for 1000")
     states, single = m.batch(start, rng, argument="start")
     if not single and len(states) > 1:
         raise ShapeError(f"start must be one state of shape {m.state_shape}; got {len(states)}. Pass start[0].")

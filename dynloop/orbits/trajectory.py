@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.errors import InvalidArgumentError
+from dynloop.arguments import checked_int
 from dynloop.maps.base import Array, LoopMap, as_map
 from dynloop.result import Result
 
@@ -113,11 +113,8 @@ def trajectory(
     >>> dl.trajectory(dl.zoo.logistic(2.0), [0.25], 2).states.ravel()
     array([0.25   , 0.375  , 0.46875])
     """
-    for name, value, least in (("loops", loops, 1), ("transient", transient, 0), ("every", every, 1)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InvalidArgumentError(
-                f"{name} must be an int of at least {least}; got {value!r}. Pass {name}={least} or more"
-            )
+    loops, transient = checked_int(loops, "loops", 1), checked_int(transient, "transient", 0)
+    every = checked_int(every, "every", 1)
     states, single = as_map(m).batch(starts)
     m = m.in_dtype_of(states)
     if transient:

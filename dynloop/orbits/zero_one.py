@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.arguments import checked_numbers
+from dynloop.arguments import checked_int, checked_numbers
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, as_rng
 from dynloop.result import Result
@@ -94,9 +94,8 @@ def zero_one_test(signal: Any, *, frequencies: int = 100, rng: int | np.random.G
         )
     if not np.isfinite(values).all():
         raise InvalidArgumentError("signal holds NaN or infinity; cut it off where the orbit was lost")
-    if isinstance(frequencies, bool) or not isinstance(frequencies, int | np.integer) or frequencies < 1:
-        raise InvalidArgumentError(f"frequencies must be a positive int; got {frequencies!r}")
-    angles = as_rng(rng).uniform(np.pi / 5, 4 * np.pi / 5, int(frequencies))
+    frequencies = checked_int(frequencies, "frequencies", 1, remedy="Leave it out for 100")
+    angles = as_rng(rng).uniform(np.pi / 5, 4 * np.pi / 5, frequencies)
     found = np.zeros(len(angles))
     if np.ptp(values) > _STILL * np.abs(values).max():
         found = np.array([_correlation(values, c) for c in angles])

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dynloop.arguments import checked_kind, checked_path
+from dynloop.arguments import checked_int, checked_kind, checked_path
 from dynloop.errors import InvalidArgumentError, StoreError
 from dynloop.studies import pools
 from dynloop.studies.files import RESULTS
@@ -244,11 +244,11 @@ def study(
         raise InvalidArgumentError("plan was read back from a study and names its code only; make it again as you did")
     if executor is not None and workers is not None:
         raise InvalidArgumentError("give executor or workers, not both")
-    for name, value, least in (("workers", workers, 1), ("retries", retries, 0), ("together", together, 1)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-            raise InvalidArgumentError(
-                f"{name} must be a whole number of at least {least}; got {value!r}. Leave it out"
-            )
+    if workers is not None:
+        workers = checked_int(workers, "workers", 1, remedy="Leave it out")
+    if together is not None:
+        together = checked_int(together, "together", 1, remedy="Leave it out")
+    retries = checked_int(retries, "retries", 0, remedy="Leave it out for 1")
     if timeout is not None and not timeout > 0:
         raise InvalidArgumentError(f"timeout must be a positive number of seconds; got {timeout!r}")
     folder = checked_path(out, "out", "Give the folder to write")

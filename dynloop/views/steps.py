@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
 from dynloop.orbits.records.dtype import EPS
@@ -35,10 +36,8 @@ def relative_steps(of: Recording, period: int = 1) -> Array:
         If `period` is no positive int, or the record is no longer than it.
     """
     states = of.states
-    if isinstance(period, bool) or not isinstance(period, int | np.integer) or not 1 <= period < len(states):
-        raise InvalidArgumentError(
-            f"period must be an int from 1 to {len(states) - 1}, the steps that were recorded; got {period!r}"
-        )
+    remedy = "Record more loops, or leave it out for 1"
+    period = checked_int(period, "period", 1, len(states) - 1, meaning="the steps that were recorded", remedy=remedy)
     with np.errstate(all="ignore"):
         difference = states[period:] - states[:-period]
         if of.periods is not None:

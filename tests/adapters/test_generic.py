@@ -341,7 +341,7 @@ def two_rows(model):
         ("plain", {"embedding": np.ones(3)}, ShapeError, r"embedding has shape \(3,\)"),
         ("plain", {"start": np.ones(3)}, ShapeError, r"start has shape \(3,\)"),
         ("plain", {"prompt": two_rows}, ShapeError, "whose axis 0 is no batch of one"),
-        ("plain", {"batch_axis": -1}, InvalidArgumentError, "batch_axis must be an int ≥ 0"),
+        ("plain", {"batch_axis": -1}, InvalidArgumentError, "batch_axis must be an int of at least 0"),
         ("plain", {"dtype": "int8"}, InvalidArgumentError, "dtype must be a floating dtype"),
         ("plain", {"prompt": [1, 99]}, PromptError, "its own forward pass fails on this prompt"),
         ("plain", {"prompt": [[1, 2]]}, PromptError, r"Leave the batch axis out: ids\[0\]"),

@@ -76,7 +76,7 @@ def test_features_of_the_user_are_used_and_checked(newton):
     assert np.array_equal(mapper(starts), labels)
     with pytest.raises(dl.errors.ShapeError, match="features must return shape"):
         dl.by_features(m, m.start(0, 20), lambda orbits: orbits[:, -1, 0])
-    with pytest.raises(dl.errors.InvalidArgumentError, match="transient must be an int of at least 1"):
+    with pytest.raises(dl.errors.InvalidArgumentError, match="transient must be a positive int"):
         dl.by_features(m, m.start(0, 20), transient=0)
 
 

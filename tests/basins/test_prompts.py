@@ -37,7 +37,7 @@ def test_a_checkpoint_and_prompts():
 def test_errors():
     with pytest.raises(InvalidArgumentError, match="at least one"):
         dl.path_independence_of_prompts("demo:hop-injected", [])
-    with pytest.raises(InvalidArgumentError, match="starts must be an int of 2"):
+    with pytest.raises(InvalidArgumentError, match="starts must be an int of at least 2"):
         dl.path_independence_of_prompts(None, [wells(0.0)], starts=1)
     with pytest.raises(PromptError, match=r"prompts\[1\]"):
         dl.path_independence_of_prompts("demo:hop-injected", [[1, 2], [10**6]])

@@ -94,9 +94,9 @@ def test_an_orbit_that_is_lost_has_no_vectors():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"k": 3}, "between 1 and the dimension 2; got 3"),
-        ({"loops": 0}, "loops must be an int, at least 1; got 0"),
-        ({"backward": -1}, "backward must be an int, at least 0"),
+        ({"k": 3}, "k must be an int from 1 to 2, the dimension; got 3"),
+        ({"loops": 0}, "loops must be a positive int; got 0"),
+        ({"backward": -1}, "backward must be an int of at least 0"),
     ],
     ids=str,
 )

@@ -429,8 +429,8 @@ def test_the_record_can_be_kept(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"k": 3}, InvalidArgumentError, "between 1 and the dimension 2; got 3"),
-        ({"k": 0}, InvalidArgumentError, "between 1 and the dimension 2; got 0"),
+        ({"k": 3}, InvalidArgumentError, "k must be an int from 1 to 2, the dimension; got 3"),
+        ({"k": 0}, InvalidArgumentError, "k must be an int from 1 to 2, the dimension; got 0"),
         ({"k": True}, InvalidArgumentError, "k must be"),
         ({"loops": 1}, InvalidArgumentError, "loops must be an int of at least 2; got 1"),
         ({"transient": -1}, InvalidArgumentError, "transient must be"),

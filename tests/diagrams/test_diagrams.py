@@ -178,10 +178,10 @@ def test_families_that_are_none(arguments, error, said):
 @pytest.mark.parametrize(
     ("diagram", "options", "said"),
     [
-        (dl.orbit_diagram, {"loops": 0}, "loops must be an int of at least 1; got 0"),
+        (dl.orbit_diagram, {"loops": 0}, "loops must be a positive int; got 0"),
         (dl.orbit_diagram, {"parameter": 1}, "parameter must be the number of one of the 1 parameters"),
         (dl.orbit_diagram, {"starts": [[0.1], [0.2], [0.3]]}, "one state, or one for each of the 2 values; got 3"),
-        (dl.period_diagram, {"longest": 0}, "longest must be an int of at least 1"),
+        (dl.period_diagram, {"longest": 0}, "longest must be a positive int"),
         (dl.period_diagram, {"tolerance": 2.0}, "tolerance must be a number between 0 and 1"),
         (dl.exponent_diagram, {"k": 2}, "k must be between 1 and the dimension 1; got 2"),
         (dl.exponent_diagram, {"transient": True}, "transient must be an int"),

@@ -51,6 +51,13 @@ def test_a_schedule_has_two_loops_at_least(period):
         dl.with_clock(schedule, period, (1,))
 
 
+def test_a_period_may_be_an_int_of_numpy():
+    x = torch.tensor([[0.3, 0.0], [0.1, 1.0]], dtype=torch.float64)
+    m = dl.with_clock(schedule, np.int8(2), (1,))
+    assert torch.equal(m(x), dl.with_clock(schedule, 2, (1,))(x))
+    assert m.periods[-1] == 2.0
+
+
 @pytest.mark.parametrize("loop", [3, None, "f", lambda x: x])
 def test_a_loop_is_a_function_of_the_states_and_of_the_time(loop):
     with pytest.raises(InvalidArgumentError, match=r"loop must be a function loop\(x, t\)"):

@@ -140,6 +140,15 @@ def test_the_smallest_block():
     assert np.isfinite(m.numpy(m(m.start()))).all()
 
 
+def test_sizes_may_be_ints_of_numpy():
+    sizes = {"layers": 1, "width": 8, "heads": 2, "tokens": 3, "seed": 4}
+    make_of = dl.synthetic.looped_transformer
+    m, other = make_of(**sizes), make_of(**{name: np.int64(size) for name, size in sizes.items()})
+    assert torch.equal(m(m.start()), other(other.start()))
+    assert other.facts == m.facts
+    assert {type(other.facts[name]) for name in ("layers", "seed")} == {int}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -143,9 +143,17 @@ def test_the_weighted_average_converges_far_faster_than_the_mean():
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda: dl.gali(dl.zoo.henon(), k=3), InvalidArgumentError, "k must be an int, between 2 and the dimension 2"),
-        (lambda: dl.gali(dl.zoo.logistic()), InvalidArgumentError, "k must be an int, between 2 and the dimension 1"),
-        (lambda: dl.gali(dl.zoo.henon(), loops=0), InvalidArgumentError, "loops must be an int, at least 4"),
+        (
+            lambda: dl.gali(dl.zoo.henon(), k=3),
+            InvalidArgumentError,
+            "k must be an int from 2 to 2, the dimension; got 3. Leave it out for 2",
+        ),
+        (
+            lambda: dl.gali(dl.zoo.logistic()),
+            InvalidArgumentError,
+            "k must be an int from 2 to 1, the dimension; got 2. Give a map on two coordinates",
+        ),
+        (lambda: dl.gali(dl.zoo.henon(), loops=0), InvalidArgumentError, "loops must be an int of at least 4"),
         (lambda: dl.zero_one_test(np.ones(20)), ShapeError, "200 loops at least"),
         (lambda: dl.zero_one_test(np.full(300, np.nan)), InvalidArgumentError, "signal holds NaN"),
         (lambda: dl.zero_one_test(np.ones(300), frequencies=0), InvalidArgumentError, "frequencies must be a positive"),

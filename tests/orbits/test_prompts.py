@@ -81,7 +81,12 @@ def test_it_prints_and_is_saved(found, tmp_path):
     [
         ([], {}, "prompts is empty; give at least one prompt", PromptError),
         ([[1, 2], [-1]], {}, r"prompts\[1\]: ", PromptError),
-        (PROMPTS, {"starts": 0}, "starts must be an int of at least 1", InvalidArgumentError),
+        (
+            PROMPTS,
+            {"starts": 0},
+            "starts must be a positive int, the number of starts a prompt; got 0",
+            InvalidArgumentError,
+        ),
         ("nowhere.jsonl", {}, r"nowhere\.jsonl", PromptError),
     ],
 )

@@ -217,8 +217,8 @@ def test_a_checkpoint_that_changes_under_the_study_stops_it(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"workers": 0}, "workers must be a whole number of at least 1; got 0"),
-        ({"retries": -1}, "retries must be a whole number of at least 0; got -1"),
+        ({"workers": 0}, "workers must be a positive int; got 0"),
+        ({"retries": -1}, "retries must be an int of at least 0; got -1"),
         ({"timeout": 0}, "timeout must be a positive number of seconds; got 0"),
         ({"executor": 3}, "executor must be a concurrent.futures.Executor; got a int"),
         ({"executor": pools.InProcess(), "workers": 2}, "give executor or workers, not both"),

@@ -98,9 +98,9 @@ def test_blocks_follow_the_options(row, other):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: strategies.affine_cycles(0), "max_dim must be an int of at least 1"),
-        (lambda: strategies.layered_maps(3, 0), "max_layers must be an int of at least 1"),
-        (lambda: strategies.contractions(True), "max_dim must be an int"),
+        (lambda: strategies.affine_cycles(0), "max_dim must be a positive int"),
+        (lambda: strategies.layered_maps(3, 0), "max_layers must be a positive int"),
+        (lambda: strategies.contractions(True), "max_dim must be a positive int; got True"),
         (lambda: strategies.cycles(1), "period must be an int of at least 2"),
         (lambda: strategies.blocks(norms=("batch",)), "norms must be one or more of pre, post"),
         (lambda: strategies.blocks(injections=()), "injections must be one or more of"),

@@ -163,7 +163,7 @@ def test_a_wrong_verdict_is_told_from_a_right_one():
         (lambda: strategies.periodic(1), "max_period must be at least 2"),
         (lambda: strategies.token_blocks(("follow",)), "one beside 'follow'"),
         (lambda: strategies.token_blocks(("ray",)), "kinds must be of"),
-        (lambda: strategies.token_blocks(max_tokens=0), "max_tokens must be an int of at least 1"),
+        (lambda: strategies.token_blocks(max_tokens=0), "max_tokens must be a positive int"),
         (lambda: strategies.closed_loops(max_layers=1), "max_layers must be an int of at least 2"),
     ],
 )

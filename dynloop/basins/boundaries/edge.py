@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.basins.boundaries.labels import UNKNOWN
 from dynloop.basins.given import AnyMapper, Learner
 from dynloop.errors import InvalidArgumentError, ShapeError
@@ -242,8 +243,7 @@ def _one_state(m: LoopMap, state: Any, name: str) -> Array:
 
 
 def _check_options(loops: int, narrow: float, wide: float, tolerance: float) -> None:
-    if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 1:
-        raise InvalidArgumentError(f"loops must be a positive int; got {loops!r}")
+    checked_int(loops, "loops", 1, remedy="Leave it out for 500")
     for name, value in (("narrow", narrow), ("wide", wide), ("tolerance", tolerance)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
             raise InvalidArgumentError(f"{name} must be a relative distance between 0 and 1; got {value!r}")

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.basins.boundaries.labels import known
 from dynloop.basins.given import AnyMapper, Learner
 from dynloop.basins.sampling import sampler_of, unit_directions
-from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array, LoopMap, as_rng
 
 __all__ = ["perturbed_counts"]
@@ -25,8 +25,7 @@ def perturbed_counts(
     Each size has draws of its own, so that the counts are independent. A start is uncertain if it, or one of the two
     states a size away to both sides in a random direction, has another destination than the others.
     """
-    if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 2:
-        raise InvalidArgumentError(f"samples must be an int of 2 or more, the starts for every size; got {samples!r}")
+    samples = checked_int(samples, "samples", 2, meaning="the starts for every size")
     draw, generator = sampler_of(m, starts), as_rng(rng)
     ask = Learner(m, mapper, m.numpy(draw(generator, _TRIED)))
     counts, totals = np.zeros(len(sizes)), np.zeros(len(sizes), dtype=np.int64)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.basins.boundaries.labels import UNKNOWN
 from dynloop.basins.boundaries.shortening import DOUBLINGS, ROUGH, Asked, candidates_for, lean_over, refined, size_of
 from dynloop.errors import InvalidArgumentError, ShapeError
@@ -157,9 +158,8 @@ def _checked_state(m: LoopMap, state: Any) -> Array:
 
 
 def _checked_options(centre: Array, largest: float | None, directions: int, budget: int, tolerance: float) -> float:
-    for name, value, least in (("directions", directions, 2), ("budget", budget, 1)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InvalidArgumentError(f"{name} must be an int of {least} or more; got {value!r}")
+    checked_int(directions, "directions", 2, remedy="Leave it out for 256")
+    checked_int(budget, "budget", 1, remedy="Leave it out for 100000")
     if not isinstance(tolerance, int | float) or not 1e-14 <= tolerance < 1:
         raise InvalidArgumentError(f"tolerance must be a relative size between 1e-14 and 1; got {tolerance!r}")
     if largest is None:

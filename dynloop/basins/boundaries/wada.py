@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import distance_transform_cdt, maximum_filter
 
+from dynloop.arguments import checked_int
 from dynloop.basins.boundaries.labels import UNKNOWN, checked_labels, known
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
@@ -111,8 +112,7 @@ def wada_test(labels: Any, *, radius: int | None = None) -> WadaTest:
     array = checked_labels(labels)
     if radius is None:
         radius = max(3, math.ceil(math.sqrt(min(array.shape)) / 3))
-    if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or radius < 1:
-        raise InvalidArgumentError(f"radius must be a positive int, a number of cells; got {radius!r}")
+    radius = checked_int(radius, "radius", 1, meaning="a number of cells", remedy="Leave it out to have one chosen")
     kinds = np.setdiff1d(np.unique(array), UNKNOWN)
     if len(kinds) > _MOST:
         raise InvalidArgumentError(f"labels hold {len(kinds)} destinations; {_MOST} are compared at most: merge some")

@@ -9,6 +9,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.basins.cells.morse import Recurrence
 from dynloop.basins.cells.partition import Partition
 from dynloop.basins.cells.refined import holds_nothing
@@ -183,8 +184,7 @@ def cell_graph(
         )
     if outer not in (False, "interval"):
         raise InvalidArgumentError(f'outer must be False or "interval"; got {outer!r}')
-    if isinstance(refine, bool) or not isinstance(refine, int | np.integer) or refine < 0:
-        raise InvalidArgumentError(f"refine must be an int of 0 or more, the most halvings of a cell; got {refine!r}")
+    refine = checked_int(refine, "refine", 0, meaning="the most halvings of a cell", remedy="Leave it out for 6")
     P = Partition(m, grid)
     lost = np.empty(0, dtype=np.int64)
     if outer:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.errors import InvalidArgumentError
+from dynloop.arguments import checked_int
 from dynloop.maps.base import Array
 from dynloop.maps.compiled import dot, jit
 from dynloop.maps.kernel import KernelMap
@@ -231,8 +231,7 @@ def tanh_network(N: int = 100, g: float = 1.5, seed: int = 0, delta: float = 1.0
     np.False_
     """
     g, delta = finite("tanh_network", g=g, delta=delta)
-    if isinstance(N, bool) or not isinstance(N, int | np.integer) or N < 1:
-        raise InvalidArgumentError(f"N of tanh_network must be a positive int, the number of units; got {N!r}")
+    N = checked_int(N, "N of tanh_network", 1, meaning="the number of units", remedy="Leave it out for 100")
     J = np.random.default_rng(seed).standard_normal((N, N)) * (g / math.sqrt(N))
     facts: dict[str, Any] = {
         "symmetries": MIRROR,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.calculus.spectrum import multipliers
 from dynloop.errors import InvalidArgumentError, NoTwinError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, check_power
@@ -155,8 +156,7 @@ def certify(
     m, p = as_map(m), check_power(period, "period")
     if kind not in (None, "proof", "estimate"):
         raise InvalidArgumentError(f'kind must be "proof", "estimate" or None for the best to be had; got {kind!r}')
-    if isinstance(digits, bool) or not isinstance(digits, int | np.integer) or not 1 <= digits <= 100:
-        raise InvalidArgumentError(f"digits must be an int from 1 to 100; got {digits!r}. Leave it out for 20")
+    digits = checked_int(digits, "digits", 1, 100, remedy="Leave it out for 20")
     if kind is None:
         kind = "proof" if isinstance(m, KernelMap) and m.dimension <= PROVABLE else "estimate"
     if kind == "estimate":

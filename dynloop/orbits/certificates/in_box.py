@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, as_map, check_power
 from dynloop.maps.kernel import KernelMap
@@ -135,8 +136,7 @@ def fixed_points_in_box(
     p = check_power(period, "period")
     if isinstance(resolution, bool) or not isinstance(resolution, int | float) or not 1e-14 <= resolution < 1:
         raise InvalidArgumentError(f"resolution must be a share of the box between 1e-14 and 1; got {resolution!r}")
-    if isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1:
-        raise InvalidArgumentError(f"budget must be a positive int, the most boxes to look at; got {budget!r}")
+    budget = checked_int(budget, "budget", 1, meaning="the most boxes to look at", remedy="Leave it out for 100000")
     if progress is not None and not callable(progress):
         raise InvalidArgumentError(f"progress must be callable, progress(examined, waiting, found); got {progress!r}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError, ShapeError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.orbits.halting.stopping import RULES, Rules, log_probabilities, thresholds_for
@@ -124,8 +125,7 @@ def halting_rules(
 
 
 def _check(loops: int, tolerances: Mapping[str, float], logits: Any) -> None:
-    if isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8:
-        raise InvalidArgumentError(f"loops must be an int of at least 8, the loops to follow; got {loops!r}")
+    checked_int(loops, "loops", 8, meaning="the loops to follow", remedy="Leave it out for 256")
     for name, value in tolerances.items():
         if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or not 0 < value < np.inf:
             raise InvalidArgumentError(f"{name}_tolerance must be a positive number; got {value!r}")

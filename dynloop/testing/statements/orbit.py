@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dynloop.errors import DynloopError, InvalidArgumentError, NoTwinError
+from dynloop.arguments import checked_int
+from dynloop.errors import DynloopError, NoTwinError
 from dynloop.maps.base import Array, LoopMap, as_map, as_rng
 from dynloop.maps.measured import Watch
 from dynloop.orbits.floor import row_norms
@@ -218,10 +219,8 @@ def orbits_of(
     >>> [orbit.regime_text for orbit in orbits_of(dl.zoo.logistic(3.2), [[0.3]])]
     ['PERIODIC(2)']
     """
-    if loops is not None and (isinstance(loops, bool) or not isinstance(loops, int | np.integer) or loops < 8):
-        raise InvalidArgumentError(
-            f"loops must be an int of at least 8, the budget per start; got {loops!r}. Leave it out to have one chosen"
-        )
+    if loops is not None:
+        loops = checked_int(loops, "loops", 8, meaning="the budget per start", remedy="Leave it out to have one chosen")
     generator = as_rng(rng)
     states, _ = as_map(m).batch(starts, generator)
     m = m.in_dtype_of(states)

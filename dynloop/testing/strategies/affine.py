@@ -8,10 +8,11 @@ from functools import reduce
 import numpy as np
 from hypothesis import strategies as st
 
+from dynloop.arguments import checked_int
 from dynloop.maps.base import Array
 from dynloop.maps.torch import TorchMap
 from dynloop.testing.known.coordinates import affine_layer
-from dynloop.testing.strategies.drawn import STARTS, Drawn, checked_size, seeded
+from dynloop.testing.strategies.drawn import STARTS, Drawn, seeded
 
 __all__ = ["Affine", "affine_cycles"]
 
@@ -99,9 +100,9 @@ def affine_cycles(
     >>> find(strategies.affine_cycles(), lambda row: row.map.layer_count > 1)
     <Affine affine dim 1 layers 2 rate 0 seed 0>
     """
-    layers = st.integers(1, checked_size("max_layers", max_layers, 1))
+    layers = st.integers(1, checked_int(max_layers, "max_layers", 1))
     return seeded(
-        _affine, dim=st.integers(1, checked_size("max_dim", max_dim, 1)), layers=layers,
+        _affine, dim=st.integers(1, checked_int(max_dim, "max_dim", 1)), layers=layers,
         rate=st.integers(0, 99).map(lambda i: round(max_rate * i / 99, 4)),
         at_rest=st.integers(0, 2) if idle else st.just(0),
     )  # fmt: skip

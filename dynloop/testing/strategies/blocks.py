@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.maps.synthetic import INJECTIONS, NORMS, looped_transformer
-from dynloop.testing.strategies.drawn import STARTS, Drawn, checked_size, seeded
+from dynloop.testing.strategies.drawn import STARTS, Drawn, seeded
 
 __all__ = ["blocks"]
 
@@ -68,9 +69,9 @@ def blocks(
             raise InvalidArgumentError(f"{argument} must be one or more of {', '.join(known)}; got {given!r}")
     return seeded(
         _block, norm=st.sampled_from(list(norms)), injection=st.sampled_from(list(injections)),
-        gain=st.sampled_from(list(gains)), layers=st.integers(1, checked_size("max_layers", max_layers, 1)),
+        gain=st.sampled_from(list(gains)), layers=st.integers(1, checked_int(max_layers, "max_layers", 1)),
         heads=st.integers(1, 2), head_size=st.sampled_from([2, 4]),
-        tokens=st.integers(1, checked_size("max_tokens", max_tokens, 1)),
+        tokens=st.integers(1, checked_int(max_tokens, "max_tokens", 1)),
         causal=st.sampled_from([True, False]) if causal is None else causal, rope=st.booleans(),
         granularity=st.sampled_from(["layer", "sublayer"]) if granularity is None else granularity, dtype=dtype,
     )  # fmt: skip

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from dynloop.arguments import checked_int
 from dynloop.maps.torch import TorchMap
 from dynloop.testing.known.coordinates import Core, fixed, orthogonal
-from dynloop.testing.strategies.drawn import STARTS, Drawn, checked_size, seeded
+from dynloop.testing.strategies.drawn import STARTS, Drawn, seeded
 
 __all__ = ["Contraction", "contractions"]
 
@@ -74,10 +75,10 @@ def contractions(max_dim: int = 4, max_layers: int = 3, max_q: float = 0.9) -> s
     <Contraction contraction affine dim 1 q 0.0091 seed 0>
     """
     kinds = st.lists(
-        st.sampled_from(list(_KINDS)), min_size=1, max_size=checked_size("max_layers", max_layers, 1)
+        st.sampled_from(list(_KINDS)), min_size=1, max_size=checked_int(max_layers, "max_layers", 1)
     )  # fmt: skip
     return seeded(
-        _contraction, dim=st.integers(1, checked_size("max_dim", max_dim, 1)), kinds=kinds,
+        _contraction, dim=st.integers(1, checked_int(max_dim, "max_dim", 1)), kinds=kinds,
         q=st.integers(0, 99).map(lambda i: round(max_q * i / 99, 4)),
     )  # fmt: skip
 

@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 from hypothesis import strategies as st
 
-from dynloop.errors import InvalidArgumentError
 from dynloop.maps.base import Array
 from dynloop.maps.torch import TorchMap
 
-__all__ = ["SEEDS", "STARTS", "Drawn", "checked_size", "seeded"]
+__all__ = ["SEEDS", "STARTS", "Drawn", "seeded"]
 
 STARTS = 3
 SEEDS = st.integers(0, 2**32 - 1)
@@ -61,10 +60,3 @@ def seeded(make: Callable[..., T], **arguments: Any) -> st.SearchStrategy[T]:
     """Return a strategy of ``make(seed, …)``; arguments that are strategies are drawn, the seed last."""
     given = {k: v if isinstance(v, st.SearchStrategy) else st.just(v) for k, v in arguments.items()}
     return st.builds(make, **given, seed=SEEDS)
-
-
-def checked_size(argument: str, value: int, least: int) -> int:
-    """Return a size that a strategy was given; refuse what is no int or too small."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidArgumentError(f"{argument} must be an int of at least {least}; got {value!r}")
-    return value

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from dynloop.arguments import checked_int
 from dynloop.maps.torch import TorchMap
 from dynloop.testing.known.coordinates import Core, fixed, orthogonal
-from dynloop.testing.strategies.drawn import STARTS, Drawn, checked_size, seeded
+from dynloop.testing.strategies.drawn import STARTS, Drawn, seeded
 
 __all__ = ["LAYERS", "closed_loops", "layered_maps"]
 
@@ -82,8 +83,8 @@ def layered_maps(max_dim: int = 4, max_layers: int = 4) -> st.SearchStrategy[Dra
     >>> find(strategies.layered_maps(), lambda row: row.map.layer_count > 1)
     <Drawn layers shift, shift dim 1 seed 0>
     """
-    kinds = st.lists(st.sampled_from(list(LAYERS)), min_size=1, max_size=checked_size("max_layers", max_layers, 1))
-    return seeded(_layered, dim=st.integers(1, checked_size("max_dim", max_dim, 1)), kinds=kinds)
+    kinds = st.lists(st.sampled_from(list(LAYERS)), min_size=1, max_size=checked_int(max_layers, "max_layers", 1))
+    return seeded(_layered, dim=st.integers(1, checked_int(max_dim, "max_dim", 1)), kinds=kinds)
 
 
 def closed_loops(max_dim: int = 4, max_layers: int = 4) -> st.SearchStrategy[Drawn]:
@@ -117,7 +118,7 @@ def closed_loops(max_dim: int = 4, max_layers: int = 4) -> st.SearchStrategy[Dra
     ...     assert np.allclose(row.map(row.start[None]), row.start)
     >>> check()
     """
-    return layered_maps(max_dim, checked_size("max_layers", max_layers, 2) - 1).map(_closed)
+    return layered_maps(max_dim, checked_int(max_layers, "max_layers", 2) - 1).map(_closed)
 
 
 def _layered(*, dim: int, kinds: list[str], seed: int) -> Drawn:

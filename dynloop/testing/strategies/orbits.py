@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.testing import known as made
 from dynloop.testing.known import KnownMap
 from dynloop.testing.known.recurrent import CHAOS, WINDOWS
 from dynloop.testing.known.tokens import TOKENS
 from dynloop.testing.known.unbounded import SCALAR
-from dynloop.testing.strategies.drawn import checked_size, seeded
+from dynloop.testing.strategies.drawn import seeded
 
 __all__ = [
     "chaotic", "converging", "cycles", "cyclic", "divergent", "drifts", "known_maps", "periodic", "quasiperiodic",
@@ -223,8 +224,8 @@ def cycles(period: int | None = None, max_dim: int = 4, max_layers: int = 3) -> 
     ...     assert row.label == "PERIODIC" and row.period == (5,)
     >>> check()
     """
-    periods = st.integers(2, 9) if period is None else st.just(checked_size("period", period, 2))
-    layers = st.integers(1, checked_size("max_layers", max_layers, 1))
+    periods = st.integers(2, 9) if period is None else st.just(checked_int(period, "period", 2))
+    layers = st.integers(1, checked_int(max_layers, "max_layers", 1))
     return _drawn(made.cycle, period=periods, dim=st.integers(2, _checked(max_dim)), layers=layers)
 
 
@@ -427,7 +428,7 @@ def token_blocks(kinds: Sequence[str] = TOKENS, max_tokens: int = 4, dtype: torc
     leaders = [kind for kind in kinds if kind != "follow"]
     if not leaders or not set(kinds) <= set(TOKENS):
         raise InvalidArgumentError(f"kinds must be of {', '.join(TOKENS)}, one beside 'follow' at least; got {kinds!r}")
-    others = st.lists(st.sampled_from(list(kinds)), max_size=checked_size("max_tokens", max_tokens, 1) - 1)
+    others = st.lists(st.sampled_from(list(kinds)), max_size=checked_int(max_tokens, "max_tokens", 1) - 1)
     chains = st.builds(lambda first, rest: (first, *rest), st.sampled_from(leaders), others)
     return _drawn(made.token_chain, kinds=chains, layers=st.integers(1, 2), dtype=dtype)
 
@@ -470,4 +471,4 @@ def known_maps(max_dim: int = 16, dtype: torch.dtype = torch.float64) -> Strateg
 
 
 def _checked(max_dim: int) -> int:
-    return checked_size("max_dim", max_dim, 2)
+    return checked_int(max_dim, "max_dim", 2)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dynloop.arguments import checked_int
 from dynloop.errors import InvalidArgumentError
 from dynloop.inference.ablation import FACTORS, Ablation
 from dynloop.inference.curves import ATTENTION, InferenceStages
@@ -70,8 +71,7 @@ def draw_attention(
     for name, value, size in zip(
         ("start", "attention", "head"), (start, attention, head), distances.shape, strict=False
     ):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < size:
-            raise InvalidArgumentError(f"{name} must be an int between 0 and {size - 1}; got {value!r}")
+        checked_int(value, name, 0, size - 1, remedy="Leave it out for the first")
     ax = axes_for(ax)
     half = (found.times[1] - found.times[0]) / 2
     extent = (found.times[0] - half, found.times[-1] + half) * 2

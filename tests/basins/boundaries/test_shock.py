@@ -102,8 +102,8 @@ def test_errors(square):
         dl.minimal_critical_shock(square, [[0.0, 0.0]], mapper=disc)
     for options, words in (
         ({"largest": -1.0}, "largest must be a positive"),
-        ({"directions": 1}, "directions must be an int of 2"),
-        ({"budget": 0}, "budget must be an int of 1"),
+        ({"directions": 1}, "directions must be an int of at least 2; got 1. Leave it out for 256"),
+        ({"budget": 0}, "budget must be a positive int; got 0"),
         ({"tolerance": 2.0}, "tolerance must be a relative size"),
         ({"mapper": 3}, "mapper must be callable"),
     ):

@@ -138,7 +138,7 @@ def test_errors(options, error, words):
 def test_errors_of_perturbations_and_of_small_grids(line):
     with pytest.raises(InvalidArgumentError, match="two or more positive, finite sizes"):
         dl.uncertainty_exponent(line, ((0, 1),), perturbations=[0.1], mapper=cantor_labels)
-    with pytest.raises(InvalidArgumentError, match="samples must be an int of 2 or more"):
+    with pytest.raises(InvalidArgumentError, match="samples must be an int of at least 2"):
         dl.uncertainty_exponent(line, ((0, 1),), perturbations=[0.1, 0.2], mapper=cantor_labels, samples=1)
     with pytest.raises(ShapeError, match="too small for boxes"):
         dl.uncertainty_exponent(np.ones((30, 30), dtype=int))

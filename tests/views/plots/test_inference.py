@@ -26,9 +26,9 @@ def test_distances_of_a_head_are_an_image():
     np.testing.assert_array_equal(image.get_array(), found.distances[0, 1, 1])
     assert image.get_extent() == [-1, 7, -1, 7]
     assert ax.get_title() == "block 1, head 1"
-    with pytest.raises(InvalidArgumentError, match="head must be an int between 0 and 1; got 2"):
+    with pytest.raises(InvalidArgumentError, match=r"head must be an int from 0 to 1; got 2\. Leave it out"):
         dl.draw_attention(found, head=2)
-    with pytest.raises(InvalidArgumentError, match="attention must be an int between 0 and 2; got 'first'"):
+    with pytest.raises(InvalidArgumentError, match="attention must be an int from 0 to 2; got 'first'"):
         dl.draw_attention(found, attention="first")
     with pytest.raises(InvalidArgumentError, match="pairwise=True"):
         dl.draw_attention(dl.attention_stability(M, loops=3, pairwise=False))
