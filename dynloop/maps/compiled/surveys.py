@@ -60,21 +60,19 @@ def _side_by_side(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compil
 
     @jit
     def measure(paths: Array, row: int, periods: Array, step: Array, norm: Array, back: Array) -> None:
-        for j in range(dim):
-            home, turn = paths[row + j, 0], periods[j]
-            for t in range(step.shape[0]):
+        for t in range(step.shape[0]):
+            step2 = norm2 = return2 = 0.0
+            for j in range(dim):
                 d, n = paths[row + j, t + 1] - paths[row + j, t], paths[row + j, t + 1]
-                r = n - home
+                r, turn = n - paths[row + j, 0], periods[j]
                 if angles and turn == turn:
                     d -= np.floor(d / turn + 0.5) * turn
                     n -= np.floor(n / turn + 0.5) * turn
                     r -= np.floor(r / turn + 0.5) * turn
-                if j == 0:
-                    step[t], norm[t], back[t] = d * d, n * n, r * r
-                else:
-                    step[t] += d * d
-                    norm[t] += n * n
-                    back[t] += r * r
+                step2 += d * d
+                norm2 += n * n
+                return2 += r * r
+            step[t], norm[t], back[t] = step2, norm2, return2
 
     @jit
     def survey(
