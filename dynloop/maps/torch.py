@@ -180,8 +180,8 @@ class TorchMap(LoopMap):
     def native(self, states: Any, argument: str = "states") -> torch.Tensor:
         """Convert states to a tensor in the map's dtype, on its device; check the shape ``(batch, *state_shape)``."""
         try:
-            # a copy of NumPy arrays: torch can share neither read-only nor reversed ones
-            tensor = torch.as_tensor(states.copy() if isinstance(states, np.ndarray) else states)
+            # a copy of NumPy arrays: torch can share neither read-only nor reversed ones. Of a list it makes float32
+            tensor = states if isinstance(states, torch.Tensor) else torch.as_tensor(np.array(states))
         except (TypeError, ValueError, RuntimeError):
             raise ShapeError(
                 f"{argument} must be an array of numbers of shape (batch, {', '.join(map(str, self.state_shape))}); "

@@ -172,6 +172,13 @@ def test_weights_fix_the_dtype():
     assert m.precision == 2.0**-7
 
 
+def test_lists_keep_all_their_digits():
+    """torch makes float32 of a list of floats."""
+    m = dl.TorchMap([lambda x: x], (1,))
+    assert m.native([[0.9999]]).item() == m([[0.9999]]).item() == 0.9999
+    assert dl.classify(m, [[0.9999]]).states.item() == 0.9999
+
+
 def test_arrays_that_torch_cannot_share_are_copied():
     m, x = dl.TorchMap([lambda x: 2 * x], (2,)), np.arange(4.0).reshape(2, 2)
     assert m(x[::-1]).tolist() == [[4.0, 6.0], [0.0, 2.0]]

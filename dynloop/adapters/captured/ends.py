@@ -133,7 +133,7 @@ def _embedding(model: nn.Module, parts: Parts, forward: Forward, where: str, sta
         e = outputs[0].detach().clone()
         e = e.movedim(parts.batch_axis, 0) if e.ndim == state.ndim else e[None]
     else:
-        e = torch.as_tensor(given).detach().to(state)[None]
+        e = torch.as_tensor(given, dtype=state.dtype, device=state.device).detach()[None]
     if tuple(e.shape) != tuple(state.shape):
         raise ShapeError(
             f"embedding has shape {tuple(e.shape[1:])}, and the state of {where} {tuple(state.shape[1:])}; give one of "

@@ -162,7 +162,7 @@ def _first(block: Block, start: Any, shape: tuple[int, ...]) -> tuple[torch.Tens
     """Return the model's own start, and what it is in words."""
     entered = block.state[0]
     if start is not None:
-        given = torch.as_tensor(start).detach().to(entered.device, entered.dtype)
+        given = torch.as_tensor(start, dtype=entered.dtype, device=entered.device).detach()
         if tuple(given.shape) != shape:
             raise ShapeError(f"start has shape {tuple(given.shape)}, and the state {shape}; give one state")
         return given, "given"
