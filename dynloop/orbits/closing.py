@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from dynloop.maps.base import Array
-from dynloop.orbits.inquiry import Inquiry
+from dynloop.orbits.inquiry import Inquiry, picked
 from dynloop.orbits.limits import FLOOR_AHEAD, Limit, Limits
 from dynloop.orbits.nearness import relative_distances
 from dynloop.orbits.recurrence import divides
@@ -55,7 +55,7 @@ def _contracts(q: Inquiry, limit: Limit, starts: Array) -> Array:
     m, largest = q.ready_tangents(), q.watcher.largest[starts].max(axis=1)
     ends = [
         np.min([relative_distances(m, states, point, largest, q.groups).max(axis=1) for point in limit.cycle], axis=0)
-        for states in (q.m.numpy(q.before[starts]), q.final.take(starts, axis=0))
+        for states in (q.m.numpy(picked(q.before, starts)), q.final.take(starts, axis=0))
     ]
     rate = max(f.rate for f in limit.findings)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -20,9 +20,14 @@ from dynloop.orbits.upcast import upcast
 from dynloop.orbits.verdict import Classification
 from dynloop.orbits.watcher import Watcher
 
-__all__ = ["Inquiry"]
+__all__ = ["Inquiry", "picked"]
 
 _EPS = float(np.finfo(np.float64).eps)
+
+
+def picked(states: Any, rows: Array) -> Any:
+    """Return a copy of some of the states, given by index; NumPy takes rows ten times faster than it indexes them."""
+    return states.take(rows, axis=0) if isinstance(states, np.ndarray) else states[rows]
 
 
 class Inquiry:
@@ -74,8 +79,8 @@ class Inquiry:
         self.upcast, self.why_no_twin = upcast(m, polish)
         self.twin = next((t for t in (m, self.upcast) if polish != "never" and t and t.precision <= _EPS), None)
         self.groups = m.state_shape[0] if m.causal else 1
-        self.states = starts[np.arange(len(starts))]  # a copy: the starts belong to the caller
-        self.before = starts[np.arange(len(starts))]
+        self.states = picked(starts, np.arange(len(starts)))  # a copy: the starts belong to the caller
+        self.before = picked(starts, np.arange(len(starts)))
         self.final = m.numpy(starts)
         self.watcher = Watcher(m, len(starts), row_norms(m, m.displacement(self.final, np.zeros(m.state_shape))))
         self.floor = np.full((len(starts), m.rows), 4 * m.precision)
@@ -105,7 +110,7 @@ class Inquiry:
                 self.floor[at] = measured_floor(self.m, self.upcast, states)
             return np.asarray(self.floor[at])
 
-        begun = self.states[at]
+        begun = self.states[at] if at is not active else picked(self.states, active)
         seen = surveyed(
             self.m, begun, loops, self.watcher.largest[at], floor,
             trend=(done >= 256 and done & (done - 1) == 0) or done + loops >= self.budget,

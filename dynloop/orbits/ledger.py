@@ -99,7 +99,7 @@ class Ledger:
         def column(values: list[Any], dtype: Any = None) -> Array:
             array = np.empty(len(values), dtype=object)
             array[:] = values
-            return np.asarray((array if dtype is None else array.astype(dtype))[which])
+            return np.asarray((array if dtype is None else array.astype(dtype)).take(which))
 
         found = self._findings
         numbers = {name: self._number(name).reshape(shape) for name in _NUMBERS}
