@@ -16,17 +16,17 @@ demo: $(VENV)/.dynloop ## classify the trained checkpoints that ship with dynloo
 	$(BIN)/dynloop classify demo
 
 test: $(VENV)/.test ## run the tests, without the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 # Compiled code cannot be traced: the tests of compiled maps run once more as plain Python.
 coverage: $(VENV)/.coverage ## run the tests and report the lines of dynloop that none reaches
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report=
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" --cov --cov-report=
 	OMP_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-append --cov-report= tests/maps/test_duals.py tests/maps/test_kept.py tests/maps/test_kernel_map.py tests/maps/test_surveys.py
 	$(BIN)/coverage report
 
 nightly: $(VENV)/.interop ## run the slow tests, ten times the drawn cases, and the mutants
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/adapters/test_other_libraries.py
 	OMP_NUM_THREADS=1 DYNLOOP_PROPERTIES=10 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" tests/theory
 
