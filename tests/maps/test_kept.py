@@ -138,3 +138,28 @@ def test_code_of_two_processes_is_told_apart_in_a_third(tmp_path):
     assert derivatives("parabola") == [2.0]
     assert derivatives("fold", "parabola", "fold") == [0.0, 2.0, 0.0]
     assert derivatives("parabola", "fold") == [2.0, 0.0]
+
+
+FORKED = """
+import os, sys
+sys.path.insert(0, {folder!r})
+import numpy as np, dynloop as dl, two
+dl.KernelMap  # what compiles is imported here, before there are children
+for name in {names!r}:
+    if os.fork() == 0:
+        dl.KernelMap(getattr(two, name), 1).push(np.array([[0.5]]), np.ones((1, 1, 1)))
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_code_of_two_forked_children_is_told_apart_in_a_third(tmp_path):
+    """Children of one process, as a pool of workers makes them, go on from its numbers."""
+    (tmp_path / "two.py").write_text(TWO_STEPS)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    program = FORKED.format(folder=str(tmp_path), names=("fold", "parabola"))
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+    program = DERIVATIVES.format(folder=str(tmp_path), names=("fold", "parabola", "fold"))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert [float(line) for line in done.stdout.split()] == [0.0, 2.0, 0.0]

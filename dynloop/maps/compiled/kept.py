@@ -32,10 +32,19 @@ _LARGEST = 2**20  # bytes of an array that is part of a key
 
 
 # numba numbers functions from 1 in every process, and the number is part of their names in machine code. Code from two
-# processes may so bear one name, and a third that loads both would run one in place of the other.
+# processes may so bear one name, and a third that loads both would run one in place of the other. Children of one
+# process, such as the workers of a pool, would all go on from its numbers.
 _TOLD_APART = hasattr(FunctionIdentity, "_unique_ids")
-if _TOLD_APART:
+
+
+def _number_anew() -> None:
     FunctionIdentity._unique_ids = itertools.count(secrets.randbits(48))
+
+
+if _TOLD_APART:
+    _number_anew()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_number_anew)
 
 
 class _NoKeyError(Exception):
