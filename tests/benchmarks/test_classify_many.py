@@ -35,6 +35,17 @@ def test_ten_thousand_starts(benchmark, a):
     benchmark.pedantic(dl.classify, (m, starts), rounds=1)
 
 
+def test_a_window(benchmark):
+    """One window of 64 loops: iterated, measured, and read into a line of numbers a start."""
+    m = dl.zoo.henon(a=0.3)
+    starts = m.start(0, STARTS)
+    largest, loops, ends = np.ones((STARTS, 1)), np.full(STARTS, 64), np.empty_like(starts)
+    settings = {"floor": 1e-15, "ceiling": 256.0, "returns": (1e-8, 1e-3), "trend": False}
+    value = ratio(lambda: m.survey(starts, 64, largest, **settings), lambda: henon_orbits(starts, loops, 0.3, ends))
+    report(benchmark, f"a window of 64 loops, {STARTS} starts", value, beside="a numba loop of as many loops")
+    benchmark.pedantic(m.survey, (starts, 64, largest), settings, rounds=1)
+
+
 @pytest.mark.parametrize("a", [0.3, 0.9], ids=["sink", "2-cycle"])
 def test_loops_beside_an_oracle(benchmark, a):
     """An oracle knows the limit and stops where the orbit is within 1e-8 of it, relatively; wanted ≤ 1.5."""
