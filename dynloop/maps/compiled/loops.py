@@ -18,7 +18,7 @@ from dynloop.maps.compiled.kept import keep
 from dynloop.maps.compiled.memory import memory
 from dynloop.maps.compiled.tangents import Tangent, composed_tangents
 
-__all__ = ["apply_loop", "composed", "push_loop", "repeated", "stretch_loop", "watch_loop"]
+__all__ = ["apply_loop", "push_loop", "stretch_loop", "watch_loop"]
 
 _KEPT = 512  # compiled loops that are remembered
 
@@ -55,28 +55,13 @@ def composed(steps: tuple[Compiled, ...]) -> Compiled:
     return loop_and_one  # type: ignore[no-any-return] # numba has no types
 
 
-def repeated(steps: tuple[Compiled, ...], dim: int) -> Compiled:
-    """Return ``loop(x, params, out, middle, spare, repeat)``: the steps, `repeat` times; `x` is left as it was."""
-    once = composed(steps)
-
-    @jit
-    def loop(x: Array, params: Array, out: Array, middle: Array, spare: Array, repeat: int) -> None:
-        once(x, params, out, spare)
-        for _ in range(repeat - 1):
-            for j in range(dim):
-                middle[j] = out[j]
-            once(middle, params, out, spare)
-
-    return loop  # type: ignore[no-any-return] # numba has no types
-
-
 @lru_cache(_KEPT)
 def watch_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
     """Return ``watch(states, reference, params, periods, repeat, found)``.
 
     `found` ``(3, loops, batch, 1)`` receives the step, the norm and the distance to the reference, angles wrapped.
     """
-    loop = repeated(steps, dim)
+    once = composed(steps)
     _, vector, _, _ = memory(1, dim)
 
     @jit
@@ -91,7 +76,11 @@ def watch_loop(steps: tuple[Compiled, ...], dim: int) -> Compiled:
             for j in range(dim):
                 x[j] = states[b, j]
             for t in range(found.shape[1]):
-                loop(x, own, y, z, spare, repeat)
+                once(x, own, y, spare)
+                for _ in range(repeat - 1):
+                    for j in range(dim):
+                        z[j] = y[j]
+                    once(z, own, y, spare)
                 step2 = norm2 = return2 = 0.0
                 for j in range(dim):
                     d, n, r = y[j] - x[j], y[j], y[j] - reference[b, j]

@@ -9,7 +9,7 @@ import numpy as np
 from dynloop.maps.base import Array
 from dynloop.maps.compiled.jit import Compiled, explained, jit
 from dynloop.maps.compiled.kept import keep
-from dynloop.maps.compiled.loops import repeated
+from dynloop.maps.compiled.loops import composed
 from dynloop.maps.compiled.memory import memory
 from dynloop.maps.compiled.reading import read
 
@@ -41,16 +41,21 @@ def _side_by_side(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compil
     """Survey states of few coordinates: four rows are iterated side by side, and their paths are measured after it.
 
     A processor waits for one step of an orbit before it can begin the next, and has time for other orbits; a path that
-    is kept is measured in vector registers.
+    is kept is measured in vector registers. The lines that repeat a loop stand here and below, as in `watch_loop`: a
+    function of their own is not inlined, and made a window twelve times as dear.
     """
-    loop = repeated(steps, dim)
+    once = composed(steps)
     _, vector, _, _ = memory(1, dim)
 
     @jit
     def advance(
         x: Array, own: Array, y: Array, z: Array, spare: Array, repeat: int, paths: Array, row: int, t: int
     ) -> None:
-        loop(x, own, y, z, spare, repeat)
+        once(x, own, y, spare)
+        for _ in range(repeat - 1):
+            for j in range(dim):
+                z[j] = y[j]
+            once(z, own, y, spare)
         for j in range(dim):
             paths[row + j, t] = x[j] = y[j]
 
@@ -104,7 +109,7 @@ def _side_by_side(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compil
 
 def _as_it_goes(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compiled:
     """Survey states of many coordinates, whose paths are not kept: each loop is measured as it is done."""
-    loop = repeated(steps, dim)
+    once = composed(steps)
     _, vector, _, _ = memory(1, dim)
 
     @jit
@@ -120,7 +125,11 @@ def _as_it_goes(steps: tuple[Compiled, ...], dim: int, angles: bool) -> Compiled
             for j in range(dim):
                 x[j] = home[j] = states[b, j]
             for t in range(loops):
-                loop(x, own, y, z, spare, repeat)
+                once(x, own, y, spare)
+                for _ in range(repeat - 1):
+                    for j in range(dim):
+                        z[j] = y[j]
+                    once(z, own, y, spare)
                 step2 = norm2 = return2 = 0.0
                 for j in range(dim):
                     d, n, r = y[j] - x[j], y[j], y[j] - home[j]
